@@ -1,0 +1,42 @@
+"""Task attribution: which training sources help a target, which hurt, and which only work together.
+
+The way through the package is one line: masks -> evaluators -> `Evaluations` -> surrogates -> readings -> `attribute`.
+Names are imported when they are first used, so that ``import interplay`` stays as light as numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_ROOMS = ("evaluators", "formats", "gradients", "masks", "metrics", "problems", "readings", "surrogates", "trust")
+_NAMES = {
+    "Attribution": "attribution",
+    "attribute": "attribution",
+    "Evaluations": "evaluations",
+    "evaluate": "evaluators",
+    "KernelSurrogate": "surrogates",
+    "LinearSurrogate": "surrogates",
+}
+__all__ = ["__version__", *_NAMES, *_ROOMS]
+
+if TYPE_CHECKING:
+    from . import evaluators, formats, gradients, masks, metrics, problems, readings, surrogates, trust
+    from .attribution import Attribution, attribute
+    from .evaluations import Evaluations
+    from .evaluators import evaluate
+    from .surrogates import KernelSurrogate, LinearSurrogate
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

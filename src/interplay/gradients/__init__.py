@@ -1,0 +1,1 @@
+"""Per-example Jacobian features, subspaces and the all-masks solver (needs the torch extra)."""

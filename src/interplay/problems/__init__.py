@@ -1,0 +1,1 @@
+"""Real problems that a user can run, with their recordings."""
