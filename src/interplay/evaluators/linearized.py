@@ -1,0 +1,446 @@
+"""The gradient estimator: what every mask's training would give, from one trained model, without retraining.
+
+The model is linear around its trained parameters W0, W = W0 + R z, in a subspace R (p, d) with R'R = I:
+
+    f(x) = f0(x) + Phi(x) z,   Phi = J0 R
+    zhat(s) = argmin_z sum_k s_k sum_{i in k} loss(f(x_i), y_i) / N_s + (weight_decay/2)|W0 + R z|^2 + (mu/2)|R z|^2
+    Fhat(s) = metric of the linear model at zhat(s) on the targets; F(W0) exactly at z = 0      (design: section 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..gradients import (
+    SUBSPACES,
+    Examples,
+    Features,
+    Network,
+    curvatures,
+    features,
+    loss_named,
+    solve,
+    subspace,
+)
+from ..gradients.diagnostics import agreement
+from ..gradients.examples import named
+from ..gradients.subspaces import task_gradients
+
+# torch itself is imported by interplay.gradients, which says how to install it
+import torch  # isort: skip
+from torch import Tensor, nn  # isort: skip
+
+if TYPE_CHECKING:
+    from ..evaluations import Evaluations
+    from .ensemble import Ensemble
+    from .published import PublishedLinearized
+
+Metric = str | Callable[[Tensor, Tensor], Any]
+
+
+class Linearized:
+    """Estimates of all masks from one trained torch classifier.
+
+    Use it when the model was trained (nearly) to an optimum on all tasks and retraining is dear. It imitates
+    training to the optimum of the objective above; for short trainings state ``training`` or ``retrained``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Trained on all tasks; gives logits (b, C), or (b,) for ``loss="binary"``. Copied, never changed.
+    loaders : mapping of str to loader, or sequence of loaders
+        Training examples of each task: DataLoader(shuffle=False) of (inputs, labels), or a pair of tensors.
+    targets : mapping of str to loader
+        Examples on which the estimate is measured.
+    loss : {"cross_entropy", "binary"}
+        The training loss.
+    metric : {"loss", "accuracy"}, callable, or mapping from target to one of these
+        What is measured; a callable maps logits (n, C) and labels (n,) of a target to a number.
+    higher_is_better : bool or mapping from target to bool, optional
+        Direction of each target; needed for callables, known for "loss" and "accuracy".
+    weight_decay : float
+        Coefficient of |W|^2 / 2 in the objective whose data term is a mean over N examples.
+    mu : float, optional
+        Coefficient of |R z|^2 / 2, which stands for finite training; default 0, that is, training to the optimum.
+    training : (learning_rate, steps), optional
+        Sets mu = 1 / (learning_rate x steps): plain gradient descent for so many steps from W0.
+    retrained : Evaluations, optional
+        A handful of retrained masks: they judge the estimator, and choose mu where neither it nor training is given.
+    normalise : {"all", "selected"}
+        N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected ones (fixed epochs).
+    subspace : {"data", "gaussian", "rademacher", "sparse"}
+        How R is found, see `interplay.gradients.subspaces`.
+    dim : int, optional
+        Dimension d; default 64 + 2 K, at most the number of parameters (then nothing is left out).
+    parameters : sequence of str, optional
+        Names or globs of the parameters that training changes; default: all that require a gradient.
+    steps, tolerance : int, float
+        Most quasi-Newton steps, and the relative gradient norm at which a mask is done.
+    rng : numpy.random.Generator or int
+        Randomness of the subspace.
+    memory : int
+        Bytes for one chunk of masks.
+
+    Attributes
+    ----------
+    tasks, targets : tuple of str
+    notes : dict
+        Facts that travel with the runs; ``notes["estimator"]`` holds the diagnostics.
+    warnings : tuple of str
+        What the reader of the estimates should be told.
+
+    Examples
+    --------
+    >>> problem = Linearized(model, loaders, targets={"val": val_loader})  # doctest: +SKIP
+    >>> runs = interplay.evaluate(problem, masks)  # doctest: +SKIP
+    """
+
+    fidelity = "estimated"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loaders: Mapping[str, Any] | Sequence[Any],
+        targets: Mapping[str, Any] | Sequence[Any],
+        *,
+        loss: str = "cross_entropy",
+        metric: Metric | Mapping[str, Metric] = "loss",
+        higher_is_better: bool | Mapping[str, bool] | None = None,
+        weight_decay: float = 0.0,
+        mu: float | None = None,
+        training: tuple[float, int] | None = None,
+        retrained: Evaluations | None = None,
+        normalise: str = "all",
+        subspace: str = "data",
+        dim: int | None = None,
+        parameters: Sequence[str] | None = None,
+        steps: int = 50,
+        tolerance: float = 1e-6,
+        rng: np.random.Generator | int = 0,
+        memory: int = 2**28,
+    ):
+        _check_choice("normalise", normalise, ("all", "selected"))
+        _check_choice("subspace", subspace, SUBSPACES)
+        _check_number("weight_decay", weight_decay)
+        self.normalise, self.weight_decay = normalise, float(weight_decay)
+        self.steps, self.tolerance, self.memory = int(steps), float(tolerance), int(memory)
+        self.subspace = subspace
+        self._loss = loss_named(loss)
+        self.network = Network(model, parameters)
+        self._warnings = list(self.network.warnings)
+        task_loaders = named(loaders, "loaders", "task")
+        target_loaders = named(targets, "targets", "target")
+        self.tasks, self.targets = tuple(task_loaders), tuple(target_loaders)
+        self._metrics = _metrics(metric, self.targets)
+        self.higher_is_better = _directions(higher_is_better, self._metrics)
+        train = Examples.collect(self.network, task_loaders, self._loss, "loaders")
+        tests = {
+            name: Examples.collect(self.network, {name: loader}, self._loss, "targets")
+            for name, loader in target_loaders.items()
+        }
+        self._prepare(train, tests, dim, np.random.default_rng(rng))
+        self.mu, self._mu_from = _mu(mu, training)
+        self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
+        self._truth = None if retrained is None else _truth(retrained, self.tasks, self.targets)
+        if self._mu_from == "none" and self._truth is not None:
+            self._choose_mu(self._truth)
+        self._examine(train)
+        self._agreement = None if self._truth is None else self._judge(self._truth)
+
+    @classmethod
+    def published(cls, model: nn.Module, loaders: Any, targets: Any, **options: Any) -> PublishedLinearized:
+        """Build the estimator as the method's authors describe it, to compare with: see `PublishedLinearized`."""
+        from .published import PublishedLinearized
+
+        return PublishedLinearized(model, loaders, targets, **options)
+
+    @classmethod
+    def mean(cls, members: Sequence[Self], **options: Any) -> Ensemble:
+        """Average of estimators around several W0 (three training seeds or more), with their spread."""
+        from .ensemble import Ensemble
+
+        return Ensemble(members, **options)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the subspace."""
+        return self.R.shape[1]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader of the estimates should be told."""
+        found = list(self._warnings)
+        if self._largest_move > 1:
+            found.append(
+                f"a mask moves the parameters by {self._largest_move:.2g} |W0|, far outside the linear model's reach; "
+                "state weight_decay, training=(learning_rate, steps) or retrained masks."
+            )
+        if self._gradient_left > max(1e-3, self.tolerance):
+            found.append(
+                f"the solver left a gradient of {self._gradient_left:.1g} of its start after {self._steps_taken} steps; "
+                "raise steps, or state weight_decay or training if the linear model has no optimum."
+            )
+        return tuple(found)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Facts that travel with the runs, JSON-able."""
+        estimator = {
+            **self._description(),
+            "displacement_max": self._largest_move,
+            "gradient_at_W0": self._gradient_at_W0,
+            "full_mask_decrease": self._decrease,
+            "solver_steps": self._steps_taken,
+            "solver_gradient_left": self._gradient_left,
+            "verdict": "unknown" if self._agreement is None else self._agreement["verdict"],
+            "reason": "no retrained masks to judge by; pass retrained="
+            if self._agreement is None
+            else self._agreement["reason"],
+            "warnings": list(self.warnings),
+        }
+        if self._agreement is not None:
+            estimator["retrained"] = self._agreement
+        return {
+            "coupled": True,
+            "deterministic": True,
+            "absent_tasks": {"all": "fixed_steps", "selected": "fixed_epochs"}[self.normalise],
+            "estimator": estimator,
+        }
+
+    def evaluate(self, masks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
+        """Estimate the targets of every mask.
+
+        Parameters
+        ----------
+        masks : (b, K) array
+            Masks, or non-negative weights.
+        seeds : ignored
+            The estimate has no randomness of its own; average over several W0 with `Linearized.mean`.
+
+        Returns
+        -------
+        (b, T) array
+        """
+        return self.measure(self.displacements(masks))
+
+    def displacements(self, masks: np.ndarray) -> np.ndarray:
+        """Solve every mask: zhat, shape (b, d)."""
+        masks = np.asarray(masks, float)
+        if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
+            raise ValueError(
+                f"masks has shape {masks.shape}; (b, {len(self.tasks)}) is needed, one column per task."
+            )
+        if not np.isfinite(masks).all() or (masks < 0).any():
+            raise ValueError(
+                "masks holds negative or non-finite values; pass 0/1 masks or non-negative weights."
+            )
+        z = self._solve(torch.from_numpy(masks).to(self._train.labels.device))
+        self._largest_move = max(self._largest_move, float(self._moved(z).max()) / self._size)
+        return z.cpu().numpy()
+
+    def measure(self, z: np.ndarray) -> np.ndarray:
+        """Measure the linear model on the targets at displacements z (b, d): shape (b, T)."""
+        moves = torch.as_tensor(z, dtype=torch.float64, device=self._train.labels.device)
+        values = np.empty((len(moves), len(self.targets)))
+        for t, (name, target) in enumerate(self._targets.items()):
+            chunk = max(1, self.memory // (8 * 4 * target.offset.numel()))
+            for start in range(0, len(moves), chunk):
+                rows = slice(start, start + chunk)
+                values[rows, t] = self._measure_target(
+                    target.logits(moves[rows]).double(), target.labels, name
+                )
+        return values
+
+    def _measure_target(self, logits: Tensor, labels: Tensor, name: str) -> np.ndarray:
+        metric = self._metrics[name]
+        if metric == "loss":
+            return self._loss.value(logits, labels).mean(1).cpu().numpy()
+        if metric == "accuracy":
+            return self._loss.correct(logits, labels).double().mean(1).cpu().numpy()
+        assert callable(metric)
+        shown = logits.squeeze(-1) if self._loss.name == "binary" else logits
+        return np.array([float(metric(f.cpu(), labels.cpu())) for f in shown])
+
+    def _prepare(
+        self, train: Examples, tests: Mapping[str, Examples], dim: int | None, rng: np.random.Generator
+    ) -> None:
+        """Find the subspace, the features in it and the curvature of each task."""
+        d = 64 + 2 * len(self.tasks) if dim is None else dim
+        self.R = subspace(self.subspace, self.network, train, self._loss, d, rng)
+        self._features(train, tests)
+        self._H = curvatures(self._train, self._loss)
+        self._pull = (self.R.T @ self.network.W0).double()
+
+    def _features(self, train: Examples, tests: Mapping[str, Examples]) -> None:
+        size = 8 * self.R.shape[1] * sum(e.offset.numel() for e in (train, *tests.values()))
+        dtype = torch.float64 if size <= 2**30 else torch.float32
+        self._train = features(self.network, train, self.R, dtype)
+        self._targets: dict[str, Features] = {
+            name: features(self.network, examples, self.R, dtype) for name, examples in tests.items()
+        }
+        self._size = max(float(self.network.W0.double().norm()), 1e-30)
+
+    def _solve(self, masks: Tensor, mu: float | None = None) -> Tensor:
+        """Solve masks (b, K) for their displacements (b, d)."""
+        found = solve(
+            self._train,
+            self._H,
+            masks,
+            self._loss,
+            ridge=max(self.weight_decay + (self.mu if mu is None else mu), self._floor),
+            pull=self.weight_decay * self._pull,
+            normalise=self.normalise,
+            steps=self.steps,
+            tolerance=self.tolerance,
+            memory=self.memory,
+        )
+        self._gradient_left = max(self._gradient_left, float(found.gradient.max()))
+        self._steps_taken = max(self._steps_taken, found.steps)
+        return found.z
+
+    @property
+    def _floor(self) -> float:
+        """Smallest ridge, for objectives that have no optimum of their own."""
+        return 1e-9 * self._stiffness
+
+    @property
+    def _stiffness(self) -> float:
+        """Largest eigenvalue of the curvature of the mean loss over all examples."""
+        H = self._H.sum(0) / self._train.counts.sum()
+        return max(float(torch.linalg.eigvalsh(H)[-1]), 1e-12)
+
+    def _moved(self, z: Tensor) -> Tensor:
+        """Length |R z|, shape (b,)."""
+        return z.norm(dim=1)
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "method": "linearized",
+            "subspace": self.subspace if self.dim < self.network.size else "all parameters",
+            "dim": self.dim,
+            "parameters": self.network.size,
+            "mu": self.mu,
+            "mu_from": self._mu_from,
+            "weight_decay": self.weight_decay,
+            "loss": self._loss.name,
+            "normalise": self.normalise,
+        }
+
+    def _choose_mu(self, truth: tuple[np.ndarray, np.ndarray]) -> None:
+        """Choose mu on a grid by the centred error on retrained masks, in units of each target's spread."""
+        masks, values = truth
+        grid = [0.0, *(self._stiffness * 10.0 ** np.arange(-5, 0.1, 0.5))]
+        errors = []
+        for mu in grid:
+            z = self._solve(torch.from_numpy(masks).to(self._train.labels.device), mu)
+            found = agreement(self.measure(z.cpu().numpy()), values, self.targets)
+            errors.append(found.get("centred_error_over_spread", np.inf))
+        best = int(np.argmin(errors))
+        self.mu, self._mu_from = (float(grid[best]), f"{len(masks)} retrained masks")
+        self._gradient_left, self._steps_taken = 0.0, 0
+
+    def _judge(self, truth: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+        masks, values = truth
+        return agreement(self.evaluate(masks), values, self.targets)
+
+    def _examine(self, train: Examples) -> None:
+        """Say whether W0 looks trained: its gradient, and how far the linear model can still lower the objective."""
+        counts = train.counts
+        gradients = task_gradients(self.network, train, self._loss).double()
+        total = counts @ gradients / counts.sum() + self.weight_decay * self.network.W0.double()
+        typical = float(counts @ gradients.norm(dim=1) / counts.sum())
+        self._gradient_at_W0 = float(total.norm()) / max(typical, 1e-30)
+        z = self._solve(torch.ones(1, len(self.tasks), dtype=torch.float64, device=train.labels.device))
+        before = self._loss.value(train.offset, train.labels).mean()
+        after = self._loss.value(self._train.logits(z)[0].double(), train.labels).mean()
+        self._decrease = float((before - after) / before.clamp_min(1e-30))
+        share = torch.bincount(train.labels).double() / train.n
+        guess = float(-(share * share.clamp_min(1e-30).log()).sum())
+        if float(before) > 0.9 * guess or (self._decrease > 0.5 and float(before - after) > 0.05 * guess):
+            self._warnings.append(
+                f"W0 does not look trained on these tasks: its mean loss is {float(before):.3g} (guessing by class "
+                f"frequency: {guess:.3g}), the linear model lowers it by {self._decrease:.0%}, and its gradient is "
+                f"{self._gradient_at_W0:.2g} of a task's own. Estimates imitate training to the optimum: train W0 on "
+                "all tasks first, or state training=(learning_rate, steps)."
+            )
+
+
+def _metrics(metric: Metric | Mapping[str, Metric], targets: tuple[str, ...]) -> dict[str, Metric]:
+    found = dict(metric) if isinstance(metric, Mapping) else dict.fromkeys(targets, metric)
+    if set(found) != set(targets):
+        raise ValueError(
+            f"metric names the targets {sorted(found)}; there are {sorted(targets)}. Name each once."
+        )
+    for name, one in found.items():
+        if not callable(one) and one not in ("loss", "accuracy"):
+            raise ValueError(f"metric of target {name!r} is {one!r}; use 'loss', 'accuracy' or a callable.")
+    return {name: found[name] for name in targets}
+
+
+def _directions(given: bool | Mapping[str, bool] | None, metrics: Mapping[str, Metric]) -> tuple[bool, ...]:
+    stated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(metrics, given)
+    directions = []
+    for name, metric in metrics.items():
+        known = {"loss": False, "accuracy": True}.get(metric) if isinstance(metric, str) else stated.get(name)
+        if known is None:
+            raise ValueError(
+                f"higher_is_better of target {name!r} is not stated and its metric is a function. "
+                f"Pass higher_is_better={{{name!r}: True}} or False."
+            )
+        directions.append(bool(known))
+    return tuple(directions)
+
+
+def _mu(mu: float | None, training: tuple[float, int] | None) -> tuple[float, str]:
+    if mu is not None and training is not None:
+        raise ValueError(
+            "mu and training are both given; training sets mu = 1 / (learning_rate x steps). Pass one."
+        )
+    if mu is not None:
+        _check_number("mu", mu)
+        return float(mu), "stated"
+    if training is None:
+        return 0.0, "none"
+    try:
+        rate, steps = (float(v) for v in training)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"training is {training!r}; pass (learning_rate, steps), such as (0.1, 500)."
+        ) from None
+    if not (rate > 0 and steps > 0):
+        raise ValueError(f"training is {training!r}; learning rate and steps must be positive.")
+    return 1.0 / (rate * steps), "training"
+
+
+def _truth(
+    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct masks and mean values of retrained runs, columns in the order of tasks and targets."""
+    for what, ours, theirs in (("task", tasks, runs.tasks), ("target", targets, runs.targets)):
+        missing = [name for name in ours if name not in theirs]
+        if missing or (what == "task" and len(ours) != len(theirs)):
+            raise ValueError(
+                f"{argument} has the {what}s {', '.join(theirs)}; the estimator has {', '.join(ours)}. Name them alike."
+            )
+    columns = [runs.tasks.index(name) for name in tasks]
+    masks, group = np.unique(np.asarray(runs.masks)[:, columns], axis=0, return_inverse=True)
+    values = np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
+    sums, seen = np.zeros((len(masks), len(targets))), np.zeros((len(masks), len(targets)))
+    np.add.at(sums, group.reshape(-1), np.nan_to_num(values))
+    np.add.at(seen, group.reshape(-1), np.isfinite(values))
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, seen, out=means, where=seen > 0)
+    return masks, means
+
+
+def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{argument} is {value!r}; it must be one of {', '.join(choices)}.")
+
+
+def _check_number(argument: str, value: float) -> None:
+    if not np.isfinite(value) or value < 0:
+        raise ValueError(f"{argument} is {value!r}; it must be a finite number >= 0.")
