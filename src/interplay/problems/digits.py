@@ -66,9 +66,9 @@ class Digits:
     problem_seed: int = 0
     n_test: int = 700
     hidden: int = 48
-    steps: int = 300
+    steps: int = 500
     lr: float = 0.03
-    weight_decay: float = 1e-3
+    weight_decay: float = 4e-3
     batch_size: int | None = None
     tasks: tuple[str, ...] = field(init=False, repr=False, default=())
     targets: tuple[str, ...] = field(init=False, repr=False, default=TARGETS)

@@ -1,0 +1,249 @@
+"""Many small models trained at once, as one stacked torch model: the truth by retraining, affordable.
+
+For every mask s (a row of b) the model minimises
+
+    L(W; s) = 1/N sum_k s_k sum_{i in k} CE(f_W(x_i), y_i) + weight_decay/2 |W|^2,    N = all examples
+
+by Adam with a learning rate that falls to 0 as a half cosine. Parameters carry a leading axis b, `torch.vmap`
+runs the forward pass, and since the models share nothing the gradient of the sum over b is every model's own.
+Absent sources keep their places in the schedule: their examples are dropped from the batches, steps and
+normaliser stay.
+
+Coupled seeds (design: section 3): within a seed all masks share initial weights and batch schedule, so that
+effects are differences within a seed and the noise that masks have in common cancels.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn.functional import cross_entropy
+
+BETAS = (0.9, 0.99)
+
+
+class BatchedRetrain:
+    """Train one classifier per mask from scratch, many masks stacked into one model.
+
+    Use it for models so small that overhead rules their training; the outcome equals training them one by one
+    (up to float rounding).
+
+    Parameters
+    ----------
+    model : callable
+        ``model(seed)`` returns an `torch.nn.Module` with the initial weights of that seed; logits ``(n, C)``.
+    sources : mapping of str to (X, y) or an iterable of batches
+        One entry per task: arrays or tensors ``(n_k, ...)`` and integer labels ``(n_k,)``, or a DataLoader.
+    targets : mapping of str to (X, y) or an iterable of batches
+        Where the mean cross-entropy is measured.
+    steps, lr, weight_decay : int, float, float
+        Steps of Adam (betas .9 and .99), peak learning rate, and the coefficient of |W|^2 / 2 (in the loss).
+    batch_size : int or None
+        Examples per step, drawn epoch by epoch from all sources; None is full batch.
+    coupled : bool
+        True: masks of one seed share initial weights and schedule. False: each (mask, seed) has its own.
+    initial : torch.nn.Module, state dict or None
+        Weights to start every model from (fine-tuning); None takes those of ``model(seed)``.
+    stack : int
+        Models trained at once.
+
+    Attributes
+    ----------
+    tasks, targets : tuple of str
+    higher_is_better : tuple of bool
+    notes : dict
+        Facts that travel with the runs; after `evaluate` also ``gradient_norm``, the largest norm of the
+        gradient of L at the end of a training (full batch), which tells how converged the models are.
+    """
+
+    fidelity = "retrained"
+
+    def __init__(
+        self,
+        model: Callable[[int], nn.Module],
+        sources: Mapping[str, Any],
+        targets: Mapping[str, Any],
+        *,
+        steps: int = 300,
+        lr: float = 0.03,
+        weight_decay: float = 1e-3,
+        batch_size: int | None = None,
+        coupled: bool = True,
+        initial: nn.Module | Mapping[str, Tensor] | None = None,
+        stack: int = 50,
+    ):
+        if not sources or not targets:
+            raise ValueError("sources and targets must each hold at least one (X, y).")
+        for name, value in {"steps": steps, "lr": lr, "stack": stack}.items():
+            if not value > 0:
+                raise ValueError(f"{name} is {value!r}; it must be positive.")
+        self.tasks = tuple(sources)
+        self.targets = tuple(targets)
+        self.higher_is_better = (False,) * len(self.targets)
+        self.model, self.steps, self.lr, self.weight_decay = model, steps, lr, weight_decay
+        self.coupled, self.stack = coupled, stack
+        self.initial = initial.state_dict() if isinstance(initial, nn.Module) else initial
+        self._X, self._y, self._source = _concatenate(sources, "sources")
+        self._X_target, self._y_target, self._target = _concatenate(targets, "targets")
+        n = len(self._y)
+        if batch_size is not None and not 0 < batch_size <= n:
+            raise ValueError(
+                f"batch_size is {batch_size}; use 1 to {n} (all examples), or None for full batch."
+            )
+        self.batch_size = None if batch_size == n else batch_size
+        self._gradient_norm: float | None = None
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Facts about how the runs were made, JSON-able."""
+        notes: dict[str, Any] = {
+            "coupled": self.coupled,
+            "absent_tasks": "fixed_steps",
+            "training": {
+                "optimiser": "adam, half-cosine learning rate",
+                "steps": self.steps,
+                "lr": self.lr,
+                "weight_decay": self.weight_decay,
+                "batch_size": self.batch_size,
+                "examples": len(self._y),
+                "from": "scratch" if self.initial is None else "given weights",
+            },
+        }
+        if self._gradient_norm is not None:
+            notes["training"]["gradient_norm"] = self._gradient_norm
+        return notes
+
+    def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Train a model per row and return its target losses.
+
+        Parameters
+        ----------
+        masks : (b, K) array
+            1 where a source trains and 0 where not; other weights >= 0 multiply the source's loss.
+        seeds : (b,) array of int
+            The training seed of each row.
+
+        Returns
+        -------
+        (b, T) array
+            Mean cross-entropy on each target.
+        """
+        masks, seeds = np.asarray(masks, float), np.asarray(seeds, np.int64)
+        if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
+            raise ValueError(
+                f"masks has shape {masks.shape}; it must be (b, {len(self.tasks)}), one per source."
+            )
+        if seeds.shape != masks.shape[:1]:
+            raise ValueError(f"seeds has shape {seeds.shape}; it must be ({len(masks)},), one per mask.")
+        if not (np.isfinite(masks).all() and (masks >= 0).all()):
+            raise ValueError(
+                "masks holds negative or non-finite weights; use 0, 1 or other finite weights >= 0."
+            )
+        values = np.empty((len(masks), len(self.targets)))
+        self._gradient_norm = None
+        for start in range(0, len(masks), self.stack):
+            rows = slice(start, start + self.stack)
+            values[rows] = self._losses(self.train(masks[rows], seeds[rows]))
+        return values
+
+    def train(self, masks: np.ndarray, seeds: np.ndarray) -> dict[str, Tensor]:
+        """Train one stack; return its parameters by name, each with a leading axis b."""
+        masks = np.asarray(masks, float)
+        keys = [self._key(mask, int(seed)) for mask, seed in zip(masks, seeds, strict=True)]
+        self._skeleton, parameters, buffers = self._stacked_model(keys)
+        weights = torch.from_numpy(masks).float()[:, self._source]  # (b, N)
+        optimiser = torch.optim.Adam(parameters.values(), lr=self.lr, betas=BETAS, foreach=True)
+        schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
+        for step in range(self.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = self.lr * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+            self._objective(parameters, buffers, weights, None if schedule is None else schedule.batch(step))
+            optimiser.step()
+        self._objective(parameters, buffers, weights, None)
+        squares = sum(p.grad.flatten(1).square().sum(1) for p in parameters.values() if p.grad is not None)
+        norm = float(torch.as_tensor(squares).max().sqrt())
+        self._gradient_norm = max(norm, self._gradient_norm or 0.0)
+        return {name: p.detach() for name, p in {**parameters, **buffers}.items()}
+
+    def _objective(self, parameters, buffers, weights: Tensor, batch: Tensor | None) -> None:
+        """Leave the gradients of sum_b L(W_b; s_b) in ``.grad``; ``batch`` holds indices ``(B,)`` or ``(b, B)``."""
+        X, y = self._X, self._y
+        if batch is not None:
+            X, y = X[batch], y[batch]
+            weights = weights[:, batch] if batch.ndim == 1 else weights.gather(1, batch)
+        shared = batch is None or batch.ndim == 1
+        logits = torch.vmap(self._forward, in_dims=(0, None if shared else 0))({**parameters, **buffers}, X)
+        b, n, C = logits.shape
+        losses = cross_entropy(logits.reshape(b * n, C), y.expand(b, n).reshape(-1), reduction="none")
+        total = (losses.view(b, n) * weights).sum() / n
+        decay = sum(p.square().sum() for p in parameters.values())
+        for p in parameters.values():
+            p.grad = None
+        (total + 0.5 * self.weight_decay * decay).backward()
+
+    def _forward(self, state: dict[str, Tensor], X: Tensor) -> Tensor:
+        return functional_call(self._skeleton, state, (X,))
+
+    @torch.no_grad()
+    def _losses(self, state: dict[str, Tensor]) -> np.ndarray:
+        logits = torch.vmap(self._forward, in_dims=(0, None))(state, self._X_target)
+        b, n, C = logits.shape
+        losses = cross_entropy(
+            logits.reshape(b * n, C), self._y_target.expand(b, n).reshape(-1), reduction="none"
+        )
+        member = nn.functional.one_hot(self._target, len(self.targets)).double()  # (n, T)
+        return (losses.view(b, n).double() @ (member / member.sum(0))).numpy()
+
+    def _stacked_model(self, keys: Sequence[int]) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
+        models = {key: self.model(key) for key in (dict.fromkeys(keys) if self.initial is None else keys[:1])}
+        if self.initial is not None:
+            models[keys[0]].load_state_dict(self.initial)
+            models = dict.fromkeys(keys, models[keys[0]])
+        parameters, buffers = stack_module_state([models[key] for key in keys])  # type: ignore[arg-type]
+        leaves = {name: p.detach().clone().requires_grad_() for name, p in parameters.items()}
+        return models[keys[0]].to("meta"), leaves, buffers
+
+    def _key(self, mask: np.ndarray, seed: int) -> int:
+        """Return the seed of initial weights and schedule: the run's own, or one that the mask changes too."""
+        return seed if self.coupled else zlib.crc32(mask.tobytes(), seed & 0xFFFFFFFF)
+
+
+class _Schedule:
+    """Batches of every row, epoch by epoch: ``(B,)`` indices if all rows share a seed, else ``(b, B)``."""
+
+    def __init__(self, keys: Sequence[int], n: int, size: int):
+        self.n, self.size, self.per_epoch = n, size, n // size
+        distinct = list(dict.fromkeys(keys))
+        self.rngs = [np.random.default_rng([48, key]) for key in distinct]
+        self.row = np.array([distinct.index(key) for key in keys])
+
+    def batch(self, step: int) -> Tensor:
+        within = step % self.per_epoch
+        if within == 0:
+            self.orders = np.stack([rng.permutation(self.n) for rng in self.rngs])
+        indices = torch.from_numpy(self.orders[:, within * self.size : (within + 1) * self.size])
+        return indices[0] if len(indices) == 1 else indices[self.row]
+
+
+def _concatenate(parts: Mapping[str, Any], argument: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all examples ``(n, ...)``, labels ``(n,)`` and the number of the part each belongs to ``(n,)``."""
+    images, labels = [], []
+    for name, part in parts.items():
+        batches = [part] if isinstance(part, tuple) else list(part)
+        if not batches or sum(len(y) for _, y in batches) == 0:
+            raise ValueError(f"{argument}[{name!r}] is empty; leave it out or give it examples.")
+        images.append(torch.cat([torch.as_tensor(x) for x, _ in batches]).float())
+        labels.append(torch.cat([torch.as_tensor(y) for _, y in batches]).long())
+        if len(images[-1]) != len(labels[-1]):
+            raise ValueError(
+                f"{argument}[{name!r}] has {len(images[-1])} examples and {len(labels[-1])} labels."
+            )
+    member = torch.cat([torch.full((len(y),), k) for k, y in enumerate(labels)])
+    return torch.cat(images), torch.cat(labels), member
