@@ -486,5 +486,5 @@ def _say_fewer(found: int, asked: int, name: str, what: str = "masks") -> None:
     message = (
         f"{name}: only {found} distinct {what} to be had, {asked} were asked for; all {found} are returned."
     )
-    log.warning(message)
+    log.info(message)
     warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,0 +1,82 @@
+"""Kinds of rows: what the numbers of the tasks mean, recognised from their values.
+
+mask: 0 or 1 · mixture: >= 0, rows sum to one within 0.01 · weights: >= 0 · coefficients: any sign (never guessed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["KINDS", "SIMPLEX_TOLERANCE", "fault", "guess_kind"]
+
+KINDS = ("mask", "mixture", "weights", "coefficients")
+#: How far from one the sum of a mixture may lie.
+SIMPLEX_TOLERANCE = 0.01
+
+
+def guess_kind(values: np.ndarray) -> str:
+    """Recognise the kind of rows (m, K); what is off in it is for `fault` to say.
+
+    Rows count as mixtures when at least half of them sum to one, so that a single bad row is an error and does
+    not turn a table of mixtures into one of weights.
+
+    Examples
+    --------
+    >>> guess_kind(np.array([[0.2, 0.8], [0.5, 0.5]]))
+    'mixture'
+    """
+    if np.isin(values, (0, 1)).all():
+        return "mask"
+    if values.size and np.mean(np.abs(values.sum(axis=1) - 1) <= SIMPLEX_TOLERANCE) >= 0.5:
+        return "mixture"
+    return "weights"
+
+
+def fault(
+    values: np.ndarray, kind: str, tasks: Sequence[str], *, row: str = "row", first: int = 0
+) -> str | None:
+    """Say what breaks the kind, where, and what to do; None when nothing does.
+
+    Parameters
+    ----------
+    values : array (m, K)
+    kind : str
+        One of `KINDS`.
+    tasks : sequence of str (K,)
+    row, first : str, int
+        How rows are called in the message, and the number of the first one.
+    """
+    if not np.isfinite(values).all():
+        i, k = np.argwhere(~np.isfinite(values))[0]
+        return (
+            f"{row} {first + i} has {values[i, k]:g} for task {tasks[k]!r}; masks and weights must be finite "
+            "and complete. Correct it, or leave that run out."
+        )
+    if kind == "mask":
+        if (bad := ~np.isin(values, (0, 1))).any():
+            i, k = np.argwhere(bad)[0]
+            return (
+                f"{row} {first + i} has {values[i, k]:g} for task {tasks[k]!r}; masks are 0 or 1. "
+                "Say kind 'weights' or 'mixture' if these are amounts."
+            )
+        return None
+    if kind == "coefficients":
+        return None
+    if (values < 0).any():
+        i, k = np.argwhere(values < 0)[0]
+        return (
+            f"{row} {first + i} has weight {values[i, k]:g} for task {tasks[k]!r}; weights must be >= 0. "
+            "Correct it, or say kind 'coefficients' if they are merging coefficients."
+        )
+    if kind == "mixture":
+        total = values.sum(axis=1)
+        if (bad := np.abs(total - 1) > SIMPLEX_TOLERANCE + 1e-9).any():
+            i = int(np.flatnonzero(bad)[0])
+            return (
+                f"{row} {first + i} sums to {total[i]:.6g}; mixtures must sum to one within {SIMPLEX_TOLERANCE:g} "
+                f"({int(bad.sum())} of {len(total)} rows do not). Normalise the rows, or say kind 'weights' if they "
+                "are amounts."
+            )
+    return None
