@@ -68,7 +68,7 @@ class Digits:
     hidden: int = 48
     steps: int = 500
     lr: float = 0.03
-    weight_decay: float = 4e-3
+    weight_decay: float = 2e-3
     batch_size: int | None = None
     tasks: tuple[str, ...] = field(init=False, repr=False, default=())
     targets: tuple[str, ...] = field(init=False, repr=False, default=TARGETS)
@@ -151,19 +151,34 @@ class Digits:
             self.model, sources, self.test_arrays(), coupled=coupled, **{**recipe, **options}
         )
 
+    def trained(self, seed: int = 0, mask: np.ndarray | None = None) -> Any:
+        """Return the torch model of one training run: all sources by default, or those of a mask ``(K,)``."""
+        evaluator = self.retrain()
+        state = evaluator.train(
+            np.ones((1, self.K)) if mask is None else np.atleast_2d(mask), np.array([seed])
+        )
+        model = self.model(seed)
+        model.load_state_dict({name: value[0] for name, value in state.items()})
+        return model
+
+    @property
+    def finetuning(self) -> dict[str, Any]:
+        """The recipe by which a trained model is brought to the optimum of another mask."""
+        return {"steps": 400, "lr": 0.003, "batch_size": None}
+
     def finetune(self, W0: Any, masks: np.ndarray, **options: Any) -> np.ndarray:
         """Retrain from trained weights to the optimum of every mask, full batch; return targets ``(b, 11)``.
 
         Parameters
         ----------
         W0 : torch.nn.Module or state dict
-            The model every mask starts from, usually the one trained on all sources.
+            The model every mask starts from, usually the one trained on all sources (`trained`).
         masks : (b, K) array of 0 and 1
         options
             Other settings of the recipe, see `retrain`.
         """
-        options = {"steps": 400, "lr": 0.003, "batch_size": None, **options}
-        return self.retrain(initial=W0, **options).evaluate(masks, np.zeros(len(masks), np.int64))
+        evaluator = self.retrain(initial=W0, **{**self.finetuning, **options})
+        return evaluator.evaluate(masks, np.zeros(len(masks), np.int64))
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
