@@ -17,6 +17,7 @@ Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, sections 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,10 @@ class Spectrum:
         """Q (m, m) at this noise level."""
         return (self.vectors / (self.values + noise)) @ self.vectors.T
 
+    @cached_property
+    def _squares(self) -> Array:
+        return self.vectors**2
+
     def held_out(self, y: Array, noise: float, groups: Groups | None = None) -> tuple[Array, Array]:
         """Predictions of every row from the other rows, the constant refitted too.
 
@@ -71,11 +76,12 @@ class Spectrum:
         mean, variance : array (m, T), array (m,)
             Held-out means and variances in units of the amplitude, noise included.
         """
-        scaled = self.vectors / (self.values + noise)
-        Qy = scaled @ (self.vectors.T @ y)
+        weights = 1.0 / (self.values + noise)
+        Qy = self.vectors @ (weights[:, None] * (self.vectors.T @ y))
         if groups is None or groups.single:
-            diagonal = np.einsum("iq,iq->i", scaled, self.vectors)
+            diagonal = self._squares @ weights
             return y - Qy / diagonal[:, None], 1.0 / diagonal
+        scaled = self.vectors * weights
         residual, variance = np.empty_like(y), np.empty(len(y))
         for rows in groups.blocks:  # (number of groups of this size, size)
             Q = np.einsum("gaq,gbq->gab", scaled[rows], self.vectors[rows])
@@ -226,7 +232,11 @@ class Posterior:
         """
         one, other = np.broadcast_to(level, len(rows)), np.broadcast_to(other_level, len(others))
         explained = np.einsum("im,im->i", rows @ self.precision, others)
-        shared = one * other * self.constant_variance - one * (others @ self.constant) - other * (rows @ self.constant)
+        shared = (
+            one * other * self.constant_variance
+            - one * (others @ self.constant)
+            - other * (rows @ self.constant)
+        )
         return self.prior * own - explained + shared
 
 

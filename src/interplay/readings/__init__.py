@@ -1,0 +1,41 @@
+"""Readings: what a fitted surrogate says of tasks, groups and pairs, exactly and with posterior intervals."""
+
+from .effects import (
+    banzhaf,
+    banzhaf_pairs,
+    contrast,
+    gradient,
+    leave_group_out,
+    leave_one_out,
+    leave_one_out_pairs,
+    move,
+    move_pairs,
+    removal,
+    shapley,
+    shapley_pairs,
+    swap,
+    swap_pairs,
+)
+from .functional import Combination, Functional, Reading, read, read_points
+
+__all__ = [
+    "Combination",
+    "Functional",
+    "Reading",
+    "banzhaf",
+    "banzhaf_pairs",
+    "contrast",
+    "gradient",
+    "leave_group_out",
+    "leave_one_out",
+    "leave_one_out_pairs",
+    "move",
+    "move_pairs",
+    "read",
+    "read_points",
+    "removal",
+    "shapley",
+    "shapley_pairs",
+    "swap",
+    "swap_pairs",
+]

@@ -1,0 +1,197 @@
+"""The questions that people ask of a surrogate, by name.
+
+Each returns a `Reading` of g itself: positive means that g rises with the task. Whether that is a benefit is the
+target's direction, which `attribution` knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..surrogates.base import GaussianSurrogate
+from ..surrogates.features import kind_of
+from ..surrogates.kernels import Kernel
+from .functional import Combination, Reading, read, read_points
+from .sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
+
+Array = NDArray[np.float64]
+
+
+def contrast(surrogate: GaussianSurrogate, first: ArrayLike, second: ArrayLike) -> Reading:
+    """g(first) - g(second) for masks or mixtures given in pairs, two arrays (n, K) or (K,)."""
+    P = np.stack([np.atleast_2d(np.asarray(first, float)), np.atleast_2d(np.asarray(second, float))])
+    return read_points(surrogate, Combination(np.array([1.0, -1.0]), P))
+
+
+def leave_one_out(surrogate: GaussianSurrogate, reference: ArrayLike | None = None) -> Reading:
+    """g(reference) - g(reference without k) for every task; the reference is the full mask if not given.
+
+    Returns
+    -------
+    Reading
+        n = K; rows of tasks that the reference does not hold are 0.
+    """
+    full = _reference(surrogate, reference)
+    return contrast(surrogate, np.tile(full, (len(full), 1)), full * (1.0 - np.eye(len(full))))
+
+
+def leave_group_out(
+    surrogate: GaussianSurrogate, groups: ArrayLike, reference: ArrayLike | None = None
+) -> Reading:
+    """g(reference) - g(reference without the group) for groups (n, K) of 0/1 memberships."""
+    full = _reference(surrogate, reference)
+    groups = np.atleast_2d(np.asarray(groups, float))
+    return contrast(surrogate, np.tile(full, (len(groups), 1)), full * (1.0 - groups))
+
+
+def leave_one_out_pairs(surrogate: GaussianSurrogate, reference: ArrayLike | None = None) -> Reading:
+    """g(r) - g(r without k) - g(r without l) + g(r without both) for all k < l."""
+    full = _reference(surrogate, reference)
+    K = len(full)
+    k, l = np.triu_indices(K, 1)
+    eye = np.eye(K)
+    P = np.stack(
+        [np.tile(full, (len(k), 1)), full * (1 - eye[k]), full * (1 - eye[l]), full * (1 - eye[k] - eye[l])]
+    )
+    return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
+
+
+def shapley(surrogate: GaussianSurrogate, intervals: bool = True) -> Reading:
+    """Shapley values of g on {0,1}^K, exactly (Shapley 1953); they sum to g(1) - g(0)."""
+    K = surrogate.inputs_.shape[1]
+    return read(surrogate, SetEffects(shapley_nodes(K, 2), np.eye(K)), intervals)
+
+
+def shapley_pairs(surrogate: GaussianSurrogate, intervals: bool = True) -> Reading:
+    """Shapley interaction indices of all pairs, exactly (Grabisch & Roubens 1999)."""
+    K = surrogate.inputs_.shape[1]
+    return read(surrogate, SetPairs(shapley_nodes(K, 3), K), intervals)
+
+
+def banzhaf(surrogate: GaussianSurrogate, p: float = 0.5, intervals: bool = True) -> Reading:
+    """Banzhaf values: mean effect over random sets that hold each other task with probability ``p``."""
+    K = surrogate.inputs_.shape[1]
+    return read(surrogate, SetEffects(semivalue_nodes(_probability(p), np.ones(1), 2), np.eye(K)), intervals)
+
+
+def banzhaf_pairs(surrogate: GaussianSurrogate, p: float = 0.5, intervals: bool = True) -> Reading:
+    """Banzhaf interaction indices of all pairs."""
+    K = surrogate.inputs_.shape[1]
+    return read(surrogate, SetPairs(semivalue_nodes(_probability(p), np.ones(1), 3), K), intervals)
+
+
+def swap(surrogate: GaussianSurrogate, size: int, intervals: bool = True) -> Reading:
+    """E[g | k in] - E[g | k out] over all sets of ``size`` tasks: what a fixed-size design can answer."""
+    K = surrogate.inputs_.shape[1]
+    linear = np.eye(K) - (1.0 - np.eye(K)) / max(K - 1, 1)
+    return read(surrogate, SetEffects(size_nodes(K, size, 2), linear), intervals)
+
+
+def swap_pairs(surrogate: GaussianSurrogate, size: int, intervals: bool = True) -> Reading:
+    """E[g | both in] - E[g | only k] - E[g | only l] + E[g | neither] over all sets of ``size`` tasks."""
+    K = surrogate.inputs_.shape[1]
+    return read(surrogate, SetPairs(size_nodes(K, size, 3), K), intervals)
+
+
+def move(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05) -> Reading:
+    """Finite move of a mixture: weight ``delta`` towards task k, taken from all in proportion, minus the reference.
+
+    w -> (1 - delta) w + delta e_k        (design: section 3, Mixtures)
+    """
+    w = _mixture(surrogate, reference, delta)
+    return contrast(surrogate, (1.0 - delta) * w + delta * np.eye(len(w)), np.tile(w, (len(w), 1)))
+
+
+def move_pairs(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05) -> Reading:
+    """Second differences of moves for all k < l: both moves, minus either, plus the reference."""
+    w = _mixture(surrogate, reference, 2 * delta)
+    k, l = np.triu_indices(len(w), 1)
+    eye = np.eye(len(w))
+    to = lambda E, d: (1.0 - d) * w + delta * E
+    P = np.stack(
+        [to(eye[k] + eye[l], 2 * delta), to(eye[k], delta), to(eye[l], delta), np.tile(w, (len(k), 1))]
+    )
+    return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
+
+
+def removal(surrogate: GaussianSurrogate, reference: ArrayLike) -> Reading:
+    """g(reference) - g(reference without k, renormalised) for mixtures; NaN where k is the whole reference."""
+    w = _mixture(surrogate, reference, 0.0)
+    without = w * (1.0 - np.eye(len(w)))
+    left = without.sum(axis=1, keepdims=True)
+    reading = contrast(
+        surrogate, np.tile(w, (len(w), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w)
+    )
+    for values in (reading.mean, reading.deviation):
+        values[left[:, 0] <= 0] = np.nan
+    return reading
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Derivatives of g with respect to each column at one point, for features that are the columns themselves."""
+
+    at: Array
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def rows(self, kernel: Kernel, X: Array) -> Array:
+        """d k(x, x_i) / d x_k = -2 gamma_k (x_k - x_ik) rbf + linear x_ik, array (K, m)."""
+        rbf = Kernel(kernel.gamma, kernel.rbf, 0.0).matrix(self.at[None], X)
+        return (-2.0 * kernel.gamma * (self.at - X)).T * rbf + kernel.linear * X.T
+
+    def own(self, kernel: Kernel) -> Array:
+        """d^2 k / dx_k dx'_k at x = x', array (K,)."""
+        return 2.0 * kernel.gamma * kernel.rbf + kernel.linear
+
+    def apply(self, kernel: Kernel, X: Array, theta: Array) -> Array:
+        """See `functional.Functional`."""
+        return self.rows(kernel, X) @ theta
+
+
+def gradient(surrogate: GaussianSurrogate, at: ArrayLike | None = None, intervals: bool = True) -> Reading:
+    """Gradient of g, read as a function on R^K, at a mask or weights ``at`` (K,), the full mask if not given.
+
+    Raises
+    ------
+    ValueError
+        For mixtures: their features have no useful slope at 0; use `move`.
+    """
+    if surrogate.features_ != "raw":
+        raise ValueError(
+            f"features={surrogate.features_!r} have unbounded slopes at 0; use readings.move for mixtures."
+        )
+    return read(surrogate, Slopes(_reference(surrogate, at)), intervals)
+
+
+def _reference(surrogate: GaussianSurrogate, reference: ArrayLike | None) -> Array:
+    K = surrogate.inputs_.shape[1]
+    full = np.ones(K) if reference is None else np.asarray(reference, float)
+    if full.shape != (K,):
+        raise ValueError(
+            f"reference has shape {full.shape}; the surrogate was fitted on {K} tasks, so give ({K},)."
+        )
+    if reference is None and surrogate.kind_ == "mixture":
+        raise ValueError(
+            "reference is not given; mixtures have no full mask. Give one, or use readings.move."
+        )
+    return full
+
+
+def _mixture(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float) -> Array:
+    w = _reference(surrogate, reference)
+    if kind_of(w[None]) not in ("mixture", "mask") or abs(w.sum() - 1.0) > 0.01:
+        raise ValueError(f"reference sums to {w.sum():g}; a mixture has weights >= 0 that sum to 1.")
+    if not 0 <= delta < 1:
+        raise ValueError(f"delta={delta:g}; it must lie between 0 and 1 (half of that for pairs).")
+    return w
+
+
+def _probability(p: float) -> Array:
+    if not 0 <= p <= 1:
+        raise ValueError(f"p={p:g}; a probability lies between 0 and 1.")
+    return np.array([float(p)])

@@ -1,0 +1,230 @@
+"""Readings against brute force over all masks, for every surrogate."""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from interplay import readings
+from interplay.surrogates import KernelSurrogate, LinearSurrogate
+from interplay.surrogates.gaussian import Posterior
+from tests.helpers import SURROGATES, brute_average, every_mask, runs, shapley_weight
+
+K = 7
+
+
+@pytest.fixture(params=SURROGATES)
+def fitted(request, rng):
+    X, y = runs(K, 30, rng)
+    return clone(SURROGATES[request.param]).fit(X, y)
+
+
+@pytest.fixture
+def g(fitted):
+    return fitted.predict(every_mask(K))
+
+
+def singles(g, weight):
+    return np.array([brute_average(g, K, (k,), weight) for k in range(K)])
+
+
+def pairs(g, weight):
+    return np.array([brute_average(g, K, pair, weight) for pair in combinations(range(K), 2)])
+
+
+def test_shapley(fitted, g):
+    found = readings.shapley(fitted)
+    np.testing.assert_allclose(found.mean, singles(g, shapley_weight(K, 1)), atol=1e-9)
+    np.testing.assert_allclose(found.mean.sum(axis=0), g[-1] - g[0], atol=1e-9)
+
+
+def test_shapley_pairs(fitted, g):
+    expected = pairs(g, shapley_weight(K, 2))
+    np.testing.assert_allclose(readings.shapley_pairs(fitted).mean, expected, atol=1e-9)
+    np.testing.assert_allclose(readings.shapley_pairs(fitted, intervals=False).mean, expected, atol=1e-9)
+
+
+def test_banzhaf(fitted, g):
+    weight = lambda size: 0.5 ** (K - 1)
+    np.testing.assert_allclose(readings.banzhaf(fitted).mean, singles(g, weight), atol=1e-9)
+    np.testing.assert_allclose(
+        readings.banzhaf_pairs(fitted, intervals=False).mean, pairs(g, lambda size: 0.5 ** (K - 2)), atol=1e-9
+    )
+
+
+def test_leave_one_out(fitted, g):
+    at_full = lambda order: lambda size: float(size == K - order)
+    np.testing.assert_allclose(readings.leave_one_out(fitted).mean, singles(g, at_full(1)), atol=1e-9)
+    np.testing.assert_allclose(readings.leave_one_out_pairs(fitted).mean, pairs(g, at_full(2)), atol=1e-9)
+    np.testing.assert_allclose(readings.banzhaf(fitted, p=1.0).mean, singles(g, at_full(1)), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_swap(fitted, g, size):
+    sizes = every_mask(K).sum(axis=1)
+    S = every_mask(K)[sizes == size]
+    values = g[sizes == size]
+    mean = lambda rows: values[rows].mean(axis=0)
+    single = [mean(S[:, k] == 1) - mean(S[:, k] == 0) for k in range(K)]
+    np.testing.assert_allclose(readings.swap(fitted, size).mean, single, atol=1e-9)
+    pair = []
+    for k, l in combinations(range(K), 2):
+        cell = lambda a, b, k=k, l=l: mean((S[:, k] == a) & (S[:, l] == b))
+        pair.append(cell(1, 1) - cell(1, 0) - cell(0, 1) + cell(0, 0))
+    np.testing.assert_allclose(readings.swap_pairs(fitted, size).mean, pair, atol=1e-9)
+    np.testing.assert_allclose(readings.swap_pairs(fitted, size, intervals=False).mean, pair, atol=1e-9)
+
+
+def test_group_and_contrast(fitted):
+    groups = np.zeros((2, K))
+    groups[0, :3] = groups[1, [2, 5]] = 1
+    expected = fitted.predict(np.ones((2, K))) - fitted.predict(1 - groups)
+    np.testing.assert_allclose(readings.leave_group_out(fitted, groups).mean, expected, atol=1e-9)
+    np.testing.assert_allclose(
+        readings.contrast(fitted, np.ones((2, K)), 1 - groups).mean, expected, atol=1e-9
+    )
+
+
+def test_gradient_is_the_limit_of_differences(fitted):
+    at, h = np.full(K, 0.7), 1e-5
+    steps = h * np.eye(K)
+    expected = (fitted.predict(at + steps) - fitted.predict(at - steps)) / (2 * h)
+    np.testing.assert_allclose(readings.gradient(fitted, at).mean, expected, atol=1e-6)
+
+
+READINGS = {
+    "shapley": (readings.shapley, lambda: shapley_weight(K, 1), 1),
+    "shapley pairs": (readings.shapley_pairs, lambda: shapley_weight(K, 2), 2),
+    "banzhaf": (readings.banzhaf, lambda: lambda size: 0.5 ** (K - 1), 1),
+    "leave-one-out": (readings.leave_one_out, lambda: lambda size: float(size == K - 1), 1),
+    "leave-one-out pairs": (readings.leave_one_out_pairs, lambda: lambda size: float(size == K - 2), 2),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_deviation_equals_the_joint_posterior_over_all_masks(fitted, name):
+    reading, weight, order = READINGS[name]
+    S = every_mask(K)
+    basis = np.eye(2**K)
+    L = (singles if order == 1 else pairs)(basis, weight())
+    found = reading(fitted)
+    for fit in fitted.fits_:
+        X, post, kernel = fitted.inputs_, fit.posterior, fit.kernel
+        rows = L @ kernel.matrix(S, X)
+        own = np.einsum("ns,st,nt->n", L, kernel.matrix(S, S), L)
+        variance = post.prior * own - np.einsum("nm,ml,nl->n", rows, post.precision, rows)
+        expected = np.sqrt(np.maximum(np.multiply.outer(variance, post.amplitude), 0))
+        np.testing.assert_allclose(found.deviation[:, fit.targets], expected, atol=1e-7)
+        if post.prior:
+            np.testing.assert_allclose(
+                found.prior[:, fit.targets],
+                np.sqrt(np.multiply.outer(np.maximum(own, 0), post.amplitude)),
+                atol=1e-7,
+            )
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", ["ridge", "rbf + linear"])
+def test_swap_deviation(name, size, rng):
+    X, y = runs(K, 30, rng)
+    fitted = clone(SURROGATES[name]).fit(X, y)
+    S = every_mask(K)
+    fixed = S.sum(axis=1) == size
+    share = lambda rows: rows * fixed / (rows & fixed).sum()
+    L1 = np.array([share(S[:, k] == 1) - share(S[:, k] == 0) for k in range(K)])
+    L2 = []
+    for k, l in combinations(range(K), 2):
+        cell = lambda a, b, k=k, l=l: share((S[:, k] == a) & (S[:, l] == b))
+        L2.append(cell(1, 1) - cell(1, 0) - cell(0, 1) + cell(0, 0))
+    for L, found in ((L1, readings.swap(fitted, size)), (np.array(L2), readings.swap_pairs(fitted, size))):
+        (fit,) = fitted.fits_
+        rows = L @ fit.kernel.matrix(S, X)
+        own = np.einsum("ns,st,nt->n", L, fit.kernel.matrix(S, S), L)
+        variance = np.maximum(own - np.einsum("nm,ml,nl->n", rows, fit.posterior.precision, rows), 0)
+        expected = np.sqrt(np.multiply.outer(variance, fit.posterior.amplitude))
+        np.testing.assert_allclose(found.deviation, expected, atol=1e-7)
+
+
+def test_length_scales_that_differ_by_task(rng):
+    X, y = runs(5, 20, rng)
+    fitted = KernelSurrogate(gamma=0.3, alpha=0.1, links=("identity",)).fit(X, y)
+    fit = fitted.fits_[0]
+    kernel = type(fit.kernel)(rng.uniform(0.05, 1.0, 5), 1.0, 0.2)
+    posterior = Posterior.of(kernel.matrix(X, X), y, 0.1)
+    fitted.fits_ = [type(fit)(kernel, 0.1, "identity", fit.targets, posterior)]
+    S = every_mask(5)
+    L = np.array([brute_average(np.eye(32), 5, (k,), shapley_weight(5, 1)) for k in range(5)])
+    P = np.array([brute_average(np.eye(32), 5, kl, shapley_weight(5, 2)) for kl in combinations(range(5), 2)])
+    for matrix, found in ((L, readings.shapley(fitted)), (P, readings.shapley_pairs(fitted))):
+        np.testing.assert_allclose(found.mean, matrix @ fitted.predict(S), atol=1e-9)
+        own = np.einsum("ns,st,nt->n", matrix, kernel.matrix(S, S), matrix)
+        np.testing.assert_allclose(
+            found.prior, np.sqrt(np.multiply.outer(own, posterior.amplitude)), atol=1e-7
+        )
+
+
+def test_log_link_comes_back_by_lognormal_moments(rng):
+    X, y = runs(5, 40, rng)
+    y = np.exp(0.3 * (y - y.mean(axis=0)))
+    fitted = KernelSurrogate(gamma=0.2, alpha=0.1, links=("log",)).fit(X, y)
+    full, without = np.ones((1, 5)), np.ones((1, 5))
+    without[0, 2] = 0
+    found = readings.leave_one_out(fitted)
+    np.testing.assert_allclose(found.mean[2], (fitted.predict(full) - fitted.predict(without))[0], rtol=1e-10)
+    fit = fitted.fits_[0]
+    P = np.vstack([full, without])
+    rows = fit.kernel.matrix(P, X)
+    post = fit.posterior
+    cov = np.array(
+        [
+            [
+                post.covariance(rows[[i]], rows[[j]], fit.kernel.paired(P[[i]], P[[j]]), 1.0, 1.0)[0]
+                for j in range(2)
+            ]
+            for i in range(2)
+        ]
+    )
+    for t in range(2):
+        draws = rng.multivariate_normal(post.mean(rows, 1.0)[:, t], cov * post.amplitude[t], size=400_000)
+        difference = np.exp(draws[:, 0]) - np.exp(draws[:, 1])
+        np.testing.assert_allclose(found.mean[2, t], difference.mean(), atol=5 * difference.std() / 600)
+        np.testing.assert_allclose(found.deviation[2, t], difference.std(), rtol=0.02)
+
+
+def test_moves_of_a_mixture(rng):
+    X = rng.dirichlet(np.ones(4), size=40)
+    y = np.log(X + 0.01) @ rng.normal(size=(4, 2))
+    fitted = KernelSurrogate(links=("identity",)).fit(X, y)
+    assert fitted.kind_ == "mixture"
+    assert fitted.features_ == "log"
+    w, e = np.full(4, 0.25), np.eye(4)
+    found = readings.move(fitted, w, 0.1)
+    np.testing.assert_allclose(found.mean, fitted.predict(0.9 * w + 0.1 * e) - fitted.predict([w]), atol=1e-9)
+    pair = readings.move_pairs(fitted, w, 0.1)
+    both = fitted.predict(0.8 * w + 0.1 * (e[[0]] + e[[1]]))
+    expected = both - fitted.predict(0.9 * w + 0.1 * e[:2]).sum(axis=0) + fitted.predict([w])
+    np.testing.assert_allclose(pair.mean[[0]], expected, atol=1e-9)
+    gone = readings.removal(fitted, w)
+    np.testing.assert_allclose(
+        gone.mean[0], (fitted.predict([w]) - fitted.predict([[0, 1 / 3, 1 / 3, 1 / 3]]))[0]
+    )
+    with pytest.raises(ValueError, match="no full mask"):
+        readings.leave_one_out(fitted)
+    with pytest.raises(ValueError, match="sums to 2"):
+        readings.move(fitted, np.full(4, 0.5))
+
+
+def test_null_task_has_no_effect_and_duplicates_share(rng):
+    X = every_mask(5)
+    y = 1.0 - 0.8 * np.maximum(X[:, 0], X[:, 1])  # 0 and 1 are duplicates, 2, 3, 4 do nothing
+    found = readings.shapley(KernelSurrogate(links=("identity",)).fit(X, y)).mean[:, 0]
+    np.testing.assert_allclose(found[:2], -0.4, atol=0.02)
+    np.testing.assert_allclose(found[2:], 0.0, atol=0.01)
+
+
+def test_sizes_out_of_range_are_named():
+    with pytest.raises(ValueError, match="size=0"):
+        readings.swap(LinearSurrogate().fit(np.eye(4), np.arange(4.0)), 0)
+    assert comb(4, 2) == len(readings.swap_pairs(LinearSurrogate().fit(np.eye(4), np.arange(4.0)), 2).mean)
