@@ -1,0 +1,183 @@
+"""The fields of a table of evaluations: how each is read, checked, named in a message, and joined to another's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from .directions import guess_direction
+
+__all__ = [
+    "EvaluationsError",
+    "MissingFileError",
+    "as_column",
+    "as_directions",
+    "as_floats",
+    "as_names",
+    "as_notes",
+    "difference",
+    "frozen",
+    "joined_notes",
+    "listed",
+    "match",
+]
+
+
+class EvaluationsError(ValueError):
+    """Bad input: the message says what is wrong, where, and what to do."""
+
+
+class MissingFileError(EvaluationsError, FileNotFoundError):
+    """A file that is not there."""
+
+
+def match(
+    patterns: str | Sequence[str], names: Sequence[str], what: str, *, also: Sequence[str] = ()
+) -> list[str]:
+    """Return the names that patterns (names or globs) stand for, each once, in the order of the patterns.
+
+    A pattern that stands for none of the names, nor for one of those in `also`, is an error.
+    """
+    found: dict[str, None] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else [str(p) for p in patterns]:
+        hits = [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
+        if not hits and not any(n == pattern or fnmatchcase(n, pattern) for n in also):
+            near = get_close_matches(pattern, names, n=3, cutoff=0.5) or list(names)[:5]
+            raise EvaluationsError(
+                f"no {what} is called {pattern!r}. "
+                + (
+                    f"There are {len(names)}, such as {', '.join(map(repr, near))}."
+                    if names
+                    else "There is none."
+                )
+            )
+        found.update(dict.fromkeys(hits))
+    return list(found)
+
+
+def as_directions(given: Any, targets: Sequence[str]) -> tuple[bool, ...]:
+    """Read directions: one bool, one for each target, names or globs of those that go up, or None to guess."""
+    if given is None:
+        return tuple(bool(guess_direction(t)) for t in targets)
+    if isinstance(given, bool | np.bool_):
+        return (bool(given),) * len(targets)
+    given = [given] if isinstance(given, str) else list(given)
+    if all(isinstance(g, str) for g in given):
+        up = set(match(given, targets, "target"))
+        return tuple(t in up for t in targets)
+    if len(given) != len(targets):
+        raise EvaluationsError(
+            f"higher_is_better has {len(given)} entries for {len(targets)} targets; give one for each."
+        )
+    return tuple(bool(g) for g in given)
+
+
+def as_floats(values: Any, name: str) -> np.ndarray:
+    """Read an array of floats."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EvaluationsError(
+            f"{name} cannot be read as numbers ({error}); give an array of floats."
+        ) from None
+
+
+def as_column(values: Any, name: str, kind: type, m: int) -> np.ndarray:
+    """Read one entry for each of m rows, or one for all of them, as str, np.int64 or np.float64."""
+    try:
+        array = np.asarray(values)
+        if kind is str:
+            if array.dtype.kind != "U":
+                array = np.array([str(v) for v in array.ravel()], dtype="U").reshape(array.shape)
+        else:
+            if (
+                kind is np.int64
+                and array.dtype.kind not in "iub"
+                and not np.array_equal(array, np.floor(array))
+            ):
+                raise ValueError("these are not whole numbers")
+            array = array.astype(kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EvaluationsError(
+            f"{name} is {str(values)[:40]!r} ({error}); give {'whole ' * (kind is np.int64)}numbers."
+        ) from None
+    if array.ndim == 0:
+        array = np.broadcast_to(array, (m,))
+    if array.shape != (m,):
+        raise EvaluationsError(f"{name} has shape {array.shape}; give one entry for each of the {m} rows.")
+    return array
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Copy an array so that nobody can write to it."""
+    array = np.array(array, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def as_names(names: Any, what: str, size: int) -> tuple[str, ...]:
+    """Read the names of tasks or targets: as many as columns, none empty, none twice."""
+    out = tuple(str(n).strip() for n in ([names] if isinstance(names, str) else names))
+    if len(out) != size:
+        raise EvaluationsError(f"{what} has {len(out)} names for {size} columns; give one name for each.")
+    if not size:
+        raise EvaluationsError(f"there are no {what}; give at least one.")
+    if "" in out:
+        raise EvaluationsError(f"{what} holds an empty name; name every column.")
+    if len(set(out)) < size:
+        twice = next(n for n in out if out.count(n) > 1)
+        raise EvaluationsError(f"{what} names {twice!r} twice; give every column its own name.")
+    return out
+
+
+def as_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Read notes as what JSON gives back of them."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} is not JSON")
+
+    try:
+        return json.loads(json.dumps(dict(notes), default=plain))
+    except (TypeError, ValueError) as error:
+        raise EvaluationsError(
+            f"notes cannot be written as JSON ({error}); use numbers, text, lists and dicts."
+        ) from None
+
+
+def joined_notes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Join notes: what both state alike, or one alone states, is kept; what they dispute becomes None and is said.
+
+    A yes or no that only one of the two states is disputed: it says nothing of the other's rows.
+    """
+    notes, said = {**a, **b}, []
+    for key, value in notes.items():
+        stated_once = (key in a) != (key in b)
+        if (stated_once and not isinstance(value, bool)) or (not stated_once and a[key] == b[key]):
+            continue
+        notes[key] = None
+        mine, theirs = (repr(side[key]) if key in side else "not stated" for side in (a, b))
+        said.append(f"the tables put together differ in {key!r}: {mine[:60]} and {theirs[:60]}")
+    return notes, said
+
+
+def difference(mine: Any, theirs: Any) -> str:
+    """Say where two fields differ."""
+    if isinstance(mine, str):
+        return f"{mine} and {theirs}"
+    if len(mine) != len(theirs):
+        return f"{len(mine)} and {len(theirs)} of them"
+    i = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
+    return f"number {i} is {mine[i]!r} and {theirs[i]!r}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """List the first names, and say how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f", ... ({more} more)" if more > 0 else "")

@@ -1,0 +1,76 @@
+"""Files of evaluations, in and out: one module per format, chosen by the suffix of the file's name.
+
+``.csv`` ``.tsv`` ``.parquet`` ``.npz``; and pairs of files joined on a column (`pairs`).
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..fields import EvaluationsError, MissingFileError
+
+if TYPE_CHECKING:
+    from ..evaluations import Evaluations
+    from .table import Table
+
+__all__ = ["FORMATS", "read_table", "write_table"]
+
+#: Module of each suffix.
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+}
+
+
+def read_table(path: str | Path, metrics: str | Path | None = None) -> Table:
+    """Read one file, or two that are joined."""
+    table = _read(Path(path))
+    if metrics is None:
+        return table
+    from .pairs import join
+
+    return join(table, _read(Path(metrics)))
+
+
+def write_table(path: str | Path, runs: Evaluations) -> Path:
+    """Write evaluations whole or not at all: to a file beside the place first, then moved there."""
+    path = Path(path)
+    module = _module(path, "written")
+    if path.suffix.lower() in (".tsv", ".txt"):
+        raise EvaluationsError(f"{path.name} cannot be written: choose .csv, .parquet or .npz.")
+    if not len(runs):
+        raise EvaluationsError(f"{path.name} is not written: there are no runs in the table.")
+    if not path.parent.is_dir():
+        raise MissingFileError(f"folder {str(path.parent)!r} does not exist. Make it first.")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            module.write(file, runs)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _read(path: Path) -> Table:
+    if not path.exists():
+        raise MissingFileError(f"file {str(path)!r} does not exist. Check the path (now in {os.getcwd()}).")
+    if path.is_dir():
+        raise EvaluationsError(f"{str(path)!r} is a folder. Give one file: {', '.join(FORMATS)}.")
+    return _module(path, "read").read(path)
+
+
+def _module(path: Path, what: str) -> Any:
+    name = FORMATS.get(path.suffix.lower())
+    if name is None:
+        raise EvaluationsError(
+            f"{path.name} cannot be {what}: suffix {path.suffix!r} is not one of .csv, .parquet, .npz (or .tsv, .txt)."
+        )
+    return import_module(f"{__name__}.{name}")
