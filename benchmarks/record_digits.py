@@ -26,9 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from scipy.stats import pearsonr, rankdata
 
-from interplay import masks as designs
+from interplay.formats.table import FACTS
 from interplay.problems.digits import Digits
 
 HERE = Path(__file__).resolve().parent
@@ -44,57 +46,74 @@ def path(problem_seed: int, variant: str = "") -> Path:
 
 
 def truth_plan(K: int, full_seeds=FULL_SEEDS) -> list[tuple[np.ndarray, int, str]]:
-    loo = designs.leave_one_out(K)
-    rows = [(mask, seed, "truth") for seed in TRUTH_SEEDS for mask in loo]
+    rows = [(mask, seed, "truth") for seed in TRUTH_SEEDS for mask in leave_one_out(K)]
     return rows + [(np.ones(K), seed, "truth") for seed in full_seeds if seed not in TRUTH_SEEDS]
 
 
 def runs_plan(K: int, problem_seed: int) -> list[tuple[np.ndarray, int, str]]:
+    """List the runs to learn from; drawn here and not by `interplay.masks`, so that they never change."""
     rng = np.random.default_rng([1000, problem_seed])
-    taken = designs.leave_one_out(K)
-    plan = {}
-    for origin, draw in {
-        "near_full": lambda taken: designs.bernoulli(K, 240, rng, p=0.9, exclude=taken),
-        "p75": lambda taken: designs.bernoulli(K, 100, rng, p=0.75, exclude=taken),
-        "size15": lambda taken: designs.fixed_size(K, 60, 15, rng, exclude=taken),
-    }.items():
-        plan[origin] = draw(taken)
-        taken = np.vstack([taken, plan[origin]])
-    return [(mask, seed, origin) for origin, rows in plan.items() for seed in RUN_SEEDS for mask in rows]
+    draws = {
+        "near_full": (240, lambda: rng.random(K) < 0.9),
+        "p75": (100, lambda: rng.random(K) < 0.75),
+        "size15": (60, lambda: rng.permutation(K) < 15),
+    }
+    taken = {_bits(mask).tobytes() for mask in leave_one_out(K)}
+    plan = []
+    for origin, (m, draw) in draws.items():
+        masks = []
+        while len(masks) < m:
+            mask = draw()
+            if _bits(mask).tobytes() not in taken:
+                taken.add(_bits(mask).tobytes())
+                masks.append(mask.astype(float))
+        plan += [(mask, seed, origin) for seed in RUN_SEEDS for mask in masks]
+    return plan
+
+
+def leave_one_out(K: int) -> np.ndarray:
+    return np.vstack([np.ones(K), 1 - np.eye(K)])
 
 
 def record(problem: Digits, evaluator, plan, file: Path, fidelity: str = "retrained") -> None:
     """Train what the file lacks, a chunk at a time, and write after every chunk."""
     tasks, targets = list(problem.tasks), list(problem.targets)
-    frame = pd.read_parquet(file) if file.exists() else None
-    seconds = 0.0 if frame is None else float(frame.attrs.get("seconds", 0.0))
-    done = (
-        set()
-        if frame is None
-        else {(m.tobytes(), s) for m, s in zip(_bits(frame[tasks]), frame["seed"], strict=True)}
-    )
+    frame, notes = read(file) if file.exists() else (pd.DataFrame(), {})
+    done = set()
+    if len(frame):
+        done = {(mask.tobytes(), seed) for mask, seed in zip(_bits(frame[tasks]), frame["seed"], strict=True)}
     todo = [row for row in plan if (_bits(row[0]).tobytes(), row[1]) not in done]
-    print(f"{file.name}: {len(done)} rows there, {len(todo)} to train", flush=True)
+    print(f"{file.name}: {len(frame)} rows there, {len(todo)} to train", flush=True)
     for start in range(0, len(todo), CHUNK):
         masks, seeds, origins = (list(column) for column in zip(*todo[start : start + CHUNK], strict=True))
         began = time.perf_counter()
         values = evaluator.evaluate(np.array(masks), np.array(seeds))
-        seconds += time.perf_counter() - began
+        seconds = notes.get("seconds", 0.0) + time.perf_counter() - began
         new = pd.DataFrame(_bits(np.array(masks)), columns=tasks)
         new["seed"], new["fidelity"], new["origin"] = np.array(seeds, np.int64), fidelity, origins
         new[targets] = values.astype(np.float32)
-        frame = new if frame is None else pd.concat([frame, new], ignore_index=True)
-        frame.attrs = {
-            **evaluator.notes,
-            "problem": repr(problem),
-            "machine": machine(),
-            "seconds": round(seconds, 1),
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        frame.to_parquet(partial, index=False, compression="zstd")
-        os.replace(partial, file)
+        frame = pd.concat([frame, new], ignore_index=True)
+        worst = notes.get("training", {}).get("gradient_norm", 0.0)
+        notes = {**evaluator.notes, "problem": repr(problem), "machine": machine(), "seconds": round(seconds, 1)}
+        notes["training"]["gradient_norm"] = max(worst, notes["training"]["gradient_norm"])
+        write(frame, notes, file)
         print(f"{file.name}: {len(frame)} rows, {seconds:.0f} s", flush=True)
+
+
+def read(file: Path) -> tuple[pd.DataFrame, dict]:
+    table = pq.read_table(file)
+    return table.to_pandas(), json.loads(table.schema.metadata[FACTS.encode()])["notes"]
+
+
+def write(frame: pd.DataFrame, notes: dict, file: Path) -> None:
+    """Write a plain table; the notes lie where `Evaluations.read` finds them. Never leaves half a file."""
+    facts = {"version": 1, "kind": "mask", "missing": False, "notes": notes, "warnings": []}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**table.schema.metadata, FACTS.encode(): json.dumps(facts)})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    pq.write_table(table, partial, compression="zstd")
+    os.replace(partial, file)
 
 
 def record_all() -> None:
@@ -156,10 +175,10 @@ def single_seed(e: np.ndarray) -> float:
 
 
 def table() -> str:
-    frames = {s: pd.read_parquet(path(s)) for s in range(3)}
+    frames, facts = zip(*(read(path(s)) for s in range(3)), strict=True)
     problems = {s: Digits(s) for s in range(3)}
     lines = ["# Recordings of the digits problem", ""]
-    notes = frames[0].attrs
+    notes = facts[0]
     lines += [
         f"Printed by `python benchmarks/record_digits.py --table`. Recorded on {notes['machine']}; recipe: "
         f"`{json.dumps(notes['training'])}`.",
@@ -168,12 +187,12 @@ def table() -> str:
         "largest |",
         "|---|---|---|---|---|---|---|",
     ]
-    for s, frame in frames.items():
+    for s, frame in enumerate(frames):
         tasks = list(problems[s].tasks)
         full = frame[(frame[tasks].sum(axis=1) == len(tasks))]["loss"].astype(float)
         e = effects(frame, tasks, "loss").mean(0)
         lines.append(
-            f"| {s} | {len(frame)} | {len(frame[tasks].drop_duplicates())} | {frame.attrs['seconds']:.0f} | "
+            f"| {s} | {len(frame)} | {len(frame[tasks].drop_duplicates())} | {facts[s]['seconds']:.0f} | "
             f"{full.mean():.4f} | {full.std():.4f} (n = {len(full)}) | {e.min():.4f} ({tasks[e.argmin()]}) to "
             f"{e.max():.4f} ({tasks[e.argmax()]}) |"
         )
@@ -189,7 +208,7 @@ def table() -> str:
         "| problem seed | target | rho | ceiling | rho, ranks | ceiling, ranks | one seed, ranks |",
         "|---|---|---|---|---|---|---|",
     ]
-    for s, frame in frames.items():
+    for s, frame in enumerate(frames):
         tasks = list(problems[s].tasks)
         for target in problems[s].targets:
             e = effects(frame, tasks, target)
@@ -198,7 +217,7 @@ def table() -> str:
                 f"| {s} | `{target}` | {rho:.3f} | {_root(rho)} | {ranks:.3f} | {_root(ranks)} | {single_seed(e):.3f} |"
             )
     if path(0, "uncoupled").exists():
-        lines += _coupling(frames[0], pd.read_parquet(path(0, "uncoupled")), problems[0])
+        lines += _coupling(frames[0], read(path(0, "uncoupled"))[0], problems[0])
     return "\n".join(lines) + "\n"
 
 

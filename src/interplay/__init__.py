@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("evaluators", "formats", "gradients", "masks", "metrics", "problems", "readings", "surrogates", "trust")
+_ROOMS = (
+    "evaluators",
+    "formats",
+    "gradients",
+    "masks",
+    "metrics",
+    "problems",
+    "readings",
+    "surrogates",
+    "trust",
+)
 _NAMES = {
     "Attribution": "attribution",
     "attribute": "attribution",

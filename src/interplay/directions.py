@@ -1,7 +1,7 @@
 """Directions of targets, guessed from their names: losses go down, scores go up.
 
-A name is cut into words (``eval/arc_acc_norm`` -> eval, arc, acc, norm). Words of a loss win over words of a score
-(``reward_loss``, ``accuracy_error``); a name without any of them is taken as a loss, and that is said.
+A name is cut into words (``eval/arc_acc_norm`` -> eval, arc, acc, norm). Words of a loss win over words of a
+score (``reward_loss``, ``accuracy_error``); a name without any of them is taken as a loss, and that is said.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ import re
 __all__ = ["guess_direction", "metric_word", "words"]
 
 _LOWER = frozenset(
-    "loss losses nll ce xent crossentropy entropy perplexity ppl bits bit bpb bpc byte error errors err wer cer "
-    "mse rmse mae mape brier ece divergence kl distance deviation regret fid latency toxicity".split()
+    re.findall(
+        r"\w+",
+        """loss losses nll ce xent crossentropy entropy perplexity ppl bits bit bpb bpc byte error
+        errors err wer cer mse rmse mae mape brier ece divergence kl distance deviation regret fid latency toxicity""",
+    )
 )
 _HIGHER = frozenset(
-    "acc accuracy accuracies f1 auc auroc auprc ap map reward rewards return returns score scores win wins winrate "
-    "bleu chrf rouge meteor bertscore r2 precision recall mcc correct em exactmatch pass elo success likelihood "
-    "spearman pearson correlation ndcg mrr iou dice psnr ssim utility".split()
+    re.findall(
+        r"\w+",
+        """acc accuracy accuracies f1 auc auroc auprc ap map reward rewards return returns score scores win
+        wins winrate bleu chrf rouge meteor bertscore r2 precision recall mcc correct em exactmatch pass elo
+        success likelihood spearman pearson correlation ndcg mrr iou dice psnr ssim utility""",
+    )
 )
 _SPLIT = re.compile(r"[^A-Za-z0-9@]+|(?<=[a-z])(?=[A-Z])")
 
@@ -53,8 +59,8 @@ def guess_direction(name: str) -> bool | None:
 def metric_word(name: str) -> bool:
     """Tell whether a column is called like a metric, so that it is no task unless the user says so.
 
-    True for ``loss``, ``*_loss``, ``acc_*``, ``metric/*``, ``eval/*`` and the like: a word of a loss or a score
-    at either end of the name, or one of those prefixes.
+    True for ``loss``, ``*_loss``, ``acc_*``, ``metric/*``, ``eval/*`` and the like: a word of a loss or a
+    score at either end of the name, or one of those prefixes.
 
     Examples
     --------
@@ -64,7 +70,5 @@ def metric_word(name: str) -> bool:
     parts = words(name)
     if re.match(r"(metrics?|eval|val|valid|test)[/.:]", name):
         return True
-    ends = {parts[-1]} | (
-        {parts[0]} if parts[0] in ("acc", "accuracy", "loss", "ppl", "bpb", "f1") else set()
-    )
+    ends = {parts[-1]} | ({parts[0]} if parts[0] in ("acc", "accuracy", "loss", "ppl", "bpb", "f1") else set())
     return bool(parts) and not (_LOWER | _HIGHER).isdisjoint(ends)

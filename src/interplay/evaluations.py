@@ -1,8 +1,8 @@
 """The one table everything is learnt from: masks or weights s (m, K) and what was measured, F(s) (m, T).
 
 Each row also states its fidelity (`retrained`, `estimated`, or a word of the user's), its seed, its cost and
-its origin; each target states its direction. Rows of one mask with other seeds stay rows. Effects elsewhere are
-benefits: `benefit_sign` is +1 where higher is better and -1 where lower is.
+its origin; each target states its direction. Rows of one mask with other seeds stay rows. Effects elsewhere
+are benefits: `benefit_sign` is +1 where higher is better and -1 where lower is.
 """
 
 from __future__ import annotations
@@ -122,9 +122,7 @@ class Evaluations:
         for name, kind in (("fidelity", str), ("seed", np.int64), ("cost", np.float64), ("origin", str)):
             put(name, frozen(as_column(getattr(self, name), name, kind, self.m)))
         if (self.fidelity == "").any():
-            raise EvaluationsError(
-                "fidelity is empty in some rows; say 'retrained', 'estimated' or your own word."
-            )
+            raise EvaluationsError("fidelity is empty in some rows; say 'retrained', 'estimated' or your own word.")
         put("notes", as_notes(self.notes))
         put("warnings", tuple(dict.fromkeys(str(w) for w in self.warnings)))
 
@@ -157,8 +155,8 @@ class Evaluations:
         tasks, targets : sequence of str, optional
             Names; ``task_0``, ``target_0`` onwards when not given ("target" for a single one).
         higher_is_better : bool, sequence of bool (T,), or sequence of names or globs, optional
-            Directions. Names say which targets go up, the others go down. When not given they are guessed from
-            the names of the targets: lower is better where those say nothing.
+            Directions. Names say which targets go up, the others go down. When not given they are guessed
+            from the names of the targets: lower is better where those say nothing.
         kind : str, optional
             "mask", "mixture", "weights" or "coefficients"; recognised from the values when not given.
         fidelity, seed, cost, origin : one value, or one for each row, optional
@@ -168,9 +166,7 @@ class Evaluations:
         x, y = as_floats(masks, "masks"), as_floats(values, "values")
         y = y[:, None] if y.ndim == 1 else y
         if x.ndim != 2 or y.ndim != 2:
-            raise EvaluationsError(
-                f"masks have shape {x.shape} and values {y.shape}; give (m, K) and (m, T)."
-            )
+            raise EvaluationsError(f"masks have shape {x.shape} and values {y.shape}; give (m, K) and (m, T).")
         if tasks is None:
             tasks = [f"task_{k}" for k in range(x.shape[1])]
         if targets is None:
@@ -212,11 +208,12 @@ class Evaluations:
         Parameters
         ----------
         frame : pandas.DataFrame
-            Columns ``run, run_id, index, name, seed, cost, fidelity, origin`` and an unnamed index are metadata.
+            Columns ``run, run_id, index, name, seed, cost, fidelity, origin`` and an unnamed index are
+            metadata.
         targets, tasks, ignore : name, glob, or a sequence of them, optional
-            Columns that are targets, that are tasks, that are neither. Columns not named are tasks if all are of
-            one kind. Targets are never guessed: they are named here, or in the frame (columns ``target:NAME``,
-            ``target:lower:NAME``, ``target:higher:NAME``).
+            Columns that are targets, that are tasks, that are neither. Columns not named are tasks if all are
+            of one kind. Targets are never guessed: they are named here, or in the frame (columns
+            ``target:NAME``, ``target:lower:NAME``, ``target:higher:NAME``).
         kind : str, optional
             "mask", "mixture", "weights" or "coefficients"; recognised from the values when not given.
         higher_is_better, lower_is_better : name, glob, or a sequence of them, optional
@@ -259,8 +256,8 @@ class Evaluations:
         path : path
             One row per run and one column per task, with the targets beside them or in `metrics`.
         metrics : path, optional
-            A second file with the targets, joined on ``run``, ``run_id`` or ``index`` (olmix, RegMix): all its
-            columns that are not metadata are targets, unless `targets` says which.
+            A second file with the targets, joined on ``run``, ``run_id`` or ``index`` (olmix, RegMix): all
+            its columns that are not metadata are targets, unless `targets` says which.
         targets, tasks, ignore, kind, higher_is_better, lower_is_better, missing, fidelity, min_runs
             As in `from_frame`.
         """
@@ -325,14 +322,10 @@ class Evaluations:
         """Keep the rows where `rows` (m,) is true; a function is called with this table."""
         keep = np.asarray(rows(self) if callable(rows) else rows)
         if keep.dtype != bool or keep.shape != (self.m,):
-            raise EvaluationsError(
-                f"filter got {keep.dtype} {keep.shape}; give {self.m} booleans, one for each row."
-            )
+            raise EvaluationsError(f"filter got {keep.dtype} {keep.shape}; give {self.m} booleans, one for each row.")
         return self[keep]
 
-    def where(
-        self, *, fidelity: str | Iterable[str] | None = None, seed: int | Iterable[int] | None = None
-    ) -> Self:
+    def where(self, *, fidelity: str | Iterable[str] | None = None, seed: int | Iterable[int] | None = None) -> Self:
         """Keep the rows of one or several fidelities and seeds."""
         keep = np.ones(self.m, dtype=bool)
         if fidelity is not None:
@@ -355,9 +348,7 @@ class Evaluations:
         for name in ("tasks", "targets", "kind", "higher_is_better"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
-                raise EvaluationsError(
-                    f"{name} differ ({difference(mine, theirs)}); only like tables can be added."
-                )
+                raise EvaluationsError(f"{name} differ ({difference(mine, theirs)}); only like tables can be added.")
         notes, said = joined_notes(self.notes, other.notes)
         rows = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _ROWS}
         return self._with(**rows, notes=notes, warnings=(*self.warnings, *other.warnings, *said))
@@ -414,7 +405,8 @@ class Evaluations:
         if (measured < min_runs).any():
             t = int(np.flatnonzero(measured < min_runs)[0])
             raise EvaluationsError(
-                f"{name}: target {self.targets[t]!r} was measured in {measured[t]} of {self.m} runs; at least "
+                f"{name}: target {self.targets[t]!r} was measured in {measured[t]} of {self.m} "
+                "runs; at least "
                 f"{min_runs} are needed. Leave it out (--target names those to keep), or add runs."
             )
         return self
@@ -436,9 +428,7 @@ class Evaluations:
         counted = [f"{(self.fidelity == w).sum()} {w}" for w in words] if len(words) > 1 else words
         facts = [f"{self.m} runs of {len(self.groups()[1])} {_PLURAL[self.kind]}"]
         facts += [f"{seeds} seed{'s' * (seeds != 1)}"] if seeds else []
-        arrows = [
-            f"{t} {'↑' if up else '↓'}" for t, up in zip(self.targets, self.higher_is_better, strict=True)
-        ]
+        arrows = [f"{t} {'↑' if up else '↓'}" for t, up in zip(self.targets, self.higher_is_better, strict=True)]
         lines = [
             "Evaluations: " + ", ".join(facts + counted),
             f"  {self.K} task{'s' * (self.K != 1)} ({self.kind}): {listed(self.tasks)}",

@@ -1,4 +1,6 @@
-"""The fields of a table of evaluations: how each is read, checked, named in a message, and joined to another's."""
+"""The fields of a table of evaluations: how each is read, checked, named in a message, and joined to
+another's.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,7 @@ class MissingFileError(EvaluationsError, FileNotFoundError):
     """A file that is not there."""
 
 
-def match(
-    patterns: str | Sequence[str], names: Sequence[str], what: str, *, also: Sequence[str] = ()
-) -> list[str]:
+def match(patterns: str | Sequence[str], names: Sequence[str], what: str, *, also: Sequence[str] = ()) -> list[str]:
     """Return the names that patterns (names or globs) stand for, each once, in the order of the patterns.
 
     A pattern that stands for none of the names, nor for one of those in `also`, is an error.
@@ -50,18 +50,14 @@ def match(
             near = get_close_matches(pattern, names, n=3, cutoff=0.5) or list(names)[:5]
             raise EvaluationsError(
                 f"no {what} is called {pattern!r}. "
-                + (
-                    f"There are {len(names)}, such as {', '.join(map(repr, near))}."
-                    if names
-                    else "There is none."
-                )
+                + (f"There are {len(names)}, such as {', '.join(map(repr, near))}." if names else "There is none.")
             )
         found.update(dict.fromkeys(hits))
     return list(found)
 
 
 def as_directions(given: Any, targets: Sequence[str]) -> tuple[bool, ...]:
-    """Read directions: one bool, one for each target, names or globs of those that go up, or None to guess."""
+    """Read directions: one bool, one for each target, names or globs of those that go up; None: guessed."""
     if given is None:
         return tuple(bool(guess_direction(t)) for t in targets)
     if isinstance(given, bool | np.bool_):
@@ -82,9 +78,7 @@ def as_floats(values: Any, name: str) -> np.ndarray:
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise EvaluationsError(
-            f"{name} cannot be read as numbers ({error}); give an array of floats."
-        ) from None
+        raise EvaluationsError(f"{name} cannot be read as numbers ({error}); give an array of floats.") from None
 
 
 def as_column(values: Any, name: str, kind: type, m: int) -> np.ndarray:
@@ -95,11 +89,7 @@ def as_column(values: Any, name: str, kind: type, m: int) -> np.ndarray:
             if array.dtype.kind != "U":
                 array = np.array([str(v) for v in array.ravel()], dtype="U").reshape(array.shape)
         else:
-            if (
-                kind is np.int64
-                and array.dtype.kind not in "iub"
-                and not np.array_equal(array, np.floor(array))
-            ):
+            if kind is np.int64 and array.dtype.kind not in "iub" and not np.array_equal(array, np.floor(array)):
                 raise ValueError("these are not whole numbers")
             array = array.astype(kind)
     except (TypeError, ValueError, OverflowError) as error:
@@ -152,7 +142,8 @@ def as_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined_notes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Join notes: what both state alike, or one alone states, is kept; what they dispute becomes None and is said.
+    """Join notes: what both state alike, or one alone states, is kept; what they dispute becomes None and is
+    said.
 
     A yes or no that only one of the two states is disputed: it says nothing of the other's rows.
     """

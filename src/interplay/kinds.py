@@ -1,6 +1,7 @@
 """Kinds of rows: what the numbers of the tasks mean, recognised from their values.
 
-mask: 0 or 1 · mixture: >= 0, rows sum to one within 0.01 · weights: >= 0 · coefficients: any sign (never guessed).
+mask: 0 or 1 · mixture: >= 0, each row sums to one within 0.01 · weights: >= 0 ·
+coefficients: any sign (never guessed).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ SIMPLEX_TOLERANCE = 0.01
 def guess_kind(values: np.ndarray) -> str:
     """Recognise the kind of rows (m, K); what is off in it is for `fault` to say.
 
-    Rows count as mixtures when at least half of them sum to one, so that a single bad row is an error and does
-    not turn a table of mixtures into one of weights.
+    Rows count as mixtures when at least half of them sum to one, so that a single bad row is an error and
+    does not turn a table of mixtures into one of weights.
 
     Examples
     --------
@@ -34,9 +35,7 @@ def guess_kind(values: np.ndarray) -> str:
     return "weights"
 
 
-def fault(
-    values: np.ndarray, kind: str, tasks: Sequence[str], *, row: str = "row", first: int = 0
-) -> str | None:
+def fault(values: np.ndarray, kind: str, tasks: Sequence[str], *, row: str = "row", first: int = 0) -> str | None:
     """Say what breaks the kind, where, and what to do; None when nothing does.
 
     Parameters
@@ -75,8 +74,10 @@ def fault(
         if (bad := np.abs(total - 1) > SIMPLEX_TOLERANCE + 1e-9).any():
             i = int(np.flatnonzero(bad)[0])
             return (
-                f"{row} {first + i} sums to {total[i]:.6g}; mixtures must sum to one within {SIMPLEX_TOLERANCE:g} "
-                f"({int(bad.sum())} of {len(total)} rows do not). Normalise the rows, or say kind 'weights' if they "
+                f"{row} {first + i} sums to {total[i]:.6g}; mixtures must sum to one within "
+                f"{SIMPLEX_TOLERANCE:g} "
+                f"({int(bad.sum())} of {len(total)} rows do not). Normalise the rows, or say kind "
+                "'weights' if they "
                 "are amounts."
             )
     return None

@@ -1,10 +1,11 @@
 """Designs: which masks s in {0,1}^K (or mixtures) to evaluate, as float64 arrays with one row per run.
 
 Every design returns distinct rows. Drawing without replacement is exact: for K free tasks <= 16 all masks are
-listed and the m largest of log P(s) + Gumbel noise are taken, which is successive sampling without replacement
-(Yellott 1977); beyond that, repeated draws with duplicates left out have the same distribution.
+listed and the m largest of log P(s) + Gumbel noise are taken, which is successive sampling without
+replacement (Yellott 1977); beyond that, repeated draws with duplicates left out have the same distribution.
 
-``exclude`` takes masks (n, K) that must not be drawn: those of the truth, of a test set, or those already run.
+``exclude`` takes masks (n, K) that must not be drawn: those of the truth, of a test set, or those already
+run.
 """
 
 from __future__ import annotations
@@ -134,9 +135,7 @@ def antithetic(
     if K <= _LISTED:
         listed = _subsets(K)[2 ** (K - 1) :]  # those with the first task: one of each pair
         n1 = listed.sum(axis=1)
-        logp = np.logaddexp(
-            n1 * np.log(p) + (K - n1) * np.log1p(-p), (K - n1) * np.log(p) + n1 * np.log1p(-p)
-        )
+        logp = np.logaddexp(n1 * np.log(p) + (K - n1) * np.log1p(-p), (K - n1) * np.log(p) + n1 * np.log1p(-p))
         first = _from_list(listed, logp, pairs, rng, taken, name, what="pairs")
         one = first.sum(axis=1)
         swap = rng.random(len(first)) < 1 / (1 + np.exp((2 * one - K) * (np.log(p) - np.log1p(-p))))
@@ -152,9 +151,7 @@ def antithetic(
     return masks[:m]
 
 
-def fixed_size(
-    K: int, m: int, size: int, rng: np.random.Generator, *, exclude: ArrayLike | None = None
-) -> np.ndarray:
+def fixed_size(K: int, m: int, size: int, rng: np.random.Generator, *, exclude: ArrayLike | None = None) -> np.ndarray:
     """Draw m distinct masks with exactly `size` tasks present, all equally likely.
 
     Such a design answers swap effects at that size; it says nothing of leave-one-out at the full mask.
@@ -287,9 +284,7 @@ def all_subsets(K: int, *, empty: bool = True) -> np.ndarray:
     """
     K, _ = _sizes(K, 0)
     if K > 24:
-        raise ValueError(
-            f"K is {K}: 2^{K} masks do not fit in memory; draw some with bernoulli or stratified."
-        )
+        raise ValueError(f"K is {K}: 2^{K} masks do not fit in memory; draw some with bernoulli or stratified.")
     masks = _subsets(K).astype(float)
     return masks if empty else masks[1:]
 
@@ -310,8 +305,8 @@ def dirichlet(
         Number of tasks and of mixtures.
     rng : numpy.random.Generator
     alpha : float or array (K,)
-        Concentration. 1 is flat on the simplex; below 1 a few tasks dominate each mixture; an array proportional
-        to the natural proportions centres the mixtures there.
+        Concentration. 1 is flat on the simplex; below 1 a few tasks dominate each mixture; an array
+        proportional to the natural proportions centres the mixtures there.
     exclude : array (n, K), optional
         Mixtures that must not be drawn (within 1e-9).
 
@@ -483,8 +478,6 @@ def _distinct(
 
 
 def _say_fewer(found: int, asked: int, name: str, what: str = "masks") -> None:
-    message = (
-        f"{name}: only {found} distinct {what} to be had, {asked} were asked for; all {found} are returned."
-    )
+    message = f"{name}: only {found} distinct {what} to be had, {asked} were asked for; all {found} are returned."
     log.info(message)
     warnings.warn(message, UserWarning, stacklevel=4)

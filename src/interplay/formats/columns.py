@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..directions import metric_word, words
-from ..fields import EvaluationsError, listed
+from ..fields import EvaluationsError
 from ..kinds import SIMPLEX_TOLERANCE
 
 if TYPE_CHECKING:
@@ -19,31 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["as_numbers", "as_text", "as_whole", "odd_columns", "suggested_targets"]
 
 _BOOKKEEPING = frozenset(
-    (
-        "step",
-        "steps",
-        "epoch",
-        "epochs",
-        "lr",
-        "learning_rate",
-        "batch_size",
-        "tokens",
-        "num_tokens",
-        "n_tokens",
+    re.findall(
+        r"\w+",
+        """step steps epoch epochs lr learning_rate batch_size tokens num_tokens n_tokens total_tokens
+        time runtime duration train_time timestamp date id trial number flops params n_params num_params model_size
+        git_hash replicate fold split""",
     )
-    + (
-        "total_tokens",
-        "time",
-        "runtime",
-        "duration",
-        "train_time",
-        "timestamp",
-        "date",
-        "id",
-        "trial",
-        "number",
-    )
-    + ("flops", "params", "n_params", "num_params", "model_size", "git_hash", "replicate", "fold", "split")
 )
 
 
@@ -60,9 +41,7 @@ def as_numbers(cells: pd.Series, column: str, name: str, remedy: str) -> np.ndar
         truth["FALSE"] = 0.0
         held = list(plain[here])
         if held and all(isinstance(v, bool | np.bool_ | str) and v in truth for v in held):
-            plain = plain.map(
-                lambda v: truth.get(v, np.nan) if isinstance(v, bool | np.bool_ | str) else np.nan
-            )
+            plain = plain.map(lambda v: truth.get(v, np.nan) if isinstance(v, bool | np.bool_ | str) else np.nan)
         numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         bad = np.flatnonzero(here & np.isnan(numbers) & np.array([not _blank(v) for v in plain]))
         if not len(bad):
@@ -103,9 +82,7 @@ def as_whole(cells: pd.Series, column: str, name: str) -> np.ndarray:
     return out
 
 
-def odd_columns(
-    values: np.ndarray, names: Sequence[str], *, by_name: bool = True
-) -> tuple[list[int], str] | None:
+def odd_columns(values: np.ndarray, names: Sequence[str], *, by_name: bool = True) -> tuple[list[int], str] | None:
     """Find columns (of m rows) that break the kind which the others have; None when all are of one kind.
 
     Parameters
@@ -134,11 +111,10 @@ def odd_columns(
     if switching.any():
         odd = np.flatnonzero(~binary)
         row = int(np.flatnonzero(~np.isin(values[:, odd[0]], (0, 1)))[0])
-        held = f"{'it holds' if len(odd) == 1 else f'{names[odd[0]]!r} holds'} {values[row, odd[0]]:g} in row {row + 1}"
+        which = "it" if len(odd) == 1 else repr(names[odd[0]])
+        held = f"{which} holds {values[row, odd[0]]:g} in row {row + 1}"
         rest = (
-            f"the other {binary.sum()} columns are"
-            if binary.sum() > 1
-            else f"{names[np.flatnonzero(binary)[0]]!r} is"
+            f"the other {binary.sum()} columns are" if binary.sum() > 1 else f"{names[np.flatnonzero(binary)[0]]!r} is"
         )
         return odd.tolist(), f"{held} while {rest} 0 or 1"
     total = values.sum(axis=1)
@@ -163,9 +139,7 @@ def suggested_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     likely = [c for c in numbers if metric_word(c)]
     rest = [c for c in numbers if c not in likely]
     if rest:
-        values = np.nan_to_num(
-            np.column_stack([numbers[c] for c in rest]), nan=-1.0, posinf=-1.0, neginf=-1.0
-        )
+        values = np.nan_to_num(np.column_stack([numbers[c] for c in rest]), nan=-1.0, posinf=-1.0, neginf=-1.0)
         if odd := odd_columns(values, rest, by_name=False):
             likely += [rest[k] for k in odd[0]]
         likely += [c for c in rest if np.isnan(numbers[c]).any() and c not in likely]

@@ -1,8 +1,9 @@
 """CSV files (also separated by tabs or semicolons), read with their cells named in every complaint.
 
-Written files need no option to be read back: targets are called ``target:lower:NAME`` or ``target:higher:NAME``,
-tasks by their own name (``task:NAME`` where that is the name of another column), ``fidelity, seed, cost, origin``
-follow, and a last column ``interplay`` holds kind, notes and warnings as JSON in its first cell.
+Written files need no option to be read back: targets are called ``target:lower:NAME`` or
+``target:higher:NAME``, tasks by their own name (``task:NAME`` where that is the name of another column),
+``fidelity, seed, cost, origin`` follow, and a last column ``interplay`` holds kind, notes and warnings as
+JSON in its first cell.
 """
 
 from __future__ import annotations
@@ -74,9 +75,7 @@ def write_masks(path: str | Path, masks: ArrayLike, tasks: Sequence[str]) -> Pat
 
     array = np.asarray(masks, dtype=float)
     if array.ndim != 2 or array.shape[1] != len(tasks):
-        raise EvaluationsError(
-            f"masks have shape {array.shape} for {len(tasks)} tasks; give one column for each."
-        )
+        raise EvaluationsError(f"masks have shape {array.shape} for {len(tasks)} tasks; give one column for each.")
     if np.isin(array, (0, 1)).all():
         array = array.astype(int)
     frame = pd.DataFrame(array, columns=list(tasks))
@@ -106,9 +105,7 @@ def _header(path: Path) -> tuple[list[str], str]:
             except csv.Error:  # a cell longer than the csv module takes: pandas reads it
                 first = None
     except UnicodeDecodeError as error:
-        raise EvaluationsError(
-            f"{name} is not a table in UTF-8 ({error.reason}). Save it as UTF-8 text."
-        ) from None
+        raise EvaluationsError(f"{name} is not a table in UTF-8 ({error.reason}). Save it as UTF-8 text.") from None
     if len(header) < 2:
         raise EvaluationsError(
             f"{name} is not a table: its first line {line[:60]!r} has a single column. "
@@ -116,7 +113,8 @@ def _header(path: Path) -> tuple[list[str], str]:
         )
     if first is not None and len(first) > len(header):
         raise EvaluationsError(
-            f"{name} is not a table: the header has {len(header)} names and the first row {len(first)} cells. "
+            f"{name} is not a table: the header has {len(header)} names and the first row "
+            f"{len(first)} cells. "
             "Name every column (an unnamed index needs an empty name)."
         )
     return header, separator

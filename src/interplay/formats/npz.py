@@ -1,7 +1,7 @@
 """NumPy archives without pickles: arrays by name, everything else as one JSON text under ``interplay``.
 
-Keys: ``masks`` (m, K), ``values`` (m, T) and, where known, ``fidelity, seed, cost, origin`` (m,). An archive from
-elsewhere needs ``masks`` and ``values``, and may have ``tasks`` and ``targets`` (names).
+Keys: ``masks`` (m, K), ``values`` (m, T) and, where known, ``fidelity, seed, cost, origin`` (m,). An archive
+from elsewhere needs ``masks`` and ``values``, and may have ``tasks`` and ``targets`` (names).
 """
 
 from __future__ import annotations
@@ -85,7 +85,5 @@ def _names(held: dict[str, Any], facts: Any, key: str, plain: list[str], name: s
         return plain
     names = [str(n) for n in np.atleast_1d(np.asarray(given))] if facts is None else list(given)
     if len(names) != len(plain):
-        raise EvaluationsError(
-            f"{name}: {key} has {len(names)} names for {len(plain)} columns; give one each."
-        )
+        raise EvaluationsError(f"{name}: {key} has {len(names)} names for {len(plain)} columns; give one each.")
     return names

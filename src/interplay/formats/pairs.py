@@ -1,8 +1,8 @@
 """Pairs of files, as olmix and RegMix write them: what was trained on, and what was measured.
 
-Both files have one row per run and share a column ``run``, ``run_id`` or ``index``. Columns of the first file are
-tasks, all columns of the second that are not metadata are targets. A second file with a column ``seed`` may hold
-several rows per run.
+Both files have one row per run and share a column ``run``, ``run_id`` or ``index``. Columns of the first file
+are tasks, all columns of the second that are not metadata are targets. A second file with a column ``seed``
+may hold several rows per run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ JOINS = ("run", "run_id", "index")
 
 
 def join(ratios: Table, metrics: Table) -> Table:
-    """Join the two tables; rows come in the order of the first, columns of the second become ``target:NAME``."""
+    """Join two tables: rows in the order of the first, columns of the second called ``target:NAME``."""
+    import pandas as pd
+
     left, right = ratios.frame, metrics.frame
     key = _key(ratios, metrics)
     runs, results = _runs(ratios, key), _runs(metrics, key)
@@ -39,12 +41,8 @@ def join(ratios: Table, metrics: Table) -> Table:
     second = right.iloc[[j for _, j in order]].reset_index(drop=True)
     second = second.rename(columns={c: _renamed(str(c).strip()) for c in second.columns})
     both = {str(c).strip().lower() for c in second.columns if is_metadata(str(c).strip())}
-    first = first.drop(
-        columns=[c for c in first.columns if str(c).strip().lower() in both and c != _column(left, key)]
-    )
+    first = first.drop(columns=[c for c in first.columns if str(c).strip().lower() in both and c != _column(left, key)])
     second = second.drop(columns=_column(second, key))
-    import pandas as pd
-
     return Table(pd.concat([first, second], axis=1), f"{ratios.name} with {metrics.name}")
 
 
@@ -60,12 +58,13 @@ def _key(ratios: Table, metrics: Table) -> str:
     for key in JOINS:
         if _column(ratios.frame, key) is not None and _column(metrics.frame, key) is not None:
             return key
-    held = [
-        f"{table.name} has {listed([c for c in JOINS if _column(table.frame, c) is not None]) or 'none of them'}"
-        for table in (ratios, metrics)
-    ]
+    held = []
+    for table in (ratios, metrics):
+        some = [c for c in JOINS if _column(table.frame, c) is not None]
+        held.append(f"{table.name} has {listed(some) or 'none of them'}")
     raise EvaluationsError(
-        f"{ratios.name} and {metrics.name} share no column to be joined on: {' or '.join(JOINS)} is needed in both; "
+        f"{ratios.name} and {metrics.name} share no column to be joined on: {' or '.join(JOINS)} "
+        "is needed in both; "
         f"{', '.join(held)}. Add or rename one."
     )
 
@@ -74,9 +73,7 @@ def _runs(table: Table, key: str) -> list[str]:
     runs = [run.strip().removesuffix(".0") for run in as_text(table.frame[_column(table.frame, key)])]
     for i, run in enumerate(runs):
         if not run:
-            raise EvaluationsError(
-                f"{table.name}: row {i + 1} has no {key}. Every row needs one to be joined on."
-            )
+            raise EvaluationsError(f"{table.name}: row {i + 1} has no {key}. Every row needs one to be joined on.")
     return runs
 
 
@@ -86,7 +83,8 @@ def _no_repeats(table: Table, runs: list[str], seeds: list[tuple[str, ...]], key
         if (run, *seed) in seen:
             where = f"rows {seen[(run, *seed)] + 1} and {i + 1}"
             raise EvaluationsError(
-                f"{table.name}: {key} {run!r} is there twice ({where}{f', both of seed {seed[0]}' if seed else ''}). "
+                f"{table.name}: {key} {run!r} is there twice "
+                f"({where}{f', both of seed {seed[0]}' if seed else ''}). "
                 "Keep one of them; several results of one run need a column 'seed' in the metrics file."
             )
         seen[(run, *seed)] = i

@@ -1,9 +1,9 @@
 """A table with one row per run, and which of its columns are tasks, targets and metadata.
 
-Columns ``run, run_id, index, name, seed, cost, fidelity, origin`` and an unnamed index are metadata. Targets are
-named by the user, or by the table itself: ``target:NAME``, ``target:lower:NAME``, ``target:higher:NAME``. All
-other columns are tasks if they are of one kind; ``task:NAME`` is a task whatever its name. A column ``interplay``
-holds, in its first cell, what else `Evaluations.write` knew: kind, notes, warnings.
+Columns ``run, run_id, index, name, seed, cost, fidelity, origin`` and an unnamed index are metadata. Targets
+are named by the user, or by the table itself: ``target:NAME``, ``target:lower:NAME``, ``target:higher:NAME``.
+All other columns are tasks if they are of one kind; ``task:NAME`` is a task whatever its name. A column
+``interplay`` holds, in its first cell, what else `Evaluations.write` knew: kind, notes, warnings.
 """
 
 from __future__ import annotations
@@ -70,12 +70,11 @@ def build(
     if kind is not None and kind not in KINDS:
         raise EvaluationsError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
     if not len(frame):
-        raise EvaluationsError(
-            f"{name} has no rows: it is empty below its header. Give one row for each run."
-        )
+        raise EvaluationsError(f"{name} has no rows: it is empty below its header. Give one row for each run.")
     if len(frame) < min_runs:
         raise EvaluationsError(
-            f"{name} has {len(frame)} run{'s' * (len(frame) != 1)}; at least {min_runs} are needed to attribute "
+            f"{name} has {len(frame)} run{'s' * (len(frame) != 1)}; at least {min_runs} are needed "
+            "to attribute "
             "anything. Add runs: `interplay design` proposes masks."
         )
     task_columns, target_columns = _sorted_columns(frame, name, targets, tasks, ignore)
@@ -117,9 +116,7 @@ def frame_of(runs: Evaluations) -> pd.DataFrame:
 
     own = {**{n: getattr(runs, n) for n in _ROWS}, **dict(zip(runs.tasks, _cells(runs), strict=True))}
     taken = set(own)
-    values = {
-        (f"target:{t}" if t in taken else t): v for t, v in zip(runs.targets, runs.values.T, strict=True)
-    }
+    values = {(f"target:{t}" if t in taken else t): v for t, v in zip(runs.targets, runs.values.T, strict=True)}
     return pd.DataFrame({**own, **values})
 
 
@@ -234,7 +231,8 @@ def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoRe
     raise EvaluationsError(
         f"{name} does not say which columns are targets. {hint}Name them with --target"
         + (f" {likely[0]}" if likely else " NAME")
-        + " (repeatable, globs such as 'eval/*'; targets=[...] in Python), or give a second file with --metrics."
+        + " (repeatable, globs such as 'eval/*'; targets=[...] in Python), or give a second file "
+        "with --metrics."
     )
 
 
@@ -253,7 +251,8 @@ def _kind(masks: np.ndarray, names: Sequence[str], name: str, *, stated: bool) -
         columns = [names[k] for k in which]
         raise EvaluationsError(
             f"{name}: column{'s' * (len(columns) > 1)} {listed([repr(c) for c in columns])} cannot be "
-            f"{'tasks' if len(columns) > 1 else 'a task'}: {reason}. Name results with --target, leave other columns "
+            f"{'tasks' if len(columns) > 1 else 'a task'}: {reason}. Name results with --target, "
+            "leave other columns "
             f"out with --ignore {columns[0]}, list the tasks with --tasks, or say what the numbers are with "
             f"--kind ({', '.join(KINDS)})."
         )
@@ -275,7 +274,8 @@ def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, 
         i, t = np.argwhere(gaps)[0]
         raise EvaluationsError(
             f"{name}: {gaps.sum()} of {gaps.size} values are missing, in {int((per_target > 0).sum())} of "
-            f"{len(targets)} targets; the first is target {targets[t]!r} in row {i + 1}. If these were not measured, say "
+            f"{len(targets)} targets; the first is target {targets[t]!r} in row {i + 1}. If these "
+            "were not measured, say "
             "--missing skip (missing='skip'): each target is then fitted on its own rows."
         )
     m = len(values)
@@ -283,7 +283,8 @@ def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, 
     if len(few):
         t = int(few[0])
         raise EvaluationsError(
-            f"{name}: target {targets[t]!r} was measured in {m - per_target[t]} of {m} runs; at least {least} are needed. "
+            f"{name}: target {targets[t]!r} was measured in {m - per_target[t]} of {m} runs; at "
+            f"least {least} are needed. "
             f"Leave it out: --target names the ones to keep."
         )
     short = [f"{targets[t]} on {m - per_target[t]} of {m} runs" for t in np.flatnonzero(per_target)]
@@ -296,9 +297,7 @@ def _directions(
     names = [t for t, _, _ in targets]
     up, down = set(match(higher, names, "target")), set(match(lower, names, "target"))
     if both := sorted(up & down):
-        raise EvaluationsError(
-            f"target {both[0]!r} is named as higher and as lower is better; name it in one only."
-        )
+        raise EvaluationsError(f"target {both[0]!r} is named as higher and as lower is better; name it in one only.")
     out, unsure = [], []
     for name, _, way in targets:
         guess = guess_direction(name)
@@ -313,8 +312,7 @@ def _directions(
     if not unsure:
         return tuple(out), []
     return tuple(out), [
-        f"lower is taken as better for {listed(unsure)}: the name does not say. "
-        "Otherwise use --higher-is-better NAME"
+        f"lower is taken as better for {listed(unsure)}: the name does not say. Otherwise use --higher-is-better NAME"
     ]
 
 

@@ -150,7 +150,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
                         deviation[:, index] = links.backward_deviation(z, variance, link)[:, better]
         self.fits_ = []
         for a, b, c in np.unique(chosen.T, axis=0):
-            targets = np.flatnonzero((chosen.T == (a, b, c)).all(axis=1))
+            targets = np.flatnonzero((chosen == [[a], [b], [c]]).all(axis=0))
             link = self.links[c]
             posterior = self._condition(kernels[a], float(noises[b]), links.forward(Y[:, targets], link))
             self.fits_.append(Fit(kernels[a], float(noises[b]), link, targets, posterior))

@@ -216,7 +216,7 @@ class Posterior:
         )
 
     def mean(self, rows: Array, level: Array | float) -> Array:
-        """Posterior means of functionals L; ``rows`` = L k_X (n, m), ``level`` = L 1 (n,) or a number; array (n, T)."""
+        """Posterior means (n, T) of functionals L; ``rows`` = L k_X (n, m), ``level`` = L 1 (n,) or a number."""
         return np.multiply.outer(np.broadcast_to(level, len(rows)), self.intercept) + rows @ self.theta
 
     def variance(self, rows: Array, own: Array, level: Array | float) -> Array:

@@ -73,7 +73,7 @@ class LinearSurrogate(GaussianSurrogate):
 
     @classmethod
     def published(cls) -> LinearSurrogate:
-        """Least squares of minimum norm on raw masks, no intercept, no tuning: the linear rival the authors released."""
+        """Least squares of minimum norm on raw masks without intercept: the linear rival of the authors."""
         return cls(alpha=0.0, features="raw", constant=False)
 
     def _kernels(self, inputs: Array) -> list[Kernel]:

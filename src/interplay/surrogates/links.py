@@ -2,7 +2,7 @@
 
 identity  z = y          log  z = log y (targets that are positive everywhere)
 
-Predictions come back in the target's own unit as the mean of the lognormal distribution, E y = exp(mu + v / 2)
+Predictions come back in the unit of the target as the mean of the lognormal distribution, E y = exp(mu + v / 2)
 (design: section 3).
 """
 
