@@ -1,6 +1,7 @@
 """Surrogates of F: scikit-learn regressors on one Gaussian algebra, and the choice among them."""
 
+from .choice import Choice, compare
 from .kernel import KernelSurrogate
 from .linear import LinearSurrogate
 
-__all__ = ["KernelSurrogate", "LinearSurrogate"]
+__all__ = ["Choice", "KernelSurrogate", "LinearSurrogate", "compare"]

@@ -1,0 +1,137 @@
+"""How far a reading may be believed: one verdict with its reason.
+
+coverage     median over effects of posterior / prior standard deviation: near 1, the runs tell nothing about the question
+skill        R^2 of held-out rows, and the paired gain over the constant with its standard error
+resolution   spread of the effects over spread + mean posterior variance: whether their order means anything
+
+solid: covered, skilled (R^2 >= .5) and resolved; indicative: covered and better than the constant; else not supported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+VERDICTS = ("not supported", "indicative", "solid")
+COVERED, WELL_COVERED = 0.9, 0.8
+SKILLED, RESOLVED = 0.5, 0.8
+CERTAIN = 2.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Verdict on one reading, overall and per target.
+
+    Attributes
+    ----------
+    verdict : str
+        'solid', 'indicative' or 'not supported'.
+    reason : str
+        One sentence.
+    advice : str
+        What to run to make it better.
+    targets : tuple of str (T,)
+        Verdict of each target.
+    coverage, skill, resolution : tuple of float (T,)
+    """
+
+    verdict: str
+    reason: str
+    advice: str
+    targets: tuple[str, ...]
+    coverage: tuple[float, ...]
+    skill: tuple[float, ...]
+    resolution: tuple[float, ...]
+
+
+def trust(
+    effects: Array,
+    deviation: Array,
+    prior: Array,
+    skill: Array,
+    over_constant: Array,
+    over_constant_error: Array,
+    *,
+    runs: int,
+    reading: str,
+    unidentified: Sequence[str] = (),
+) -> Trust:
+    """Judge one reading.
+
+    Parameters
+    ----------
+    effects, deviation, prior : array (P, T)
+        Posterior mean, posterior and prior standard deviation of every effect.
+    skill, over_constant, over_constant_error : array (T,)
+        From `surrogates.Choice`.
+    runs : int
+        Rows of the fit.
+    reading : str
+        In words, for the sentence.
+    unidentified : sequence of str
+        Tasks that no run tells anything about.
+    """
+    T = effects.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(prior > 0, deviation / prior, 1.0)
+        coverage = np.median(ratio, axis=0) if len(ratio) else np.ones(T)
+        spread, noise = effects.var(axis=0), (deviation**2).mean(axis=0)
+        resolution = np.where(spread + noise > 0, spread / (spread + noise), 0.0)
+        certain = over_constant > CERTAIN * over_constant_error
+    levels = [_level(*numbers) for numbers in zip(coverage, skill, certain, resolution, strict=True)]
+    middle = [float(np.median(values)) for values in (coverage, skill, resolution)]
+    certain_overall = bool(certain.mean() >= 0.5)
+    level = _level(middle[0], middle[1], certain_overall, middle[2])
+    reason, advice = _sentence(level, *middle, certain_overall, runs, reading)
+    if unidentified and level == 2:
+        level = 1
+        reason = f"{len(unidentified)} of the tasks cannot be told from these runs; the others are solid."
+        advice = "Add runs in which these tasks are switched by themselves."
+    return Trust(
+        VERDICTS[level],
+        reason,
+        advice,
+        tuple(VERDICTS[k] for k in levels),
+        tuple(map(float, coverage)),
+        tuple(map(float, skill)),
+        tuple(map(float, resolution)),
+    )
+
+
+def _level(coverage: float, skill: float, certain: bool, resolution: float) -> int:
+    if coverage > COVERED or not certain or skill <= 0:
+        return 0
+    return 2 if coverage <= WELL_COVERED and skill >= SKILLED and resolution >= RESOLVED else 1
+
+
+def _sentence(
+    level: int, coverage: float, skill: float, resolution: float, certain: bool, runs: int, reading: str
+) -> tuple[str, str]:
+    facts = f"held-out R^2 {skill:.2f}, posterior sd {coverage:.0%} of the prior's, {resolution:.0%} of the spread is signal"
+    if level == 2:
+        return f"The {runs} runs predict held-out runs and cover {reading} ({facts}).", "Nothing is missing for this reading."
+    if not certain or skill <= 0:
+        return (
+            f"The {runs} runs predict held-out runs no better than their mean does ({facts}).",
+            "Add runs, or repeat masks over seeds to see whether the target reproduces at all.",
+        )
+    if coverage > COVERED:
+        return (
+            f"The runs say almost nothing about {reading} ({facts}): they lie too far from its masks.",
+            "Run masks made for this question (interplay design --for ...), or ask for a reading that this design covers.",
+        )
+    weak = []
+    if coverage > WELL_COVERED:
+        weak.append("the runs cover it thinly")
+    if skill < SKILLED:
+        weak.append("much of the target is noise or not captured")
+    if resolution < RESOLVED:
+        weak.append("intervals are wide beside the differences between tasks")
+    return f"Better than the constant, but {' and '.join(weak)} ({facts}).", (
+        f"About {runs} more runs of the same design would halve the variance of the effects."
+    )
