@@ -1,3 +1,12 @@
+"""Fixtures for all tests, and the rule that nothing is skipped unseen where CI=true.
+
+There a test that skips, because torch, a service or a recording is missing, fails. What may be missing is named
+in INTERPLAY_MAY_SKIP, comma-separated, and matched as a word in the reason: ``INTERPLAY_MAY_SKIP=torch``.
+"""
+
+import os
+import re
+
 import numpy as np
 import pytest
 
@@ -5,3 +14,32 @@ import pytest
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def _fail_if_it_must_run(report):
+    """Turn the report of a skip into a failure when CI=true and its reason is not excused."""
+    if os.environ.get("CI", "").lower() != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    excused = [name for name in os.environ.get("INTERPLAY_MAY_SKIP", "").split(",") if name.strip()]
+    if any(re.search(rf"\b{re.escape(name.strip())}\b", reason) for name in excused):
+        return
+    report.outcome = "failed"
+    report.longrepr = (
+        f"{report.nodeid}: {reason}\nCI=true: this must run, not skip. "
+        "Provide what it needs, or name it in INTERPLAY_MAY_SKIP."
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    _fail_if_it_must_run(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    _fail_if_it_must_run(report)
+    return report

@@ -1,0 +1,100 @@
+"""What is loaded when: the core imports without torch, and heavy packages come with the first use of a name."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interplay
+
+SOURCE = Path(interplay.__file__).parent
+HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq")
+# Rooms that need torch: the only places where it may be imported at the top of a module.
+TORCH_ROOMS = ("gradients", "problems", "evaluators")
+
+HIDE_TORCH = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Hide())
+"""
+
+
+def fresh(program: str) -> str:
+    """Run a program in a new interpreter and return what it printed."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def loaded_after(program: str, names=HEAVY) -> set[str]:
+    """Which of `names` a new interpreter has loaded after a program."""
+    return set(fresh(f"{program}\nimport sys\nprint(*[n for n in {names!r} if n in sys.modules])").split())
+
+
+def without_torch(program: str) -> str:
+    """Run a program in a new interpreter in which ``import torch`` fails, as without the extra."""
+    return fresh(f"{HIDE_TORCH}\n{program}")
+
+
+@pytest.mark.parametrize("module", ["interplay", "interplay.masks", "interplay.evaluations"])
+def test_importing_the_core_loads_nothing_heavy(module):
+    assert loaded_after(f"import {module}") == set()
+
+
+def test_help_of_the_command_line_loads_neither_torch_nor_sklearn():
+    program = (
+        "import sys\nsys.argv = ['interplay', '--help']\nfrom interplay.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as leave:\n    assert not leave.code, leave.code"
+    )
+    loaded = fresh(f"{program}\nprint('loaded', *[n for n in {HEAVY!r} if n in sys.modules])").splitlines()[-1]
+    assert loaded.split()[1:] == [], loaded
+
+
+def test_public_names_exist_and_are_listed():
+    missing = [name for name in interplay.__all__ if not hasattr(interplay, name)]
+    assert missing == []
+    assert set(interplay.__all__) <= set(dir(interplay))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'shaply'"):
+        _ = interplay.shaply
+
+
+@pytest.mark.parametrize("room", ["masks", "evaluations", "formats", "surrogates", "readings", "evaluators"])
+def test_rooms_import_without_torch(room):
+    without_torch(f"import interplay.{room}")
+
+
+def test_names_of_the_core_work_without_torch():
+    core = [name for name in interplay.__all__ if name not in TORCH_ROOMS]
+    without_torch(f"import interplay\nfor name in {core!r}: getattr(interplay, name)")
+
+
+def test_torch_is_imported_at_the_top_only_in_its_rooms():
+    outside = []
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0]
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if room not in TORCH_ROOMS and any(name.split(".")[0] == "torch" for name in names):
+                outside.append(f"{path.relative_to(SOURCE)}:{node.lineno}")
+    assert outside == []
+
+
+def test_version_is_the_distribution_s():
+    metadata = importlib.import_module("importlib.metadata")
+    assert interplay.__version__ == metadata.version("interplay")
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (SOURCE / "py.typed").is_file()
