@@ -229,8 +229,8 @@ class Evaluations:
         """
         from .formats.table import Table, build
 
-        how = {"targets": targets, "tasks": tasks, "ignore": ignore, "kind": kind, "missing": missing}
-        ways = {"higher_is_better": higher_is_better, "lower_is_better": lower_is_better}
+        how: dict[str, Any] = {"targets": targets, "tasks": tasks, "ignore": ignore, "kind": kind, "missing": missing}
+        ways: dict[str, Any] = {"higher_is_better": higher_is_better, "lower_is_better": lower_is_better}
         return cls(**build(Table(frame, name), **how, **ways, fidelity=fidelity, min_runs=min_runs))
 
     @classmethod
@@ -264,8 +264,8 @@ class Evaluations:
         from .formats import read_table
         from .formats.table import build
 
-        how = {"targets": targets, "tasks": tasks, "ignore": ignore, "kind": kind, "missing": missing}
-        ways = {"higher_is_better": higher_is_better, "lower_is_better": lower_is_better}
+        how: dict[str, Any] = {"targets": targets, "tasks": tasks, "ignore": ignore, "kind": kind, "missing": missing}
+        ways: dict[str, Any] = {"higher_is_better": higher_is_better, "lower_is_better": lower_is_better}
         return cls(**build(read_table(path, metrics), **how, **ways, fidelity=fidelity, min_runs=min_runs))
 
     def write(self, path: str | Path) -> Path:

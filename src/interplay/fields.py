@@ -1,6 +1,4 @@
-"""The fields of a table of evaluations: how each is read, checked, named in a message, and joined to
-another's.
-"""
+"""Fields of a table of evaluations: how each is read, checked, and joined to that of another table."""
 
 from __future__ import annotations
 
@@ -142,10 +140,10 @@ def as_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined_notes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Join notes: what both state alike, or one alone states, is kept; what they dispute becomes None and is
-    said.
+    """Join notes: what both state alike, or one alone states, is kept.
 
-    A yes or no that only one of the two states is disputed: it says nothing of the other's rows.
+    What they dispute becomes None, and is said. A yes or no that only one of the two states is disputed: it
+    says nothing of the other's rows.
     """
     notes, said = {**a, **b}, []
     for key, value in notes.items():

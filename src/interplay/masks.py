@@ -1,23 +1,21 @@
 """Designs: which masks s in {0,1}^K (or mixtures) to evaluate, as float64 arrays with one row per run.
 
-Every design returns distinct rows. Drawing without replacement is exact: for K free tasks <= 16 all masks are
-listed and the m largest of log P(s) + Gumbel noise are taken, which is successive sampling without
-replacement (Yellott 1977); beyond that, repeated draws with duplicates left out have the same distribution.
+Every design returns distinct rows, drawn without replacement (`draws`). When fewer exist than were asked for, all of
+them are returned, with a `UserWarning`.
 
-``exclude`` takes masks (n, K) that must not be drawn: those of the truth, of a test set, or those already
-run.
+``exclude`` takes masks (n, K) that must not be drawn: those of the truth, of a test set, or those already run.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from .draws import LISTED, draw_distinct, draw_listed, excluded, generator, keys_of, say_fewer, sizes_of, subsets
 
 __all__ = [
     "QUESTIONS",
@@ -32,8 +30,6 @@ __all__ = [
     "stratified",
 ]
 
-log = logging.getLogger(__name__)
-
 #: Questions that `design` knows, with the words the command line shows.
 QUESTIONS: dict[str, str] = {
     "leave-one-out": "the full mask, then near-full masks with p = 1 - 2/K, kept within .75 and .95",
@@ -43,9 +39,6 @@ QUESTIONS: dict[str, str] = {
     "selection": "p = 1/2",
     "mixture": "weights on the simplex from a flat Dirichlet distribution",
 }
-
-_LISTED = 16  # list all 2^n masks up to this many free tasks
-_DRAWS = 4_000_000  # rows drawn at most before a design says that it found no more
 
 
 def bernoulli(
@@ -81,25 +74,25 @@ def bernoulli(
     >>> bernoulli(3, 2, np.random.default_rng(0), p=0.5).shape
     (2, 3)
     """
-    K, m = _sizes(K, m)
-    rng = _generator(rng)
+    K, m = sizes_of(K, m)
+    rng = generator(rng)
     chance = np.broadcast_to(np.asarray(p, dtype=float), (K,)) if np.ndim(p) <= 1 else np.asarray(p)
     if chance.shape != (K,) or not np.all((chance >= 0) & (chance <= 1)):
         raise ValueError(f"p is {p!r}; give one probability in [0, 1], or {K} of them, one for each task.")
     free = np.flatnonzero((chance > 0) & (chance < 1))
-    taken = _keys(_excluded(exclude, K))
+    taken = keys_of(excluded(exclude, K))
 
     def draw(n: int) -> np.ndarray:
         return (rng.random((n, K)) < chance).astype(np.uint8)
 
-    if len(free) > _LISTED:
-        return _distinct(draw, m, taken, f"bernoulli(K={K}, m={m}, p={p})")
+    if len(free) > LISTED:
+        return draw_distinct(draw, m, taken, f"bernoulli(K={K}, m={m}, p={p})")
     listed = np.tile((chance == 1).astype(np.uint8), (2 ** len(free), 1))
-    listed[:, free] = _subsets(len(free))
+    listed[:, free] = subsets(len(free))
     q = chance[free]
     s = listed[:, free].astype(float)
     logp = s @ np.log(q) + (1 - s) @ np.log1p(-q) if len(free) else np.zeros(1)
-    return _from_list(listed, logp, m, rng, taken, f"bernoulli(K={K}, m={m}, p={p})")
+    return draw_listed(listed, logp, m, rng, taken, f"bernoulli(K={K}, m={m}, p={p})")
 
 
 def antithetic(
@@ -124,19 +117,19 @@ def antithetic(
     -------
     array (m, K)
     """
-    K, m = _sizes(K, m)
-    rng = _generator(rng)
+    K, m = sizes_of(K, m)
+    rng = generator(rng)
     if not 0 < p < 1:
         raise ValueError(f"p is {p!r}; antithetic masks need a probability between 0 and 1.")
-    out = _excluded(exclude, K)
-    taken = _keys(np.vstack([out, 1 - out]))
+    out = excluded(exclude, K)
+    taken = keys_of(np.vstack([out, 1 - out]))
     pairs = (m + 1) // 2
     name = f"antithetic(K={K}, m={m}, p={p:g})"
-    if K <= _LISTED:
-        listed = _subsets(K)[2 ** (K - 1) :]  # those with the first task: one of each pair
+    if K <= LISTED:
+        listed = subsets(K)[2 ** (K - 1) :]  # those with the first task: one of each pair
         n1 = listed.sum(axis=1)
         logp = np.logaddexp(n1 * np.log(p) + (K - n1) * np.log1p(-p), (K - n1) * np.log(p) + n1 * np.log1p(-p))
-        first = _from_list(listed, logp, pairs, rng, taken, name, what="pairs")
+        first = draw_listed(listed, logp, pairs, rng, taken, name, what="pairs")
         one = first.sum(axis=1)
         swap = rng.random(len(first)) < 1 / (1 + np.exp((2 * one - K) * (np.log(p) - np.log1p(-p))))
         first = np.where(swap[:, None], 1 - first, first)
@@ -145,7 +138,7 @@ def antithetic(
         def draw(n: int) -> np.ndarray:
             return (rng.random((n, K)) < p).astype(np.uint8)
 
-        first = _distinct(draw, pairs, taken, name, mirrored=True, what="pairs")
+        first = draw_distinct(draw, pairs, taken, name, mirrored=True, what="pairs")
     masks = np.empty((2 * len(first), K))
     masks[0::2], masks[1::2] = first, 1 - first
     return masks[:m]
@@ -168,25 +161,27 @@ def fixed_size(K: int, m: int, size: int, rng: np.random.Generator, *, exclude: 
     -------
     array (m, K)
     """
-    K, m = _sizes(K, m)
-    rng = _generator(rng)
+    K, m = sizes_of(K, m)
+    rng = generator(rng)
     if int(size) != size or not 0 <= size <= K:
         raise ValueError(f"size is {size!r}; give a number of tasks between 0 and K = {K}.")
     size = int(size)
-    taken = _keys(_excluded(exclude, K))
+    out = excluded(exclude, K)
+    taken = keys_of(out[out.sum(axis=1) == size])
     name = f"fixed_size(K={K}, m={m}, size={size})"
-    if comb(K, size) <= 2**_LISTED:
-        listed = np.zeros((comb(K, size), K), dtype=np.uint8)
-        for row, chosen in zip(listed, combinations(range(K), size), strict=True):
-            row[list(chosen)] = 1
-        return _from_list(listed, np.zeros(len(listed)), m, rng, taken, name)
+    exist = comb(K, size)
+    if exist <= 2**LISTED and 8 * m > exist - len(taken):
+        listed = np.zeros((exist, K), dtype=np.uint8)
+        chosen = np.array(list(combinations(range(K), size)), dtype=np.int64).reshape(exist, size)
+        np.put_along_axis(listed, chosen, 1, axis=1)
+        return draw_listed(listed, np.zeros(exist), m, rng, taken, name)
 
     def draw(n: int) -> np.ndarray:
         masks = np.zeros((n, K), dtype=np.uint8)
         np.put_along_axis(masks, np.argsort(rng.random((n, K)), axis=1)[:, :size], 1, axis=1)
         return masks
 
-    return _distinct(draw, m, taken, name)
+    return draw_distinct(draw, m, taken, name)
 
 
 def stratified(
@@ -217,12 +212,12 @@ def stratified(
     array (m, K)
         Rows of all sizes in random order.
     """
-    K, m = _sizes(K, m)
-    rng = _generator(rng)
+    K, m = sizes_of(K, m)
+    rng = generator(rng)
     strata = list(range(K + 1)) if sizes is None else sorted({int(n) for n in sizes})
     if not strata or strata[0] < 0 or strata[-1] > K:
         raise ValueError(f"sizes is {sizes!r}; give numbers of tasks between 0 and K = {K}.")
-    out = np.unique(_excluded(exclude, K), axis=0)
+    out = np.unique(excluded(exclude, K), axis=0)
     gone = np.bincount(out.sum(axis=1), minlength=K + 1)
     room = {n: comb(K, n) - int(gone[n]) for n in strata}
     ends = [strata[-1], strata[0]] if len(strata) > 1 else strata
@@ -235,7 +230,7 @@ def stratified(
             count[n] += more
             left -= more
     if left:
-        _say_fewer(m - left, m, f"stratified(K={K}, m={m})")
+        say_fewer(m - left, m, f"stratified(K={K}, m={m})")
     parts = [fixed_size(K, count[n], n, rng, exclude=out) for n in strata if count[n]]
     masks = np.concatenate(parts) if parts else np.zeros((0, K))
     return masks[rng.permutation(len(masks))]
@@ -255,7 +250,7 @@ def leave_one_out(K: int) -> np.ndarray:
            [0., 1.],
            [1., 0.]])
     """
-    K, _ = _sizes(K, 0)
+    K, _ = sizes_of(K, 0)
     return np.vstack([np.ones((1, K)), 1 - np.eye(K)])
 
 
@@ -282,10 +277,10 @@ def all_subsets(K: int, *, empty: bool = True) -> np.ndarray:
     -------
     array (2^K, K)
     """
-    K, _ = _sizes(K, 0)
+    K, _ = sizes_of(K, 0)
     if K > 24:
         raise ValueError(f"K is {K}: 2^{K} masks do not fit in memory; draw some with bernoulli or stratified.")
-    masks = _subsets(K).astype(float)
+    masks = subsets(K).astype(float)
     return masks if empty else masks[1:]
 
 
@@ -315,8 +310,8 @@ def dirichlet(
     array (m, K)
         Rows that sum to one.
     """
-    K, m = _sizes(K, m)
-    rng = _generator(rng)
+    K, m = sizes_of(K, m)
+    rng = generator(rng)
     a = np.asarray(alpha, dtype=float)
     if a.shape not in ((), (K,)) or not np.all(np.isfinite(a) & (a > 0)):
         raise ValueError(f"alpha is {alpha!r}; give one positive number, or {K} of them, one for each task.")
@@ -336,7 +331,7 @@ def dirichlet(
         if len(found) == m:
             break
     if len(found) < m:
-        _say_fewer(len(found), m, f"dirichlet(K={K}, m={m})")
+        say_fewer(len(found), m, f"dirichlet(K={K}, m={m})")
     return np.array(found).reshape(-1, K)
 
 
@@ -377,14 +372,14 @@ def design(
     names = [] if isinstance(tasks, int | np.integer) else [str(t) for t in tasks]
     if doubled := sorted({t for t in names if names.count(t) > 1}):
         raise ValueError(f"tasks names {doubled[0]!r} twice; give every task its own name.")
-    K, runs = _sizes(int(tasks) if isinstance(tasks, int | np.integer) else len(names), runs)
+    K, runs = sizes_of(int(tasks) if isinstance(tasks, int | np.integer) else len(names), runs)
     if runs < 1:
         raise ValueError(f"runs is {runs}; give at least one run.")
     if question not in QUESTIONS:
         raise ValueError(f"question is {question!r}; choose one of {', '.join(QUESTIONS)}.")
     if question == "mixture":
         return dirichlet(K, runs, rng, exclude=exclude)
-    out = np.vstack([_excluded(exclude, K), np.zeros((1, K), dtype=np.uint8)])
+    out = np.vstack([excluded(exclude, K), np.zeros((1, K), dtype=np.uint8)])
     if question == "leave-one-out":
         p = float(np.clip(1 - 2 / K, 0.75, 0.95))
         full = np.ones((1, K))
@@ -396,88 +391,3 @@ def design(
     if question == "selection":
         return bernoulli(K, runs, rng, p=0.5, exclude=out)
     return antithetic(K, runs, rng, exclude=out)
-
-
-def _sizes(K: int, m: int) -> tuple[int, int]:
-    for name, value, least in (("K", K, 1), ("m", m, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} is {value!r}; give a whole number.")
-        if value < least:
-            raise ValueError(f"{name} is {value}; give at least {least}.")
-    return int(K), int(m)
-
-
-def _generator(rng: np.random.Generator) -> np.random.Generator:
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {rng!r}; pass a numpy Generator such as np.random.default_rng(0).")
-    return rng
-
-
-def _subsets(n: int) -> np.ndarray:
-    """All masks of n tasks in binary order, the first task being the highest bit: (2^n, n) uint8."""
-    return ((np.arange(2**n)[:, None] >> np.arange(n - 1, -1, -1)) & 1).astype(np.uint8)
-
-
-def _excluded(exclude: ArrayLike | None, K: int) -> np.ndarray:
-    if exclude is None:
-        return np.zeros((0, K), dtype=np.uint8)
-    out = np.atleast_2d(np.asarray(exclude, dtype=float))
-    if out.size == 0:
-        return np.zeros((0, K), dtype=np.uint8)
-    if out.ndim != 2 or out.shape[1] != K or not np.isin(out, (0, 1)).all():
-        raise ValueError(f"exclude has shape {out.shape}; give masks of 0 and 1 with shape (n, {K}).")
-    return out.astype(np.uint8)
-
-
-def _keys(masks: np.ndarray) -> set[bytes]:
-    return {row.tobytes() for row in np.packbits(masks.astype(np.uint8), axis=1)}
-
-
-def _from_list(
-    listed: np.ndarray,
-    logp: np.ndarray,
-    m: int,
-    rng: np.random.Generator,
-    taken: set[bytes],
-    name: str,
-    what: str = "masks",
-) -> np.ndarray:
-    """Draw m of the listed masks without replacement, with probabilities proportional to exp(logp)."""
-    if taken:
-        keep = np.array([row.tobytes() not in taken for row in np.packbits(listed, axis=1)])
-        listed, logp = listed[keep], logp[keep]
-    if len(listed) < m:
-        _say_fewer(len(listed), m, name, what)
-    order = np.argsort(-(logp + rng.gumbel(size=len(listed))), kind="stable")
-    return listed[order[:m]].astype(float)
-
-
-def _distinct(
-    draw: Callable[[int], np.ndarray],
-    m: int,
-    taken: set[bytes],
-    name: str,
-    *,
-    mirrored: bool = False,
-    what: str = "masks",
-) -> np.ndarray:
-    """Draw until m masks are distinct; with `mirrored`, a mask and its complement count as one."""
-    taken, found, drawn = set(taken), [], 0
-    while len(found) < m and drawn < _DRAWS:
-        masks = draw(min(max(2 * (m - len(found)), 256), 65536))
-        drawn += len(masks)
-        keys = [row.tobytes() for row in np.packbits(masks, axis=1)]
-        partners = [row.tobytes() for row in np.packbits(1 - masks, axis=1)] if mirrored else keys
-        for mask, key, partner in zip(masks, keys, partners, strict=True):
-            if key not in taken and len(found) < m:
-                found.append(mask)
-                taken.update((key, partner))
-    if len(found) < m:
-        _say_fewer(len(found), m, f"{name} after {drawn:,} draws", what)
-    return np.array(found, dtype=float) if found else np.zeros((0, draw(1).shape[1]))
-
-
-def _say_fewer(found: int, asked: int, name: str, what: str = "masks") -> None:
-    message = f"{name}: only {found} distinct {what} to be had, {asked} were asked for; all {found} are returned."
-    log.info(message)
-    warnings.warn(message, UserWarning, stacklevel=4)

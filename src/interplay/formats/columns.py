@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,10 +28,11 @@ _BOOKKEEPING = frozenset(
 )
 
 
-def as_numbers(cells: pd.Series, column: str, name: str, remedy: str) -> np.ndarray:
+def as_numbers(frame: pd.DataFrame, column: str, name: str, remedy: str) -> np.ndarray:
     """Return a column (m,) as floats, NaN where it is empty; text is an error that names the first cell."""
     import pandas as pd
 
+    cells: Any = frame[column]
     if cells.dtype.kind in "biuf":
         return cells.to_numpy(dtype=float)
     if cells.dtype.kind not in "Mmc":
@@ -42,7 +43,8 @@ def as_numbers(cells: pd.Series, column: str, name: str, remedy: str) -> np.ndar
         held = list(plain[here])
         if held and all(isinstance(v, bool | np.bool_ | str) and v in truth for v in held):
             plain = plain.map(lambda v: truth.get(v, np.nan) if isinstance(v, bool | np.bool_ | str) else np.nan)
-        numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        coerced: Any = pd.to_numeric(plain, errors="coerce")
+        numbers = coerced.to_numpy(dtype=float, na_value=np.nan)
         bad = np.flatnonzero(here & np.isnan(numbers) & np.array([not _blank(v) for v in plain]))
         if not len(bad):
             return numbers
@@ -54,8 +56,9 @@ def as_numbers(cells: pd.Series, column: str, name: str, remedy: str) -> np.ndar
     )
 
 
-def as_text(cells: pd.Series) -> list[str]:
+def as_text(frame: pd.DataFrame, column: str) -> list[str]:
     """Return a column as text: "" where it is empty, whole numbers without a decimal point."""
+    cells: Any = frame[column]
     out = []
     for value, empty in zip(cells.astype(object), cells.isna(), strict=True):
         if empty:
@@ -67,10 +70,10 @@ def as_text(cells: pd.Series) -> list[str]:
     return out
 
 
-def as_whole(cells: pd.Series, column: str, name: str) -> np.ndarray:
+def as_whole(frame: pd.DataFrame, column: str, name: str) -> np.ndarray:
     """Return a column (m,) as whole numbers, -1 where it is empty."""
-    out = np.empty(len(cells), dtype=np.int64)
-    for i, text in enumerate(as_text(cells)):
+    out = np.empty(len(frame), dtype=np.int64)
+    for i, text in enumerate(as_text(frame, column)):
         text = re.sub(r"\.0*$", "", text.strip())
         try:
             out[i] = int(text) if text else -1
@@ -82,7 +85,9 @@ def as_whole(cells: pd.Series, column: str, name: str) -> np.ndarray:
     return out
 
 
-def odd_columns(values: np.ndarray, names: Sequence[str], *, by_name: bool = True) -> tuple[list[int], str] | None:
+def odd_columns(
+    values: np.ndarray, names: Sequence[str], *, by_name: bool = True, by_value: bool = True
+) -> tuple[list[int], str] | None:
     """Find columns (of m rows) that break the kind which the others have; None when all are of one kind.
 
     Parameters
@@ -92,6 +97,8 @@ def odd_columns(values: np.ndarray, names: Sequence[str], *, by_name: bool = Tru
     by_name : bool
         Whether a column called like a metric (``loss``, ``eval/*``) or like bookkeeping (``step``) is odd too
         where the values cannot tell.
+    by_value : bool
+        Whether the values are looked at.
 
     Returns
     -------
@@ -103,7 +110,7 @@ def odd_columns(values: np.ndarray, names: Sequence[str], *, by_name: bool = Tru
     binary = np.isin(values, (0, 1)).all(axis=0)
     called = [k for k in range(K) if by_name and (metric_word(names[k]) or _bookkeeping(names[k]))]
     looks = "it is called like a result or a setting of the run"
-    if binary.all():
+    if binary.all() or not by_value:
         return (called, looks) if called else None
     if _on_simplex(values.sum(axis=1)) and values.min() >= -SIMPLEX_TOLERANCE:
         return None
@@ -133,7 +140,7 @@ def suggested_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     numbers = {}
     for column in columns:
         try:
-            numbers[column] = as_numbers(frame[column], column, "", "")
+            numbers[column] = as_numbers(frame, column, "", "")
         except EvaluationsError:
             continue
     likely = [c for c in numbers if metric_word(c)]

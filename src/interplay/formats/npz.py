@@ -75,8 +75,9 @@ def write(file: BinaryIO, runs: Evaluations) -> None:
         "targets": runs.targets,
         "higher_is_better": runs.higher_is_better,
     }
-    arrays = {key: getattr(runs, key) for key in ("masks", "values", *_ROWS)}
-    np.savez_compressed(file, **arrays, **{FACTS: np.array(json.dumps(facts))})
+    arrays: dict[str, Any] = {key: getattr(runs, key) for key in ("masks", "values", *_ROWS)}
+    arrays[FACTS] = np.array(json.dumps(facts))
+    np.savez_compressed(file, **arrays)
 
 
 def _names(held: dict[str, Any], facts: Any, key: str, plain: list[str], name: str) -> list[str]:

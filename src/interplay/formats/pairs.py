@@ -29,7 +29,7 @@ def join(ratios: Table, metrics: Table) -> Table:
     key = _key(ratios, metrics)
     runs, results = _runs(ratios, key), _runs(metrics, key)
     _no_repeats(ratios, runs, [()] * len(runs), key)
-    seeds = next((as_text(right[c]) for c in right.columns if str(c).strip().lower() == "seed"), None)
+    seeds = next((as_text(right, c) for c in right.columns if str(c).strip().lower() == "seed"), None)
     _no_repeats(metrics, results, [()] * len(results) if seeds is None else [(s,) for s in seeds], key)
     _same_runs(ratios, runs, metrics, results, key)
 
@@ -70,7 +70,7 @@ def _key(ratios: Table, metrics: Table) -> str:
 
 
 def _runs(table: Table, key: str) -> list[str]:
-    runs = [run.strip().removesuffix(".0") for run in as_text(table.frame[_column(table.frame, key)])]
+    runs = [run.strip().removesuffix(".0") for run in as_text(table.frame, str(_column(table.frame, key)))]
     for i, run in enumerate(runs):
         if not run:
             raise EvaluationsError(f"{table.name}: row {i + 1} has no {key}. Every row needs one to be joined on.")

@@ -78,19 +78,16 @@ def build(
             "anything. Add runs: `interplay design` proposes masks."
         )
     task_columns, target_columns = _sorted_columns(frame, name, targets, tasks, ignore)
-    masks = np.column_stack(
-        [as_numbers(frame[c], c, name, _not_a_task(frame, c)) for c in task_columns.values()]
-    ).astype(float)
     names = tuple(task_columns)
-    kind = kind or (facts or {}).get("kind") or _kind(masks, names, name, stated=tasks is not None)
-    if problem := fault(masks, kind, names, row=f"{name}: row", first=1):
+    masks = np.column_stack([as_numbers(frame, c, name, _no_task(c)) for c in task_columns.values()])
+    stated = (facts or {}).get("kind")
+    if stated is None:
+        _refuse_odd_columns(masks, names, name, kind, by_name=tasks is None)
+    kind = kind or stated or guess_kind(masks)
+    if problem := fault(masks, str(kind), names, row=f"{name}: row", first=1):
         raise EvaluationsError(problem)
-    values = np.column_stack(
-        [
-            as_numbers(frame[c], c, name, "Name the targets with --target, or leave it out with --ignore.")
-            for _, c, _ in target_columns
-        ]
-    )
+    remedy = "Leave it out with --ignore, or name the targets with --target."
+    values = np.column_stack([as_numbers(frame, c, name, remedy) for _, c, _ in target_columns])
     labels = as_names([t for t, _, _ in target_columns], "targets", len(target_columns))
     said = _missing(values, labels, name, missing == "skip" or bool((facts or {}).get("missing")), min_runs)
     if facts and facts.get("missing"):
@@ -236,27 +233,26 @@ def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoRe
     )
 
 
-def _not_a_task(frame: pd.DataFrame, column: str) -> str:
+def _no_task(column: str) -> str:
     return (
         f"It is no task: leave it out with --ignore {column}, list the tasks with --tasks, "
-        f"or name it with --target if it is a result."
+        "or name it with --target if it is a result."
     )
 
 
-def _kind(masks: np.ndarray, names: Sequence[str], name: str, *, stated: bool) -> str:
-    """Recognise the kind of all task columns; a column that breaks it is an error that names it."""
-    odd = odd_columns(masks, names, by_name=not stated)
-    if odd is not None:
-        which, reason = odd
-        columns = [names[k] for k in which]
-        raise EvaluationsError(
-            f"{name}: column{'s' * (len(columns) > 1)} {listed([repr(c) for c in columns])} cannot be "
-            f"{'tasks' if len(columns) > 1 else 'a task'}: {reason}. Name results with --target, "
-            "leave other columns "
-            f"out with --ignore {columns[0]}, list the tasks with --tasks, or say what the numbers are with "
-            f"--kind ({', '.join(KINDS)})."
-        )
-    return guess_kind(masks)
+def _refuse_odd_columns(masks: np.ndarray, names: Sequence[str], name: str, kind: str | None, *, by_name: bool) -> None:
+    """Raise an error that names the columns which break the kind of the others."""
+    odd = odd_columns(masks, names, by_name=by_name, by_value=kind not in ("weights", "coefficients"))
+    if odd is None:
+        return
+    columns, reason = [names[k] for k in odd[0]], odd[1]
+    several = len(columns) > 1
+    raise EvaluationsError(
+        f"{name}: column{'s' * several} {listed([repr(c) for c in columns])} cannot be "
+        f"{'tasks' if several else 'a task'}: {reason}. Name results with --target, leave other columns out with "
+        f"--ignore {columns[0]}, list the tasks with --tasks"
+        + ("." if kind else f", or say what the numbers are with --kind ({', '.join(KINDS)}).")
+    )
 
 
 def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, least: int) -> list[str]:
@@ -283,11 +279,10 @@ def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, 
     if len(few):
         t = int(few[0])
         raise EvaluationsError(
-            f"{name}: target {targets[t]!r} was measured in {m - per_target[t]} of {m} runs; at "
-            f"least {least} are needed. "
-            f"Leave it out: --target names the ones to keep."
+            f"{name}: target {targets[t]!r} was measured in {m - per_target[t]} of {m} runs; at least {least} are "
+            "needed. Leave it out: --target names those to keep."
         )
-    short = [f"{targets[t]} on {m - per_target[t]} of {m} runs" for t in np.flatnonzero(per_target)]
+    short = [f"{targets[t]} on {m - per_target[t]} of {m} runs" for t in np.flatnonzero(per_target).tolist()]
     return [f"{gaps.sum()} values were not measured; fitted on fewer runs: {listed(short)}"]
 
 
@@ -320,20 +315,20 @@ def _row_facts(frame: pd.DataFrame, name: str, fidelity: str | None) -> dict[str
     m = len(frame)
     by_name = {str(c).lower(): c for c in reversed(list(frame.columns))}
 
-    def cells(*names: str) -> Any:
-        return next((frame[by_name[n]] for n in names if n in by_name), None)
+    def column(*names: str) -> Any:
+        return next((by_name[n] for n in names if n in by_name), None)
 
-    words, seeds, costs = cells("fidelity"), cells("seed"), cells("cost")
-    origin = cells("origin", "run", "run_id", "name", "index")
+    words, seeds, costs = column("fidelity"), column("seed"), column("cost")
+    origin = column("origin", "run", "run_id", "name", "index")
     if fidelity is not None:
         word = np.full(m, str(fidelity))
     elif words is None:
         word = np.full(m, "retrained")
     else:
-        word = np.array([w or "retrained" for w in as_text(words)])
+        word = np.array([w or "retrained" for w in as_text(frame, words)])
     return {
         "fidelity": word,
-        "seed": np.full(m, -1) if seeds is None else as_whole(seeds, "seed", name),
-        "cost": np.full(m, np.nan) if costs is None else as_numbers(costs, "cost", name, "Correct it."),
-        "origin": np.full(m, name) if origin is None else np.array(as_text(origin)),
+        "seed": np.full(m, -1) if seeds is None else as_whole(frame, seeds, name),
+        "cost": np.full(m, np.nan) if costs is None else as_numbers(frame, costs, name, "Correct it."),
+        "origin": np.full(m, name) if origin is None else np.array(as_text(frame, origin)),
     }
