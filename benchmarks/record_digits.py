@@ -148,9 +148,7 @@ def effects(frame: pd.DataFrame, tasks: list[str], target: str) -> np.ndarray:
     full = truth[absent == 0].set_index("seed")[target].sort_index().astype(float)
     columns = []
     for name in tasks:
-        without = (
-            truth[(absent == 1) & (truth[name] == 0)].set_index("seed")[target].sort_index().astype(float)
-        )
+        without = truth[(absent == 1) & (truth[name] == 0)].set_index("seed")[target].sort_index().astype(float)
         columns.append(without - full)
     return np.array(columns).T
 
@@ -243,9 +241,7 @@ def _coupling(coupled: pd.DataFrame, uncoupled: pd.DataFrame, problem: Digits) -
             rest = (reference.sum(0) - reference) / (len(e) - 1)
             one = np.mean([pearsonr(rankdata(a), rankdata(b))[0] for a, b in zip(e, rest, strict=True)])
             rho, ranks = reliability(e, False), reliability(e, True)
-            lines.append(
-                f"| `{target}` | {name} | {noise:.4f} | {rho:.3f} | {_root(rho)} | {ranks:.3f} | {one:.3f} |"
-            )
+            lines.append(f"| `{target}` | {name} | {noise:.4f} | {rho:.3f} | {_root(rho)} | {ranks:.3f} | {one:.3f} |")
     return lines
 
 
@@ -254,9 +250,7 @@ def _root(rho: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the table of what is recorded")
     if parser.parse_args().table:
         print(table(), end="")

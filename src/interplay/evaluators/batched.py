@@ -38,7 +38,8 @@ class BatchedRetrain:
     Parameters
     ----------
     model : callable
-        ``model(seed)`` returns an `torch.nn.Module` with the initial weights of that seed; logits ``(n, C)``.
+        ``model(seed)`` returns a `torch.nn.Module` with the initial weights of that seed, from ``(n, ...)`` to
+        logits ``(n, C)``; its forward pass draws nothing at random (no dropout) and keeps no batch statistics.
     sources : mapping of str to (X, y) or an iterable of batches
         One entry per task: arrays or tensors ``(n_k, ...)`` and integer labels ``(n_k,)``, or a DataLoader.
     targets : mapping of str to (X, y) or an iterable of batches
@@ -94,9 +95,7 @@ class BatchedRetrain:
         self._X_target, self._y_target, self._target = _concatenate(targets, "targets")
         n = len(self._y)
         if batch_size is not None and not 0 < batch_size <= n:
-            raise ValueError(
-                f"batch_size is {batch_size}; use 1 to {n} (all examples), or None for full batch."
-            )
+            raise ValueError(f"batch_size is {batch_size}; use 1 to {n} (all examples), or None for full batch.")
         self.batch_size = None if batch_size == n else batch_size
         self._gradient_norm: float | None = None
 
@@ -137,15 +136,11 @@ class BatchedRetrain:
         """
         masks, seeds = np.asarray(masks, float), np.asarray(seeds, np.int64)
         if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
-            raise ValueError(
-                f"masks has shape {masks.shape}; it must be (b, {len(self.tasks)}), one per source."
-            )
+            raise ValueError(f"masks has shape {masks.shape}; it must be (b, {len(self.tasks)}), one per source.")
         if seeds.shape != masks.shape[:1]:
             raise ValueError(f"seeds has shape {seeds.shape}; it must be ({len(masks)},), one per mask.")
         if not (np.isfinite(masks).all() and (masks >= 0).all()):
-            raise ValueError(
-                "masks holds negative or non-finite weights; use 0, 1 or other finite weights >= 0."
-            )
+            raise ValueError("masks holds negative or non-finite weights; use 0, 1 or other finite weights >= 0.")
         values = np.empty((len(masks), len(self.targets)))
         self._gradient_norm = None
         for start in range(0, len(masks), self.stack):
@@ -158,7 +153,7 @@ class BatchedRetrain:
         masks = np.asarray(masks, float)
         keys = [self._key(mask, int(seed)) for mask, seed in zip(masks, seeds, strict=True)]
         self._skeleton, parameters, buffers = self._stacked_model(keys)
-        weights = torch.from_numpy(masks).float()[:, self._source]  # (b, N)
+        weights = torch.tensor(masks, dtype=torch.float32)[:, self._source]  # (b, N)
         optimiser = torch.optim.Adam(parameters.values(), lr=self.lr, betas=BETAS, foreach=True)
         schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
         for step in range(self.steps):
@@ -195,9 +190,7 @@ class BatchedRetrain:
     def _losses(self, state: dict[str, Tensor]) -> np.ndarray:
         logits = torch.vmap(self._forward, in_dims=(0, None))(state, self._X_target)
         b, n, C = logits.shape
-        losses = cross_entropy(
-            logits.reshape(b * n, C), self._y_target.expand(b, n).reshape(-1), reduction="none"
-        )
+        losses = cross_entropy(logits.reshape(b * n, C), self._y_target.expand(b, n).reshape(-1), reduction="none")
         member = nn.functional.one_hot(self._target, len(self.targets)).double()  # (n, T)
         return (losses.view(b, n).double() @ (member / member.sum(0))).numpy()
 
@@ -207,8 +200,12 @@ class BatchedRetrain:
             models[keys[0]].load_state_dict(self.initial)
             models = dict.fromkeys(keys, models[keys[0]])
         parameters, buffers = stack_module_state([models[key] for key in keys])  # type: ignore[arg-type]
-        leaves = {name: p.detach().clone().requires_grad_() for name, p in parameters.items()}
-        return models[keys[0]].to("meta"), leaves, buffers
+        frozen = {name for name, p in models[keys[0]].named_parameters() if not p.requires_grad}
+        leaves = {n: p.detach().clone().requires_grad_() for n, p in parameters.items() if n not in frozen}
+        if not leaves:
+            raise ValueError("the model has no trainable parameter; set requires_grad on those to train.")
+        fixed = {n: p.detach() for n, p in parameters.items() if n in frozen}
+        return models[keys[0]].to("meta"), leaves, {**buffers, **fixed}
 
     def _key(self, mask: np.ndarray, seed: int) -> int:
         """Return the seed of initial weights and schedule: the run's own, or one that the mask changes too."""
@@ -242,8 +239,6 @@ def _concatenate(parts: Mapping[str, Any], argument: str) -> tuple[Tensor, Tenso
         images.append(torch.cat([torch.as_tensor(x) for x, _ in batches]).float())
         labels.append(torch.cat([torch.as_tensor(y) for _, y in batches]).long())
         if len(images[-1]) != len(labels[-1]):
-            raise ValueError(
-                f"{argument}[{name!r}] has {len(images[-1])} examples and {len(labels[-1])} labels."
-            )
+            raise ValueError(f"{argument}[{name!r}] has {len(images[-1])} examples and {len(labels[-1])} labels.")
     member = torch.cat([torch.full((len(y),), k) for k, y in enumerate(labels)])
     return torch.cat(images), torch.cat(labels), member

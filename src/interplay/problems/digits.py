@@ -23,14 +23,17 @@ a model is trained.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from ..evaluations import Evaluations
     from ..evaluators.batched import BatchedRetrain
 
 CLASSES = 10
+ORIGINS = ("truth", "near_full", "p75", "size15")
 TARGETS = ("loss", *(f"loss/{c}" for c in range(CLASSES)))
 
 
@@ -119,9 +122,7 @@ class Digits:
 
     def loaders(self, batch_size: int = 256) -> dict[str, Any]:
         """Return one torch DataLoader per source (in order, never shuffled)."""
-        return {
-            name: _loader(x, y, batch_size) for name, x, y in zip(self.tasks, self.X, self.y, strict=True)
-        }
+        return {name: _loader(x, y, batch_size) for name, x, y in zip(self.tasks, self.X, self.y, strict=True)}
 
     def test_targets(self, batch_size: int = 1024) -> dict[str, Any]:
         """Return one torch DataLoader per target: all test images, then those of each class."""
@@ -147,16 +148,12 @@ class Digits:
 
         recipe = {name: getattr(self, name) for name in ("steps", "lr", "weight_decay", "batch_size")}
         sources = {name: (x, y) for name, x, y in zip(self.tasks, self.X, self.y, strict=True)}
-        return BatchedRetrain(
-            self.model, sources, self.test_arrays(), coupled=coupled, **{**recipe, **options}
-        )
+        return BatchedRetrain(self.model, sources, self.test_arrays(), coupled=coupled, **{**recipe, **options})
 
     def trained(self, seed: int = 0, mask: np.ndarray | None = None) -> Any:
         """Return the torch model of one training run: all sources by default, or those of a mask ``(K,)``."""
         evaluator = self.retrain()
-        state = evaluator.train(
-            np.ones((1, self.K)) if mask is None else np.atleast_2d(mask), np.array([seed])
-        )
+        state = evaluator.train(np.ones((1, self.K)) if mask is None else np.atleast_2d(mask), np.array([seed]))
         model = self.model(seed)
         model.load_state_dict({name: value[0] for name, value in state.items()})
         return model
@@ -179,6 +176,26 @@ class Digits:
         """
         evaluator = self.retrain(initial=W0, **{**self.finetuning, **options})
         return evaluator.evaluate(masks, np.zeros(len(masks), np.int64))
+
+
+def recording(origin: str | None = None) -> Evaluations:
+    """Return the recorded runs of problem seed 0 that ship with the package: 992 trainings of this recipe.
+
+    Parameters
+    ----------
+    origin : str, optional
+        Only these rows: ``"truth"`` (full and leave-one-out masks under seeds 0 to 7, the full mask also under 8
+        to 31), ``"near_full"`` (p = .9), ``"p75"`` (p = .75) or ``"size15"``, the last three under seeds 100, 101.
+    """
+    from ..evaluations import Evaluations
+
+    with resources.as_file(resources.files(__package__) / "recordings" / "digits.parquet") as path:
+        runs = Evaluations.read(path, targets=TARGETS)
+    if origin is None:
+        return runs
+    if origin not in ORIGINS:
+        raise ValueError(f"origin is {origin!r}; choose one of {', '.join(ORIGINS)}, or None for all.")
+    return runs.filter(runs.origin == origin)
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
@@ -208,8 +225,6 @@ def _draw_sources(images, labels, free, rng) -> dict[str, tuple[np.ndarray, np.n
         taken: list[int] = []
         while len(taken) < n:
             left = weights * np.array([len(pool[c]) > 0 for c in range(CLASSES)])
-            if left.sum() == 0:
-                raise ValueError("the pool of digits is exhausted; lower n_test.")
             taken.append(pool[rng.choice(CLASSES, p=left / left.sum())].pop())
         return np.array(taken)
 
@@ -258,6 +273,4 @@ def _loader(x: np.ndarray, y: np.ndarray, batch_size: int) -> Any:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    return DataLoader(
-        TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), batch_size=batch_size, shuffle=False
-    )
+    return DataLoader(TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), batch_size=batch_size, shuffle=False)
