@@ -114,7 +114,10 @@ def _sentence(
 ) -> tuple[str, str]:
     facts = f"held-out R^2 {skill:.2f}, posterior sd {coverage:.0%} of the prior's, {resolution:.0%} of the spread is signal"
     if level == 2:
-        return f"The {runs} runs predict held-out runs and cover {reading} ({facts}).", "Nothing is missing for this reading."
+        return (
+            f"The {runs} runs predict held-out runs and cover the question of {reading} ({facts}).",
+            "Nothing is missing for this reading.",
+        )
     if not certain or skill <= 0:
         return (
             f"The {runs} runs predict held-out runs no better than their mean does ({facts}).",
@@ -122,7 +125,7 @@ def _sentence(
         )
     if coverage > COVERED:
         return (
-            f"The runs say almost nothing about {reading} ({facts}): they lie too far from its masks.",
+            f"The runs say almost nothing about the question of {reading} ({facts}): they lie too far from its masks.",
             "Run masks made for this question (interplay design --for ...), or ask for a reading that this design covers.",
         )
     weak = []

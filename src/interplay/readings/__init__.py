@@ -17,10 +17,12 @@ from .effects import (
     swap_pairs,
 )
 from .functional import Combination, Functional, Reading, read, read_points
+from .questions import Question, question
 
 __all__ = [
     "Combination",
     "Functional",
+    "Question",
     "Reading",
     "banzhaf",
     "banzhaf_pairs",
@@ -31,6 +33,7 @@ __all__ = [
     "leave_one_out_pairs",
     "move",
     "move_pairs",
+    "question",
     "read",
     "read_points",
     "removal",

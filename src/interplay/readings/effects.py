@@ -38,9 +38,7 @@ def leave_one_out(surrogate: GaussianSurrogate, reference: ArrayLike | None = No
     return contrast(surrogate, np.tile(full, (len(full), 1)), full * (1.0 - np.eye(len(full))))
 
 
-def leave_group_out(
-    surrogate: GaussianSurrogate, groups: ArrayLike, reference: ArrayLike | None = None
-) -> Reading:
+def leave_group_out(surrogate: GaussianSurrogate, groups: ArrayLike, reference: ArrayLike | None = None) -> Reading:
     """g(reference) - g(reference without the group) for groups (n, K) of 0/1 memberships."""
     full = _reference(surrogate, reference)
     groups = np.atleast_2d(np.asarray(groups, float))
@@ -53,9 +51,7 @@ def leave_one_out_pairs(surrogate: GaussianSurrogate, reference: ArrayLike | Non
     K = len(full)
     k, l = np.triu_indices(K, 1)
     eye = np.eye(K)
-    P = np.stack(
-        [np.tile(full, (len(k), 1)), full * (1 - eye[k]), full * (1 - eye[l]), full * (1 - eye[k] - eye[l])]
-    )
+    P = np.stack([np.tile(full, (len(k), 1)), full * (1 - eye[k]), full * (1 - eye[l]), full * (1 - eye[k] - eye[l])])
     return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
 
 
@@ -111,9 +107,7 @@ def move_pairs(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float 
     k, l = np.triu_indices(len(w), 1)
     eye = np.eye(len(w))
     to = lambda E, d: (1.0 - d) * w + delta * E
-    P = np.stack(
-        [to(eye[k] + eye[l], 2 * delta), to(eye[k], delta), to(eye[l], delta), np.tile(w, (len(k), 1))]
-    )
+    P = np.stack([to(eye[k] + eye[l], 2 * delta), to(eye[k], delta), to(eye[l], delta), np.tile(w, (len(k), 1))])
     return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
 
 
@@ -122,9 +116,7 @@ def removal(surrogate: GaussianSurrogate, reference: ArrayLike) -> Reading:
     w = _mixture(surrogate, reference, 0.0)
     without = w * (1.0 - np.eye(len(w)))
     left = without.sum(axis=1, keepdims=True)
-    reading = contrast(
-        surrogate, np.tile(w, (len(w), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w)
-    )
+    reading = contrast(surrogate, np.tile(w, (len(w), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w))
     for values in (reading.mean, reading.deviation):
         values[left[:, 0] <= 0] = np.nan
     return reading
@@ -172,13 +164,9 @@ def _reference(surrogate: GaussianSurrogate, reference: ArrayLike | None) -> Arr
     K = surrogate.inputs_.shape[1]
     full = np.ones(K) if reference is None else np.asarray(reference, float)
     if full.shape != (K,):
-        raise ValueError(
-            f"reference has shape {full.shape}; the surrogate was fitted on {K} tasks, so give ({K},)."
-        )
+        raise ValueError(f"reference has shape {full.shape}; the surrogate was fitted on {K} tasks, so give ({K},).")
     if reference is None and surrogate.kind_ == "mixture":
-        raise ValueError(
-            "reference is not given; mixtures have no full mask. Give one, or use readings.move."
-        )
+        raise ValueError("reference is not given; mixtures have no full mask. Give one, or use readings.move.")
     return full
 
 

@@ -159,9 +159,7 @@ def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Readi
                 E = []
                 for P, R in zip(block.points, rows, strict=True):
                     own_variance = posterior.variance(R, kernel.paired(P, P), level)
-                    E.append(
-                        np.exp(posterior.mean(R, level) + 0.5 * np.multiply.outer(own_variance, amplitude))
-                    )
+                    E.append(np.exp(posterior.mean(R, level) + 0.5 * np.multiply.outer(own_variance, amplitude)))
                 mu = sum((w * e for w, e in zip(c, E, strict=True)), start=np.zeros_like(E[0]))
                 v = np.zeros_like(mu)
                 for i in range(J):

@@ -64,9 +64,7 @@ def size_nodes(K: int, n: int, terms: int) -> Nodes:
     """
     g = terms - 1
     if not g <= n <= K - g:
-        raise ValueError(
-            f"size={n}; swap effects of {'pairs' if g == 2 else 'tasks'} need {g} <= size <= {K - g}."
-        )
+        raise ValueError(f"size={n}; swap effects of {'pairs' if g == 2 else 'tasks'} need {g} <= size <= {K - g}.")
     q = np.arange(K)
     log_z = np.log(n / (K - n)) + 2j * np.pi * (q + 0.25) / K
     sizes = n - np.arange(terms)
@@ -179,9 +177,7 @@ class SetPairs:
             logs = np.log(f).sum(axis=1, keepdims=True)
             with np.errstate(under="ignore"):
                 w = np.exp(logs + scale)
-            if np.ptp(scale.real) == 0 and not np.iscomplexobj(
-                w
-            ):  # semivalues: one difference instead of four terms
+            if np.ptp(scale.real) == 0 and not np.iscomplexobj(w):  # semivalues: one difference instead of four terms
                 D = (a - b) / f
                 for t in range(T):
                     total[t] += D.T @ (D * (w[:, 0] * theta[:, t])[:, None])

@@ -1,0 +1,376 @@
+"""From evaluated runs to an attribution: surrogate, effects, pairs, trust, and the truth beside them.
+
+benefit of k = sign x reading of g, sign = +1 where higher is better and -1 where lower is   (design: section 1)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluations import Evaluations, EvaluationsError
+from .players import Players
+from .readings import Question, question
+from .surrogates import Choice, compare
+from .trust import Trust, trust
+from .truth import Comparison, separate
+from .truth import compare as compare_with_truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Z = 1.959963984540054  # 95 %
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution:
+    """What K tasks do to T targets. Frozen; its ``repr`` is the table a person wants.
+
+    Attributes
+    ----------
+    tasks : tuple of str (P,)
+        Tasks as the runs can tell them apart; tasks that always switch together are one row.
+    targets : tuple of str (T,)
+    unit : tuple of str (T,)
+        'own' (the target's own unit) or 'per cent' (of the target, under a log link).
+    higher_is_better : tuple of bool (T,)
+    reading, words, why : str
+        Which question was answered, in words, and why this one.
+    effects, deviation : array (P, T)
+        Benefits (positive helps the target) and posterior standard deviations.
+    pairs : array (n, 2) of int
+        Tasks of each pair.
+    interactions, interaction_deviation : array (n, T)
+        Benefit of both beyond the sum; deviation is NaN where intervals would take too much memory.
+    rows : tuple of int (T,)
+        Runs that each target was fitted on.
+    surrogate : str
+        What was fitted, and why.
+    skill : dict of str to tuple of float (T,)
+        Held-out R^2 of 'ridge' and 'kernel'.
+    trust : Trust
+    truth : Comparison or None
+    unidentified : tuple of str
+        Tasks always on or always off: they have no effect here, not an effect of 0.
+    notes : dict
+        Facts that travel with the runs.
+    warnings : tuple of str
+    choices : tuple of (targets, Choice)
+        Fitted surrogates with the targets they serve; not saved.
+    """
+
+    tasks: tuple[str, ...]
+    targets: tuple[str, ...]
+    unit: tuple[str, ...]
+    higher_is_better: tuple[bool, ...]
+    reading: str
+    words: str
+    why: str
+    effects: Array
+    deviation: Array
+    pairs: NDArray[np.int64]
+    interactions: Array
+    interaction_deviation: Array
+    rows: tuple[int, ...]
+    surrogate: str
+    skill: dict[str, tuple[float, ...]]
+    trust: Trust
+    truth: Comparison | None = None
+    unidentified: tuple[str, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    choices: tuple[tuple[NDArray[np.int64], Choice], ...] = field(default=(), repr=False)
+
+    @property
+    def lower(self) -> Array:
+        """Lower ends of the 95 % intervals, array (P, T)."""
+        return self.effects - Z * self.deviation
+
+    @property
+    def upper(self) -> Array:
+        """Upper ends of the 95 % intervals, array (P, T)."""
+        return self.effects + Z * self.deviation
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy table: one row per task and target."""
+        import pandas as pd
+
+        P, T = self.effects.shape
+        frame = pd.DataFrame(
+            {
+                "task": np.repeat(self.tasks, T),
+                "target": np.tile(self.targets, P),
+                "benefit": self.effects.ravel(),
+                "deviation": self.deviation.ravel(),
+                "lower": self.lower.ravel(),
+                "upper": self.upper.ravel(),
+                "unit": np.tile(self.unit, P),
+                "reading": self.reading,
+                "runs": np.tile(self.rows, P),
+                "verdict": np.tile(self.trust.targets, P),
+            }
+        )
+        if self.truth is not None:
+            frame["truth"] = self.truth.effects.ravel()
+        if self.unidentified:
+            missing = pd.DataFrame(
+                {
+                    "task": np.repeat(self.unidentified, T),
+                    "target": np.tile(self.targets, len(self.unidentified)),
+                    "reading": self.reading,
+                    "verdict": "not identifiable",
+                }
+            )
+            frame = pd.concat([frame, missing], ignore_index=True)
+        return frame
+
+    def pairs_frame(self) -> pd.DataFrame:
+        """Tidy table of interactions: one row per pair and target."""
+        import pandas as pd
+
+        n, T = self.interactions.shape
+        names = np.array(self.tasks, dtype=object)
+        return pd.DataFrame(
+            {
+                "first": np.repeat(names[self.pairs[:, 0]], T),
+                "second": np.repeat(names[self.pairs[:, 1]], T),
+                "target": np.tile(self.targets, n),
+                "interaction": self.interactions.ravel(),
+                "deviation": self.interaction_deviation.ravel(),
+                "unit": np.tile(self.unit, n),
+                "reading": self.reading,
+            }
+        )
+
+    def top(self, n: int = 5, target: str | None = None) -> pd.DataFrame:
+        """Return the ``n`` most helpful and ``n`` most harmful tasks for one target (the first if not given)."""
+        name = self.targets[0] if target is None else target
+        if name not in self.targets:
+            raise KeyError(f"no target {name!r}; there are {', '.join(self.targets[:8])}.")
+        frame = self.to_frame()
+        frame = frame[(frame.target == name) & frame.benefit.notna()].sort_values("benefit", ascending=False)
+        return frame if len(frame) <= 2 * n else frame.iloc[[*range(n), *range(len(frame) - n, len(frame))]]
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``path`` (JSON) and the arrays beside it (the same name with .npz); returns the path."""
+        from .formats.attribution import save
+
+        return save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Attribution:
+        """Read what `save` wrote; the fitted surrogates are not part of it."""
+        from .formats.attribution import load
+
+        return load(Path(path))
+
+    def __repr__(self) -> str:
+        from .report.table import text
+
+        return text(self)
+
+
+def attribute(
+    runs: Evaluations,
+    truth: Evaluations | None = None,
+    reading: str = "auto",
+    *,
+    surrogate: str = "auto",
+    reference: Any = None,
+    pairs: bool = True,
+    truth_masks: str = "exclude",
+) -> Attribution:
+    """Attribute the targets of evaluated runs to their tasks.
+
+    Parameters
+    ----------
+    runs : Evaluations
+        At least 5 runs of one fidelity.
+    truth : Evaluations, optional
+        Leave-one-out evaluations that judge the answer; rows of the runs that they share are taken out of the fit.
+    reading : str
+        'auto' takes the reading that the design supports; or 'leave-one-out', 'shapley', 'banzhaf', 'swap', 'gradient'
+        for masks and weights, 'move', 'removal' for mixtures.
+    surrogate : {'auto', 'ridge', 'kernel'}
+        'auto' takes the kernel where it predicts held-out rows better than tuned ridge by more than a standard error.
+    reference : 'mean', 'uniform' or array (K,), optional
+        Mixture that moves start from.
+    pairs : bool
+        Whether to read interactions.
+    truth_masks : {'exclude', 'other-seeds'}
+        Which rows of the runs the truth takes out: all that share a mask with it, or only those of its own seeds.
+
+    Returns
+    -------
+    Attribution
+
+    Raises
+    ------
+    EvaluationsError
+        For fewer than 5 runs, several fidelities, or a truth with other tasks or targets.
+    ValueError
+        For a reading that the kind of design has no meaning for.
+
+    Examples
+    --------
+    >>> import numpy as np, interplay as ip
+    >>> masks = ip.masks.bernoulli(6, 40, p=0.8, rng=np.random.default_rng(0))
+    >>> loss = 2.0 - masks @ [0.5, 0.3, 0.0, 0.0, -0.2, 0.1]
+    >>> answer = ip.attribute(ip.Evaluations.from_arrays(masks, loss, targets=["loss"]))
+    >>> answer.top(1).task.tolist()
+    ['task_0', 'task_4']
+    """
+    runs = runs.require(name="runs")
+    fidelities = sorted(set(map(str, runs.fidelity)))
+    if len(fidelities) > 1:
+        raise EvaluationsError(
+            f"runs hold several fidelities ({', '.join(fidelities)}); they are not pooled. "
+            "Choose one with runs.where(fidelity=...)."
+        )
+    warnings, dropped = list(runs.warnings), 0
+    if truth is not None:
+        runs, dropped = separate(runs, truth, truth_masks)
+        runs.require(name="runs without those of the truth")
+        if dropped:
+            warnings.append(f"{dropped} runs share their mask with the truth and were taken out of the fit.")
+    runs, averaged = _average_crossed(runs)
+    if averaged:
+        warnings.append(f"every mask was run under the same {averaged} seeds: each mask's mean over them is fitted.")
+    players = Players.of(runs.masks, runs.tasks, runs.kind)
+    warnings += players.warnings
+    if not players.names:
+        raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
+    X = players.columns(runs.masks)
+    given = reference if reference is None or isinstance(reference, str) else np.asarray(reference, float)
+    if isinstance(given, np.ndarray) and given.shape == (runs.K,):
+        given = given[players.first]
+    asked = question(X, runs.kind, reading, given)
+    answer = _read(runs, X, asked, surrogate, pairs)
+    if constant := [name for name, still in zip(runs.targets, answer.constant, strict=True) if still]:
+        warnings.append(f"{', '.join(constant[:5])} never changes: there is nothing to attribute.")
+    verdict = trust(
+        answer.effects,
+        answer.deviation,
+        answer.prior,
+        answer.skill[0],
+        answer.over[0],
+        answer.over[1],
+        runs=min(answer.rows),
+        reading=asked.name,
+        unidentified=players.unidentified,
+    )
+    comparison = None
+    if truth is not None:
+        if asked.name == "leave-one-out":
+            comparison = compare_with_truth(answer.effects, players, runs, truth)
+        else:
+            warnings.append(f"the truth is leave-one-out and the reading {asked.name}: they are not compared.")
+    return Attribution(
+        tasks=players.names,
+        targets=runs.targets,
+        unit=answer.unit,
+        higher_is_better=runs.higher_is_better,
+        reading=asked.name,
+        words=asked.words,
+        why=asked.why,
+        effects=answer.effects,
+        deviation=answer.deviation,
+        pairs=np.stack(np.triu_indices(len(players.names), 1), axis=1),
+        interactions=answer.interactions,
+        interaction_deviation=answer.interaction_deviation,
+        rows=answer.rows,
+        surrogate=" ".join(dict.fromkeys(choice.sentence for _, choice in answer.choices)),
+        skill={"ridge": tuple(answer.skill[1]), "kernel": tuple(answer.skill[2])},
+        trust=verdict,
+        truth=comparison,
+        unidentified=players.unidentified,
+        notes=dict(runs.notes),
+        warnings=tuple(dict.fromkeys(warnings)),
+        choices=answer.choices,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What the blocks of targets with the same rows came to, put together again."""
+
+    effects: Array
+    deviation: Array
+    prior: Array
+    interactions: Array
+    interaction_deviation: Array
+    skill: Array  # (3, T): the one taken, ridge, kernel
+    over: Array  # (2, T)
+    unit: tuple[str, ...]
+    rows: tuple[int, ...]
+    constant: NDArray[np.bool_]
+    choices: tuple[tuple[NDArray[np.int64], Choice], ...]
+
+
+def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: bool) -> _Answer:
+    P, T = X.shape[1], runs.T
+    effects, deviation, prior = (np.full((P, T), np.nan) for _ in range(3))
+    n = P * (P - 1) // 2 if pairs else 0
+    interactions, interaction_deviation = np.full((n, T), np.nan), np.full((n, T), np.nan)
+    skill, over, unit, rows = np.zeros((3, T)), np.zeros((2, T)), ["own"] * T, [0] * T
+    constant, choices = np.zeros(T, dtype=bool), []
+    for targets, measured in _blocks(runs):
+        if measured.sum() < 5:
+            names = ", ".join(runs.targets[t] for t in targets[:3])
+            raise EvaluationsError(f"target {names} was measured in {measured.sum()} runs; at least 5 are needed.")
+        Y = runs.values[np.ix_(measured, targets)]
+        choice = compare(X[measured], Y, prefer=surrogate)
+        choices.append((targets, choice))
+        fitted = choice.surrogate
+        found = asked.effects(fitted)
+        both = asked.pairs(fitted) if pairs else None
+        effects[:, targets], deviation[:, targets], prior[:, targets] = found.mean, found.deviation, found.prior
+        if both is not None:
+            interactions[:, targets], interaction_deviation[:, targets] = both.mean, both.deviation
+        skill[:, targets] = choice.skill[choice.name], choice.skill["ridge"], choice.skill["kernel"]
+        over[:, targets] = choice.over_constant, choice.over_constant_error
+        for fit in fitted.fits_:
+            for t in targets[fit.targets]:
+                unit[t] = "per cent" if fit.link == "log" and not asked.own_unit else "own"
+        for t in targets:
+            rows[t] = int(measured.sum())
+        constant[targets] = np.ptp(Y, axis=0) == 0
+    scale = runs.benefit_sign * np.where(np.array(unit) == "per cent", 100.0, 1.0)
+    skill[:, constant] = 0.0
+    return _Answer(
+        effects * scale,
+        deviation * np.abs(scale),
+        prior * np.abs(scale),
+        interactions * scale,
+        interaction_deviation * np.abs(scale),
+        skill,
+        over,
+        tuple(unit),
+        tuple(rows),
+        constant,
+        tuple(choices),
+    )
+
+
+def _blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Targets that were measured in the same runs, with those runs."""
+    measured = np.isfinite(runs.values)
+    patterns, which = np.unique(measured, axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    return [(np.flatnonzero(which == i), patterns[:, i]) for i in range(patterns.shape[1])]
+
+
+def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:
+    """Average each mask over its seeds where all masks have the same ones, so that no seed's level is noise."""
+    seeds = sorted(set(runs.seed.tolist()))
+    index, first = runs.groups()
+    if len(seeds) < 2 or -1 in seeds or len(runs) != len(first) * len(seeds):
+        return runs, 0
+    if len({*zip(index.tolist(), runs.seed.tolist(), strict=True)}) != len(runs):
+        return runs, 0
+    return runs.mean_by_mask(), len(seeds)

@@ -1,0 +1,77 @@
+"""The players of a design: tasks as the runs can tell them apart.
+
+A task that is always on or always off has no effect that any surrogate could know, and is left out; tasks that always
+switch together are one player, since only their joint effect is known. Every reading is then taken over players.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .identifiability import identifiability
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Players:
+    """Columns of a design that can be told apart.
+
+    Attributes
+    ----------
+    names : tuple of str (P,)
+        A task's name, or the names of tasks that always switch together, joined by ' + '.
+    members : tuple of tuples of int
+        Tasks of each player.
+    always_on, always_off : tuple of str
+        Tasks whose effect is not identifiable.
+    warnings : tuple of str
+        What the reader must know of tasks that are not told apart.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+    always_on: tuple[str, ...]
+    always_off: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, masks: Array, tasks: Sequence[str], kind: str) -> Players:
+        """Find the players of masks or mixtures (m, K)."""
+        K = masks.shape[1]
+        found = identifiability(masks)
+        warnings = tuple(found.messages(list(tasks)))
+        if kind != "mask":
+            members = tuple((k,) for k in range(K) if k not in found.always_off)
+            names = tuple(tasks[k] for (k,) in members)
+            return cls(names, members, (), tuple(tasks[k] for k in found.always_off), warnings)
+        fixed = {*found.always_on, *found.always_off}
+        together = {k: tuple(group) for group in found.aliased for k in group}
+        members = tuple(
+            together.get(k, (k,)) for k in range(K) if k not in fixed and (k not in together or together[k][0] == k)
+        )
+        return cls(
+            tuple(" + ".join(tasks[k] for k in group) for group in members),
+            members,
+            tuple(tasks[k] for k in found.always_on),
+            tuple(tasks[k] for k in found.always_off),
+            warnings,
+        )
+
+    @property
+    def unidentified(self) -> tuple[str, ...]:
+        """Tasks without an effect."""
+        return self.always_on + self.always_off
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The first task of each player, array (P,)."""
+        return np.array([group[0] for group in self.members], dtype=np.int64)
+
+    def columns(self, masks: Array) -> Array:
+        """Reduce masks (m, K) to players (m, P)."""
+        return masks[:, self.first]

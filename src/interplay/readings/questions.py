@@ -1,0 +1,177 @@
+"""Which reading a design supports, and how each is asked by name.
+
+near-full masks -> leave-one-out; one size -> swap at that size; sizes spread evenly -> Shapley; otherwise -> Banzhaf;
+mixtures -> finite moves from a reference                                                     (design: section 3)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..surrogates.base import GaussianSurrogate
+from . import effects
+from .functional import Reading
+
+Array = NDArray[np.float64]
+
+MASK_READINGS = ("leave-one-out", "shapley", "banzhaf", "swap", "gradient")
+MIXTURE_READINGS = ("move", "removal")
+NEAR_FULL = 0.7
+MANY = 64  # players above which pairs come without intervals
+DELTA = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A reading with what it is asked at.
+
+    Attributes
+    ----------
+    name : str
+    words : str
+        What it measures, for sentences and headings.
+    why : str
+        Why this reading was taken.
+    reference : array (P,) or None
+        Mask or mixture that it starts from.
+    size : int
+        Number of tasks in a swap.
+    """
+
+    name: str
+    words: str
+    why: str
+    reference: Array | None = None
+    size: int = 0
+
+    @property
+    def own_unit(self) -> bool:
+        """Whether a log link can be brought back to the target's own unit."""
+        return self.name in ("leave-one-out", "move", "removal")
+
+    def effects(self, surrogate: GaussianSurrogate) -> Reading:
+        """Effects of all tasks on g, n = P."""
+        match self.name:
+            case "leave-one-out":
+                return effects.leave_one_out(surrogate)
+            case "shapley":
+                return effects.shapley(surrogate)
+            case "banzhaf":
+                return effects.banzhaf(surrogate)
+            case "swap":
+                return effects.swap(surrogate, self.size)
+            case "gradient":
+                return effects.gradient(surrogate)
+            case "move":
+                return effects.move(surrogate, _given(self.reference), DELTA)
+            case "removal":
+                return effects.removal(surrogate, _given(self.reference))
+        raise ValueError(f"reading={self.name!r}; choose one of {', '.join(MASK_READINGS + MIXTURE_READINGS)}.")
+
+    def pairs(self, surrogate: GaussianSurrogate) -> Reading | None:
+        """Effects of all pairs k < l on g; without intervals where there are very many; None where there is none."""
+        P = surrogate.inputs_.shape[1]
+        few = P <= MANY
+        match self.name:
+            case "leave-one-out" if few:
+                return effects.leave_one_out_pairs(surrogate)
+            case "leave-one-out" if all(fit.link == "identity" for fit in surrogate.fits_):
+                return effects.banzhaf_pairs(surrogate, p=1.0, intervals=False)
+            case "shapley":
+                return effects.shapley_pairs(surrogate, few)
+            case "banzhaf":
+                return effects.banzhaf_pairs(surrogate, intervals=few)
+            case "swap" if 2 <= self.size <= P - 2:
+                return effects.swap_pairs(surrogate, self.size, few)
+            case "move":
+                return effects.move_pairs(surrogate, _given(self.reference), DELTA) if few else None
+        return None
+
+
+def question(masks: Array, kind: str, reading: str = "auto", reference: Any = None) -> Question:
+    """Choose a reading that the design supports, or the one asked for.
+
+    Parameters
+    ----------
+    masks : array (m, P)
+    kind : {'mask', 'mixture', 'weights', 'coefficients'}
+    reading : str
+        'auto' or a name.
+    reference : None, 'mean', 'uniform' or array (P,)
+        Mixture that moves start from; the mean of the runs if not given.
+
+    Raises
+    ------
+    ValueError
+        For an unknown reading, or one that this kind of design has no meaning for.
+    """
+    if kind == "mixture":
+        if reading not in ("auto", *MIXTURE_READINGS):
+            raise ValueError(f"reading={reading!r}; mixtures have {', '.join(MIXTURE_READINGS)}.")
+        return _mixture_question(masks, "move" if reading == "auto" else reading, reference)
+    if reading not in ("auto", *MASK_READINGS):
+        raise ValueError(f"reading={reading!r}; {kind} designs have {', '.join(MASK_READINGS)} ('auto' chooses).")
+    sizes = masks.sum(axis=1)
+    P, why = masks.shape[1], "asked for"
+    if reading == "auto":
+        reading, why = _supported(masks, kind)
+    words = {
+        "leave-one-out": "leaving one task out of all",
+        "shapley": "Shapley values (adding a task to sets of every size)",
+        "banzhaf": "Banzhaf values (adding a task to a random half of the others)",
+        "gradient": "the slope of the surrogate at all tasks",
+    }
+    size = 0
+    if reading == "swap":
+        size = int(round(float(np.median(sizes))))
+        size = min(max(size, 1), P - 1)
+        words["swap"] = f"having a task rather than another in sets of {size}"
+    return Question(reading, words[reading], why, np.ones(P), size)
+
+
+def _supported(masks: Array, kind: str) -> tuple[str, str]:
+    P, sizes = masks.shape[1], masks.sum(axis=1)
+    if kind != "mask":
+        return "gradient", "weights that are not 0/1 have a slope"
+    if np.ptp(sizes) == 0 and 1 <= sizes[0] <= P - 1:
+        return "swap", f"every run holds {int(sizes[0])} of {P} tasks, so the full set was never near"
+    if masks.mean() >= NEAR_FULL:
+        return "leave-one-out", f"the runs hold {masks.mean():.0%} of the tasks on average: they lie near the full set"
+    binomial = P * masks.mean() * (1 - masks.mean())
+    if sizes.var() > 1.8 * max(binomial, 1e-12):
+        return "shapley", "the runs spread over sets of all sizes"
+    return "banzhaf", f"the runs hold {masks.mean():.0%} of the tasks on average: they lie around half of them"
+
+
+def _mixture_question(masks: Array, name: str, reference: Any) -> Question:
+    where = "the mean mixture of the runs"
+    if reference is None or (isinstance(reference, str) and reference == "mean"):
+        w = masks.mean(axis=0)
+    elif isinstance(reference, str):
+        if reference != "uniform":
+            raise ValueError(f"reference={reference!r}; give 'mean', 'uniform' or the weights themselves.")
+        w, where = np.full(masks.shape[1], 1.0 / masks.shape[1]), "the uniform mixture"
+    else:
+        w, where = _weights(reference, masks.shape[1]), "the given mixture"
+    words = {
+        "move": f"moving {DELTA:.0%} of the weight towards a task, from {where}",
+        "removal": f"removing a task and renormalising, from {where}",
+    }
+    return Question(name, words[name], "mixtures are read by finite moves", w / w.sum())
+
+
+def _weights(reference: ArrayLike, P: int) -> Array:
+    w = np.asarray(reference, float)
+    if w.shape != (P,):
+        raise ValueError(f"reference has shape {w.shape}; give one weight for each of the {P} tasks.")
+    return w
+
+
+def _given(reference: Array | None) -> Array:
+    if reference is None:
+        raise ValueError("reference is not given; a move starts from a mixture.")
+    return reference

@@ -1,0 +1,5 @@
+"""What people see of an attribution."""
+
+from .table import text
+
+__all__ = ["text"]

@@ -1,0 +1,68 @@
+"""Pairs of tasks in words, and names that are safe to show.
+
+I = benefit of both beyond the sum, said only where its interval excludes 0:
+I > 0 synergy; I < 0 and each helps while the other is out, redundancy; I < 0 otherwise, antagonism  (design: section 1)
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+
+
+def plain(name: str, width: int = 40) -> str:
+    """Name without control or direction characters, at most ``width`` characters; '(empty)' if nothing is left."""
+    shown = "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in name).strip()
+    shown = shown or "(empty)"
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[str], int]:
+    """Strongest pairs of one target in words, and how many intervals exclude 0.
+
+    Parameters
+    ----------
+    answer : Attribution
+    target : int
+        Column.
+    limit : int
+        Pairs to put in words.
+    """
+    if not len(answer.interactions):
+        return [], 0
+    value, deviation = answer.interactions[:, target], answer.interaction_deviation[:, target]
+    with np.errstate(invalid="ignore"):
+        certain = np.abs(value) > 1.96 * deviation
+    order = np.argsort(-np.abs(np.where(certain, value, 0.0)), kind="stable")[: min(limit, int(certain.sum()))]
+    lines = []
+    for n in order:
+        k, l = answer.pairs[n]
+        kind = kind_of_pair(value[n], answer.effects[k, target], answer.effects[l, target], answer.reading)
+        lines.append(
+            f"{plain(answer.tasks[k], 24)} and {plain(answer.tasks[l], 24)}: {kind} "
+            f"({value[n]:+.3g} ± {1.96 * deviation[n]:.2g})"
+        )
+    return lines, int(certain.sum())
+
+
+def kind_of_pair(interaction: float, first: float, second: float, reading: str) -> str:
+    """Synergy, redundancy or antagonism.
+
+    The benefit of a task while the other is out is its effect less the interaction where the other was in (leave-one-
+    out), less half of it where the other was in half of the time, and the effect itself for moves from a reference.
+    """
+    share = {"leave-one-out": 1.0, "move": 0.0}.get(reading, 0.5)
+    if interaction > 0:
+        return "synergy"
+    helps = first - share * interaction > 0 and second - share * interaction > 0
+    return "redundancy" if helps else "antagonism"
+
+
+def safe_cell(name: str) -> str:
+    """Name for a CSV cell that no spreadsheet takes for a formula."""
+    return "'" + name if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
