@@ -30,12 +30,12 @@ _NAMES = {
 }
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
-if TYPE_CHECKING:
-    from . import evaluators, formats, gradients, masks, metrics, problems, readings, surrogates, trust
-    from .attribution import Attribution, attribute
-    from .evaluations import Evaluations
-    from .evaluators import evaluate
-    from .surrogates import KernelSurrogate, LinearSurrogate
+if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports them
+    from . import evaluators, formats, gradients, masks, metrics, problems, readings, surrogates, trust  # noqa: F401
+    from .attribution import Attribution, attribute  # noqa: F401
+    from .evaluations import Evaluations  # noqa: F401
+    from .evaluators import evaluate  # noqa: F401
+    from .surrogates import KernelSurrogate, LinearSurrogate  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:
