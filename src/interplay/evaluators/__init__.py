@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -158,10 +157,10 @@ def _check_masks(masks: ArrayLike, tasks: tuple[str, ...]) -> np.ndarray:
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
-    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds < 1:
             raise ValueError(f"seeds is {seeds}; ask for at least one, or list them.")
-        return np.arange(seeds, dtype=np.int64)
+        return np.arange(int(seeds), dtype=np.int64)
     which = np.asarray(seeds)
     if which.ndim != 1 or (len(which) and which.dtype.kind not in "iu"):
         raise TypeError(f"seeds is {seeds!r}; pass how many (an int) or which ones (a sequence of ints).")
@@ -176,8 +175,8 @@ def _check_values(values: np.ndarray, b: int, targets: tuple[str, ...], masks: n
             f"the evaluator returned shape {values.shape} for {b} masks and {len(targets)} targets; it must return "
             f"({b}, {len(targets)})."
         )
-    if np.isinf(values).any() or np.isnan(values).all(axis=1).any():
-        bad = np.isinf(values) | np.isnan(values).all(axis=1)[:, None]
+    bad = np.isinf(values) | np.isnan(values).all(axis=1, keepdims=True)
+    if bad.any():
         i, t = np.argwhere(bad)[0]
         raise ValueError(
             f"the evaluator returned {values[i, t]} for target {targets[t]!r} (seed {seeds[i]}, "

@@ -110,15 +110,13 @@ class Digits:
         import torch
 
         rng = np.random.default_rng([64, seed])
-        mlp = torch.nn.Sequential(
-            torch.nn.Linear(64, self.hidden), torch.nn.Tanh(), torch.nn.Linear(self.hidden, CLASSES)
-        )
+        layers = torch.nn.Linear(64, self.hidden), torch.nn.Linear(self.hidden, CLASSES)
         with torch.no_grad():
-            for layer in (mlp[0], mlp[2]):
-                sd = 1.0 / np.sqrt(layer.in_features)
-                layer.weight.copy_(torch.from_numpy(rng.normal(scale=sd, size=tuple(layer.weight.shape))))
+            for layer in layers:
+                shape = layer.out_features, layer.in_features
+                layer.weight.copy_(torch.from_numpy(rng.normal(scale=shape[1] ** -0.5, size=shape)))
                 layer.bias.zero_()
-        return mlp
+        return torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1])
 
     def loaders(self, batch_size: int = 256) -> dict[str, Any]:
         """Return one torch DataLoader per source (in order, never shuffled)."""
@@ -189,7 +187,7 @@ def recording(origin: str | None = None) -> Evaluations:
     """
     from ..evaluations import Evaluations
 
-    with resources.as_file(resources.files(__package__) / "recordings" / "digits.parquet") as path:
+    with resources.as_file(resources.files("interplay.problems") / "recordings" / "digits.parquet") as path:
         runs = Evaluations.read(path, targets=TARGETS)
     if origin is None:
         return runs
@@ -202,7 +200,7 @@ def _images() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    return (images / 16.0).astype(np.float32), labels.astype(np.int64)
+    return (np.asarray(images) / 16.0).astype(np.float32), np.asarray(labels).astype(np.int64)
 
 
 def _stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

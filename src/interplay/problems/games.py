@@ -14,7 +14,7 @@ some, depends on (mask, seed) alone: the same run always returns the same value.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -147,7 +147,7 @@ class Game:
 
 
 def polynomial(
-    terms: Mapping[Iterable[int], ArrayLike],
+    terms: Mapping[tuple[int, ...], ArrayLike],
     K: int,
     *,
     tasks: Sequence[str] | None = None,
