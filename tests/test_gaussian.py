@@ -185,9 +185,7 @@ def test_groups():
 def test_kernels(rng):
     A, B = rng.random((5, K)), rng.random((4, K))
     kernel = rbf_and_linear(rng)
-    expected = [
-        [0.8 * np.exp(-(kernel.gamma * (a - b) ** 2).sum()) + 0.2 * a @ b for b in B] for a in A
-    ]
+    expected = [[0.8 * np.exp(-(kernel.gamma * (a - b) ** 2).sum()) + 0.2 * a @ b for b in B] for a in A]
     assert_allclose(kernel.matrix(A, B), expected, atol=1e-12)
     assert_allclose(kernel.paired(A[:4], B), np.diag(expected), atol=1e-12)
     assert_allclose(squared_distances(A, A).diagonal(), 0, atol=1e-12)

@@ -8,7 +8,7 @@ few numbers are set by them (design: section 3, Choosing).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,17 +104,17 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         ValueError
             If X or y hold NaN or infinity, have fewer than two rows, or do not fit each other.
         """
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
-        )
+        if self.features not in ("auto", "raw", "log"):
+            raise ValueError(f"features={self.features!r}; choose 'auto', 'raw' or 'log'.")
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
         y = np.asarray(y, dtype=np.float64)
         Y = y[:, None] if y.ndim == 1 else y
         self.single_ = y.ndim == 1
         self.kind_ = features.kind_of(X)
-        self.features_ = (
-            ("log" if self.kind_ == "mixture" else "raw") if self.features == "auto" else self.features
-        )
+        self.features_ = ("log" if self.kind_ == "mixture" else "raw") if self.features == "auto" else self.features
         self.inputs_ = features.transform(X, self.features_)
+        if groups is not None and np.shape(groups) != (len(X),):
+            raise ValueError(f"groups has shape {np.shape(groups)}; give one label for each of the {len(X)} rows of X.")
         held = Groups.of_rows(X) if groups is None else Groups.of(np.asarray(groups))
         if len(np.unique(held.index)) < 2:
             held = Groups.of(np.arange(len(X)))
@@ -123,42 +123,24 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
 
     def _choose(self, Y: Array, groups: Groups) -> None:
         """Search kernels x noise levels x links for every target, then condition on the winners."""
-        m, T = Y.shape
         kernels, noises = self._kernels(self.inputs_), self._noises()
-        unit = [(link, _usable(Y, link)) for link in self.links]
-        best = np.full(T, np.inf)
-        chosen = np.zeros((3, T), dtype=np.int64)
-        mean, deviation = np.zeros((m, T)), np.zeros((m, T))
+        units, search = link_targets(Y, self.links), Search.over(Y)
+        spectra: dict[int, Spectrum] = {}
         for a, kernel in enumerate(kernels):
-            spectrum = Spectrum.of(kernel.matrix(self.inputs_, self.inputs_), self.constant)
-            for c, (link, usable) in enumerate(unit):
-                if not usable.any():
-                    continue
-                Z = links.forward(Y[:, usable], link)
-                for b, noise in enumerate(noises):
-                    z, v = spectrum.held_out(Z, noise, groups)
-                    variance = v[:, None] * spectrum.amplitude(Z, noise)
-                    inner = np.maximum(variance * (1.0 - noise / v[:, None]), 0.0)
-                    predicted = links.backward(z, inner, link)
-                    error = ((predicted - Y[:, usable]) ** 2).mean(axis=0)
-                    better = error < best[usable]
-                    if better.any():
-                        index = np.flatnonzero(usable)[better]
-                        best[index] = error[better]
-                        chosen[:, index] = np.array([[a], [b], [c]])
-                        mean[:, index] = predicted[:, better]
-                        deviation[:, index] = links.backward_deviation(z, variance, link)[:, better]
+            spectrum = spectra[a] = Spectrum.of(kernel.matrix(self.inputs_, self.inputs_), self.constant)
+            for c, (link, own) in enumerate(units):
+                Z = links.forward(Y[:, own], link)
+                for b, (z, v, amplitude) in enumerate(spectrum.sweep(Z, noises, groups)):
+                    search.offer((a, b, c), link, own, z, v, noises[b], amplitude)
+            spectra = {a: spectra[a] for a in set(search.chosen[:, 0])}
         self.fits_ = []
-        for a, b, c in np.unique(chosen.T, axis=0):
-            targets = np.flatnonzero((chosen == [[a], [b], [c]]).all(axis=0))
-            link = self.links[c]
-            posterior = self._condition(kernels[a], float(noises[b]), links.forward(Y[:, targets], link))
-            self.fits_.append(Fit(kernels[a], float(noises[b]), link, targets, posterior))
-        self.n_targets_ = T
-        self.cv_ = CrossValidation(mean, deviation, best, groups.index)
-
-    def _condition(self, kernel: Kernel, noise: float, Z: Array) -> Posterior:
-        return Posterior.of(kernel.matrix(self.inputs_, self.inputs_), Z, noise, self.constant)
+        for (a, b, c), targets in search.winners():
+            kernel, noise, link = kernels[a], float(noises[b]), self.links[c]
+            Z, k = links.forward(Y[:, targets], link), kernel.matrix(self.inputs_, self.inputs_)
+            posterior = Posterior.of(k, Z, noise, self.constant, spectra[a])
+            self.fits_.append(Fit(kernel, noise, link, targets, posterior))
+        self.n_targets_ = Y.shape[1]
+        self.cv_ = CrossValidation(search.mean, search.deviation, search.error, groups.index)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Predict F for new masks or mixtures.
@@ -198,20 +180,81 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         return tags
 
 
-def _usable(Y: Array, link: str) -> NDArray[np.bool_]:
-    """Targets that the link can take: the logarithm wants values that are positive everywhere."""
-    if link == "log":
-        return (Y > 0).all(axis=0) & (np.ptp(Y, axis=0) > 0)
-    return np.ones(Y.shape[1], dtype=bool)
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The best of the candidates offered so far, for every target by itself.
+
+    Attributes
+    ----------
+    Y : array (m, T)
+    error : array (T,)
+        Mean squared error of held-out rows in the target's own unit.
+    chosen : array (T, 3)
+        Numbers of the kernel, the noise level and the link.
+    mean, deviation : array (m, T)
+        See `CrossValidation`.
+    """
+
+    Y: Array
+    error: Array
+    chosen: NDArray[np.int64]
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def over(cls, Y: Array) -> Search:
+        """Start without a candidate."""
+        T = Y.shape[1]
+        return cls(Y, np.full(T, np.inf), np.zeros((T, 3), np.int64), np.zeros_like(Y), np.zeros_like(Y))
+
+    def offer(
+        self, key: tuple[int, int, int], link: str, own: NDArray, z: Array, v: Array, noise: float, amplitude: Array
+    ) -> None:
+        """Take a candidate for those of the targets ``own`` that it predicts better than all before it.
+
+        Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
+        """
+        y, predicted = self.Y[:, own], z
+        if link != "identity":
+            predicted = links.backward(z, np.maximum(v - noise, 0.0)[:, None] * amplitude, link)
+        with np.errstate(over="ignore"):
+            error = ((predicted - y) ** 2).mean(axis=0)
+        better = error + 1e-24 * (y**2).mean(axis=0) < self.error[own]  # less is rounding, of a constant target
+        if better.any():
+            index, variance = own[better], v[:, None] * np.atleast_2d(amplitude)[:, better]
+            self.error[index] = error[better]
+            self.chosen[index] = key
+            self.mean[:, index] = predicted[:, better]
+            self.deviation[:, index] = links.backward_deviation(z[:, better], variance, link)
+
+    def winners(self) -> Iterator[tuple[tuple[int, int, int], NDArray[np.int64]]]:
+        """Yield every candidate that was chosen, with its targets."""
+        for key in np.unique(self.chosen, axis=0):
+            yield tuple(key), np.flatnonzero((self.chosen == key).all(axis=1))
 
 
-def grid(value: Any, default: ArrayLike, name: str) -> Array:
-    """Numbers to try: ``default`` for 'cv', otherwise what the user gave."""
+def link_targets(Y: Array, names: Sequence[str]) -> list[tuple[str, NDArray[np.int64]]]:
+    """Every link with the targets that it can take: the logarithm wants values that are positive everywhere."""
+    if isinstance(names, str) or not len(names) or not set(names) <= set(links.LINKS):
+        raise ValueError(f"links={names!r}; give a sequence of {', '.join(map(repr, links.LINKS))}.")
+    positive = Y.min(axis=0) > 0
+    if "identity" not in names and not positive.all():
+        t = int(np.argmin(positive))
+        raise ValueError(
+            f"links={names!r}, but target {t} has the value {Y[:, t].min():g} and a logarithm needs values > 0. "
+            "Add 'identity'."
+        )
+    return [(link, np.flatnonzero(positive | (link == "identity"))) for link in names]
+
+
+def grid(value: Any, default: ArrayLike, name: str, above: bool = False) -> Array:
+    """Numbers to try: ``default`` for 'cv', otherwise what the user gave, >= 0, or > 0 if ``above``."""
     if isinstance(value, str):
         if value != "cv":
             raise ValueError(f"{name}={value!r}; it must be 'cv', a number or a sequence of numbers.")
         return np.asarray(default, dtype=np.float64)
     numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
-    if numbers.size == 0 or not np.isfinite(numbers).all() or (numbers < 0).any():
-        raise ValueError(f"{name}={value!r}; it must be 'cv', a number >= 0 or a sequence of them.")
+    if numbers.size == 0 or not np.isfinite(numbers).all() or (numbers < 0).any() or (above and (numbers == 0).any()):
+        sign = ">" if above else ">="
+        raise ValueError(f"{name}={value!r}; it must be 'cv', a number {sign} 0 or a sequence of them.")
     return numbers

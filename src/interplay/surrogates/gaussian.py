@@ -16,6 +16,7 @@ Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, sections 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,9 +49,8 @@ class Spectrum:
         if not constant:
             values, vectors = np.linalg.eigh(kernel)
             return cls(vectors, np.clip(values, 0.0, None))
-        U = _contrasts(len(kernel))
-        values, vectors = np.linalg.eigh(U.T @ kernel @ U)
-        return cls(U @ vectors, np.clip(values, 0.0, None))
+        values, vectors = np.linalg.eigh(_reflect(_reflect(kernel).T)[1:, 1:])
+        return cls(_reflect(np.pad(vectors, ((1, 0), (0, 0)))), np.clip(values, 0.0, None))
 
     def precision(self, noise: float) -> Array:
         """Q (m, m) at this noise level."""
@@ -76,24 +76,34 @@ class Spectrum:
         mean, variance : array (m, T), array (m,)
             Held-out means and variances in units of the amplitude, noise included.
         """
-        weights = 1.0 / (self.values + noise)
-        Qy = self.vectors @ (weights[:, None] * (self.vectors.T @ y))
-        if groups is None or groups.single:
-            diagonal = self._squares @ weights
-            return y - Qy / diagonal[:, None], 1.0 / diagonal
-        scaled = self.vectors * weights
-        residual, variance = np.empty_like(y), np.empty(len(y))
-        for rows in groups.blocks:  # (number of groups of this size, size)
-            Q = np.einsum("gaq,gbq->gab", scaled[rows], self.vectors[rows])
-            covariance = np.linalg.inv(Q)
-            residual[rows] = covariance @ Qy[rows]
-            variance[rows] = np.diagonal(covariance, axis1=1, axis2=2)
-        return y - residual, variance
+        mean, variance, _ = next(self.sweep(y, [noise], groups))
+        return mean, variance
+
+    def sweep(
+        self, y: Array, noises: Iterable[float], groups: Groups | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """Yield `held_out` means and variances and the `amplitude` for one noise level after the other."""
+        projected = self.vectors.T @ y
+        squares = projected**2
+        for noise in noises:
+            weights = 1.0 / (self.values + noise)
+            Qy = self.vectors @ (weights[:, None] * projected)
+            amplitude = weights @ squares / max(len(self.values), 1)
+            if groups is None or groups.single:
+                diagonal = self._squares @ weights
+                yield y - Qy / diagonal[:, None], 1.0 / diagonal, amplitude
+                continue
+            scaled = self.vectors * weights
+            residual, variance = np.empty_like(y), np.empty(len(y))
+            for rows in groups.blocks:  # (number of groups of this size, size)
+                covariance = np.linalg.inv(scaled[rows] @ self.vectors[rows].transpose(0, 2, 1))
+                residual[rows] = covariance @ Qy[rows]
+                variance[rows] = np.diagonal(covariance, axis1=1, axis2=2)
+            yield y - residual, variance, amplitude
 
     def amplitude(self, y: Array, noise: float) -> Array:
         """sigma_t^2 = y_t' Q y_t / (m - 1) for every target, array (T,)."""
-        projected = self.vectors.T @ y
-        return np.einsum("qt,q->t", projected**2, 1.0 / (self.values + noise)) / max(len(self.values), 1)
+        return (1.0 / (self.values + noise)) @ (self.vectors.T @ y) ** 2 / max(len(self.values), 1)
 
     def log_likelihood(self, y: Array, noise: float) -> Array:
         """Restricted log likelihood of every target, amplitude profiled out, up to a constant; array (T,)."""
@@ -169,9 +179,14 @@ class Posterior:
     prior: float = 1.0
 
     @classmethod
-    def of(cls, kernel: Array, y: Array, noise: float, constant: bool = True) -> Posterior:
-        """Condition on y (m, T) given the kernel matrix (m, m) and the noise in units of the amplitude."""
-        spectrum = Spectrum.of(kernel, constant)
+    def of(
+        cls, kernel: Array, y: Array, noise: float, constant: bool = True, spectrum: Spectrum | None = None
+    ) -> Posterior:
+        """Condition on y (m, T) given the kernel matrix (m, m) and the noise in units of the amplitude.
+
+        ``spectrum`` is the kernel's own, where it is there already.
+        """
+        spectrum = spectrum or Spectrum.of(kernel, constant)
         Q = spectrum.precision(noise)
         m = len(kernel)
         if not constant:
@@ -232,17 +247,12 @@ class Posterior:
         """
         one, other = np.broadcast_to(level, len(rows)), np.broadcast_to(other_level, len(others))
         explained = np.einsum("im,im->i", rows @ self.precision, others)
-        shared = (
-            one * other * self.constant_variance
-            - one * (others @ self.constant)
-            - other * (rows @ self.constant)
-        )
+        shared = one * other * self.constant_variance - one * (others @ self.constant) - other * (rows @ self.constant)
         return self.prior * own - explained + shared
 
 
-def _contrasts(m: int) -> Array:
-    """Orthonormal basis (m, m - 1) of the vectors that sum to zero: the columns of a Householder reflection."""
-    v = np.full(m, 1.0 / np.sqrt(m))
+def _reflect(A: Array) -> Array:
+    """H A for the Householder reflection H that turns the constant vector into the first axis."""
+    v = np.full(len(A), 1.0 / np.sqrt(len(A)))
     v[0] += 1.0
-    H = np.eye(m) - np.outer(v, v) / v[0]
-    return H[:, 1:]
+    return A - np.outer(v / v[0], v @ A)

@@ -32,7 +32,7 @@ class KernelSurrogate(GaussianSurrogate):
         Rate of exp(-gamma |x - x'|^2). 'cv' tries rates that follow the spread of the design, and scales the kernel
         to it; numbers are taken as they are.
     alpha : 'cv', float or sequence of floats
-        Noise variance in units of the kernel's amplitude: the ridge on the diagonal.
+        Noise variance in units of the kernel's amplitude, > 0: the ridge on the diagonal.
     linear : 'cv', float or sequence of floats
         With ``gamma='cv'`` the share (0 to 1) of the linear kernel in the prior variance; with numbers for gamma the
         weight of x . x' beside the RBF.
@@ -102,4 +102,4 @@ class KernelSurrogate(GaussianSurrogate):
         return [Kernel(np.full(K, rate), 1.0, weight) for rate in rates for weight in weights]
 
     def _noises(self) -> Array:
-        return grid(self.alpha, NOISES, "alpha")
+        return grid(self.alpha, NOISES, "alpha", above=True)

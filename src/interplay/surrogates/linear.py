@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import CrossValidation, Fit, GaussianSurrogate, grid
+from . import links
+from .base import CrossValidation, Fit, GaussianSurrogate, Search, grid, link_targets
 from .gaussian import Groups, Posterior
 from .kernels import Kernel, candidates
 
@@ -82,7 +83,10 @@ class LinearSurrogate(GaussianSurrogate):
         return [Kernel(np.ones(inputs.shape[1]), 0.0, 1.0)]
 
     def _noises(self) -> Array:
-        return grid(self.alpha, RIDGES, "alpha")
+        ridges = grid(self.alpha, RIDGES, "alpha")
+        if len(ridges) > 1 and (ridges == 0).any():
+            raise ValueError(f"alpha={self.alpha!r}; 0 is ordinary least squares and stands alone, a grid is > 0.")
+        return ridges
 
     def _choose(self, Y: Array, groups: Groups) -> None:
         if np.array_equal(self._noises(), [0.0]):
@@ -98,22 +102,32 @@ class LinearSurrogate(GaussianSurrogate):
         self.intercept_ = float(intercept[0]) if self.single_ else intercept
 
     def _least_squares(self, Y: Array, groups: Groups) -> None:
-        kernel = self._kernels(self.inputs_)[0]
-        posterior = Posterior.least_squares(self.inputs_, Y, self.constant)
-        mean, deviation = held_out_least_squares(self.inputs_, Y, groups, self.constant)
-        self.fits_ = [Fit(kernel, 0.0, "identity", np.arange(Y.shape[1]), posterior)]
+        kernel, search = self._kernels(self.inputs_)[0], Search.over(Y)
+        for c, (link, own) in enumerate(link_targets(Y, self.links)):
+            z, v, amplitude = held_out_least_squares(
+                self.inputs_, links.forward(Y[:, own], link), groups, self.constant
+            )
+            search.offer((0, 0, c), link, own, z, v, 1.0, amplitude)
+        self.fits_ = []
+        for (_, _, c), targets in search.winners():
+            Z = links.forward(Y[:, targets], self.links[c])
+            posterior = Posterior.least_squares(self.inputs_, Z, self.constant)
+            self.fits_.append(Fit(kernel, 0.0, self.links[c], targets, posterior))
         self.n_targets_ = Y.shape[1]
-        self.cv_ = CrossValidation(mean, deviation, ((mean - Y) ** 2).mean(axis=0), groups.index)
+        self.cv_ = CrossValidation(search.mean, search.deviation, search.error, groups.index)
 
 
-def held_out_least_squares(X: Array, Y: Array, groups: Groups, constant: bool) -> tuple[Array, Array]:
-    """Means and deviations of held-out rows under least squares, by refitting (minimum norm has no closed form)."""
-    mean, deviation = np.empty_like(Y), np.empty_like(Y)
+def held_out_least_squares(X: Array, Y: Array, groups: Groups, constant: bool) -> tuple[Array, Array, Array]:
+    """Held-out means (m, T), variances (m,) and amplitudes (m, T) by refitting: minimum norm has no closed form.
+
+    Variances are in units of the amplitude, the residual variance of the other rows, and hold the noise, 1.
+    """
+    mean, variance, amplitude = np.empty_like(Y), np.empty(len(Y)), np.empty_like(Y)
     for label in np.unique(groups.index):
         out = groups.index == label
         posterior = Posterior.least_squares(X[~out], Y[~out], constant)
         rows = X[out] @ X[~out].T
         mean[out] = posterior.mean(rows, float(constant))
-        variance = posterior.variance(rows, np.zeros(len(rows)), float(constant))
-        deviation[out] = np.sqrt(np.maximum(variance[:, None] + 1.0, 0.0) * posterior.amplitude)
-    return mean, deviation
+        variance[out] = 1.0 + np.maximum(posterior.variance(rows, np.zeros(len(rows)), float(constant)), 0.0)
+        amplitude[out] = posterior.amplitude
+    return mean, variance, amplitude

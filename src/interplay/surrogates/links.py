@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+LINKS = ("identity", "log")
 
 
 def forward(y: Array, link: str) -> Array:
