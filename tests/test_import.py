@@ -12,8 +12,9 @@ import interplay
 
 SOURCE = Path(interplay.__file__).parent
 HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq")
-# Rooms that need torch: the only places where it may be imported at the top of a module.
+# The rooms in which torch may be imported at the top of a module; of these only `gradients` cannot do without.
 TORCH_ROOMS = ("gradients", "problems", "evaluators")
+CORE_NAMES = [name for name in interplay.__all__ if name != "gradients"]
 
 HIDE_TORCH = """
 import sys
@@ -57,9 +58,19 @@ def test_help_of_the_command_line_loads_neither_torch_nor_sklearn():
 
 
 def test_public_names_exist_and_are_listed():
-    missing = [name for name in interplay.__all__ if not hasattr(interplay, name)]
+    missing = [name for name in CORE_NAMES if not hasattr(interplay, name)]
     assert missing == []
     assert set(interplay.__all__) <= set(dir(interplay))
+
+
+def test_gradients_are_there_with_torch():
+    pytest.importorskip("torch")
+    assert interplay.gradients.__name__ == "interplay.gradients"
+
+
+def test_gradients_without_torch_say_what_to_install():
+    program = "import interplay\ntry:\n    interplay.gradients\nexcept ImportError as error:\n    print(error)"
+    assert "pip install 'interplay[torch]'" in without_torch(program)
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -67,14 +78,8 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = interplay.shaply
 
 
-@pytest.mark.parametrize("room", ["masks", "evaluations", "formats", "surrogates", "readings", "evaluators"])
-def test_rooms_import_without_torch(room):
-    without_torch(f"import interplay.{room}")
-
-
 def test_names_of_the_core_work_without_torch():
-    core = [name for name in interplay.__all__ if name not in TORCH_ROOMS]
-    without_torch(f"import interplay\nfor name in {core!r}: getattr(interplay, name)")
+    without_torch(f"import interplay\nfor name in {CORE_NAMES!r}: getattr(interplay, name)")
 
 
 def test_torch_is_imported_at_the_top_only_in_its_rooms():
