@@ -106,8 +106,9 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         """
         if self.features not in ("auto", "raw", "log"):
             raise ValueError(f"features={self.features!r}; choose 'auto', 'raw' or 'log'.")
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
-        y = np.asarray(y, dtype=np.float64)
+        rules: dict[str, Any] = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
+        checked = validate_data(self, X, y, dtype=np.float64, **rules)  # pyright: ignore[reportArgumentType]
+        X, y = (np.asarray(a, dtype=np.float64) for a in checked)
         Y = y[:, None] if y.ndim == 1 else y
         self.single_ = y.ndim == 1
         self.kind_ = features.kind_of(X)
@@ -157,7 +158,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         deviation : array of the same shape, if ``return_std``
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = np.asarray(validate_data(self, X, reset=False, dtype=np.float64))  # pyright: ignore[reportArgumentType]
         inputs = features.transform(X, self.features_)
         mean, deviation = np.empty((len(X), self.n_targets_)), np.empty((len(X), self.n_targets_))
         for fit in self.fits_:
