@@ -16,7 +16,7 @@ from .evaluations import Evaluations, EvaluationsError
 from .players import Players
 from .readings import Question, question
 from .surrogates import Choice, compare
-from .trust import Trust, trust
+from .trust import Trust, limited, trust
 from .truth import Comparison, separate
 from .truth import compare as compare_with_truth
 
@@ -264,6 +264,9 @@ def attribute(
         reading=asked.name,
         unidentified=players.unidentified,
     )
+    if "estimated" in fidelities:
+        verdict = limited(verdict, runs.notes.get("estimator", {}))
+        warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":

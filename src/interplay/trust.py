@@ -1,6 +1,6 @@
 """How far a reading may be believed: one verdict with its reason.
 
-coverage     median over effects of posterior / prior standard deviation: near 1, the runs tell nothing about the question
+coverage     median over effects of posterior / prior standard deviation: near 1, the runs say nothing of the question
 skill        R^2 of held-out rows, and the paired gain over the constant with its standard error
 resolution   spread of the effects over spread + mean posterior variance: whether their order means anything
 
@@ -9,8 +9,9 @@ solid: covered, skilled (R^2 >= .5) and resolved; indicative: covered and better
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,29 @@ def trust(
     )
 
 
+def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
+    """Let no verdict on estimated runs be better than the estimator's own.
+
+    Parameters
+    ----------
+    found : Trust
+    estimator : mapping
+        Diagnostics that travel with the runs; 'faithful' limits nothing, 'ranking only' and 'unknown' (nothing was
+        retrained to judge by) allow 'indicative', 'unfaithful' nothing.
+    """
+    state = str(estimator.get("verdict", "unknown"))
+    most = {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1)
+    if VERDICTS.index(found.verdict) <= most:
+        return found
+    return replace(
+        found,
+        verdict=VERDICTS[most],
+        reason=f"The runs are estimates, and the estimator is {state}. {found.reason}",
+        advice="Retrain a few of the masks and pass them as retrained= to see how far the estimates are off.",
+        targets=tuple(VERDICTS[min(VERDICTS.index(v), most)] for v in found.targets),
+    )
+
+
 def _level(coverage: float, skill: float, certain: bool, resolution: float) -> int:
     if coverage > COVERED or not certain or skill <= 0:
         return 0
@@ -112,7 +136,9 @@ def _level(coverage: float, skill: float, certain: bool, resolution: float) -> i
 def _sentence(
     level: int, coverage: float, skill: float, resolution: float, certain: bool, runs: int, reading: str
 ) -> tuple[str, str]:
-    facts = f"held-out R^2 {skill:.2f}, posterior sd {coverage:.0%} of the prior's, {resolution:.0%} of the spread is signal"
+    facts = (
+        f"held-out R^2 {skill:.2f}, posterior sd {coverage:.0%} of the prior's, {resolution:.0%} of spread is signal"
+    )
     if level == 2:
         return (
             f"The {runs} runs predict held-out runs and cover the question of {reading} ({facts}).",
@@ -126,7 +152,7 @@ def _sentence(
     if coverage > COVERED:
         return (
             f"The runs say almost nothing about the question of {reading} ({facts}): they lie too far from its masks.",
-            "Run masks made for this question (interplay design --for ...), or ask for a reading that this design covers.",
+            "Run masks made for this question (interplay design --for ...), or ask for a reading that this one covers.",
         )
     weak = []
     if coverage > WELL_COVERED:

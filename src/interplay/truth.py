@@ -34,7 +34,7 @@ class Comparison:
     seeds : int
         Seeds of the truth.
     one_round : array (T,)
-        Mean Spearman of one seed's round of leave-one-out with the mean of the others: what retraining K + 1 times buys.
+        Mean Spearman of one seed's round of leave-one-out with the mean of the others: what K + 1 trainings buy.
     """
 
     effects: Array

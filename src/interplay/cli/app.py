@@ -186,8 +186,8 @@ def design(
         held = f"{size.min():g} to {size.max():g} of {len(names)} tasks each"
         typer.echo(f"{out.name}: {len(frame)} runs for {question}, {held if question != 'mixture' else 'mixtures'}.")
         typer.echo(
-            "Train each, with the same seed (initialisation and batch order) for all of them; add a column with the result, "
-            f"then: interplay attribute {out.name} --target RESULT"
+            "Train each, with the same seed (initialisation and batch order) for all of them; add a column with "
+            f"the result, then: interplay attribute {out.name} --target RESULT"
         )
 
 

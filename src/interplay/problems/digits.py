@@ -22,6 +22,7 @@ a model is trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -150,11 +151,16 @@ class Digits:
 
     def trained(self, seed: int = 0, mask: np.ndarray | None = None) -> Any:
         """Return the torch model of one training run: all sources by default, or those of a mask ``(K,)``."""
-        evaluator = self.retrain()
-        state = evaluator.train(np.ones((1, self.K)) if mask is None else np.atleast_2d(mask), np.array([seed]))
-        model = self.model(seed)
-        model.load_state_dict({name: value[0] for name, value in state.items()})
-        return model
+        return self.trained_models([seed], mask)[0]
+
+    def trained_models(self, seeds: Sequence[int], mask: np.ndarray | None = None) -> list[Any]:
+        """Return the torch models of one training run per seed, trained as one stack."""
+        mask = np.ones(self.K) if mask is None else np.asarray(mask, float)
+        state = self.retrain().train(np.tile(mask, (len(seeds), 1)), np.asarray(seeds))
+        models = [self.model(seed) for seed in seeds]
+        for i, model in enumerate(models):
+            model.load_state_dict({name: value[i] for name, value in state.items()})
+        return models
 
     @property
     def finetuning(self) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
     }
     size = 0
     if reading == "swap":
-        size = int(round(float(np.median(sizes))))
+        size = round(float(np.median(sizes)))
         size = min(max(size, 1), P - 1)
         words["swap"] = f"having a task rather than another in sets of {size}"
     return Question(reading, words[reading], why, np.ones(P), size)

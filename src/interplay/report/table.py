@@ -118,8 +118,8 @@ def _many(answer: Attribution, top: int) -> list[str]:
     verdicts = {v: answer.trust.targets.count(v) for v in ("solid", "indicative", "not supported")}
     counted = ", ".join(f"{n} {v}" for v, n in verdicts.items() if n)
     return [
-        f"Mean benefit over {len(answer.targets)} targets (each in root mean squares of its own effects; positive helps);",
-        "targets whose interval lies above 0 (helps) and below 0 (hurts)",
+        f"Mean benefit over {len(answer.targets)} targets (each in root mean squares of its own effects); positive",
+        "helps; number of targets whose interval lies above 0 (helps) and below 0 (hurts)",
         *_columns(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
         f"Targets: {counted}. Show one with --target NAME.",
     ]
@@ -131,7 +131,8 @@ def _truth(answer: Attribution) -> list[str]:
         return []
     spearman, ceiling, one = (_mean(values) for values in (truth.spearman, truth.ceiling, truth.one_round))
     over = "" if len(answer.targets) == 1 else f", mean of {len(answer.targets)} targets"
-    line = f"Truth: leave-one-out retraining, {truth.seeds} seed{'s' if truth.seeds != 1 else ''}{over}. Spearman {spearman:.2f}"
+    seeds = f"{truth.seeds} seed{'s' if truth.seeds != 1 else ''}"
+    line = f"Truth: leave-one-out retraining, {seeds}{over}. Spearman {spearman:.2f}"
     if np.isfinite(ceiling):
         line += f", ceiling {ceiling:.2f}; one round of leave-one-out of one seed reaches {one:.2f}"
     else:
@@ -148,7 +149,9 @@ def _foot(answer: Attribution) -> list[str]:
     lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings]
     estimator = answer.notes.get("estimator")
     if isinstance(estimator, dict) and "verdict" in estimator:
-        lines.append(f"Estimator: {plain(str(estimator['verdict']), 300)}")
+        lines.append(
+            f"Estimator: {plain(str(estimator['verdict']), 40)}. {plain(str(estimator.get('reason', '')), 600)}"
+        )
     return ["", *lines] if lines else []
 
 
