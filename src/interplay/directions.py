@@ -68,7 +68,9 @@ def metric_word(name: str) -> bool:
     ['loss', 'metric/x', 'acc_tree']
     """
     parts = words(name)
+    if not parts:
+        return False
     if re.match(r"(metrics?|eval|val|valid|test)[/.:]", name):
         return True
-    ends = {parts[-1]} | ({parts[0]} if parts[0] in ("acc", "accuracy", "loss", "ppl", "bpb", "f1") else set())
-    return bool(parts) and not (_LOWER | _HIGHER).isdisjoint(ends)
+    ends = {parts[-1], parts[0]} if parts[0] in ("acc", "accuracy", "loss", "ppl", "bpb", "f1") else {parts[-1]}
+    return not (_LOWER | _HIGHER).isdisjoint(ends)

@@ -277,7 +277,8 @@ class Evaluations:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per run: fidelity, seed, cost, origin, then the tasks, then the targets.
 
-        A target with the name of a task, or of one of those columns, is called ``target:NAME``.
+        A task with the name of one of the first four is called ``task:NAME``, a target whose name is taken
+        ``target:NAME``.
         """
         from .formats.table import frame_of
 

@@ -76,9 +76,10 @@ def bernoulli(
     """
     K, m = sizes_of(K, m)
     rng = generator(rng)
-    chance = np.broadcast_to(np.asarray(p, dtype=float), (K,)) if np.ndim(p) <= 1 else np.asarray(p)
-    if chance.shape != (K,) or not np.all((chance >= 0) & (chance <= 1)):
+    chance = np.asarray(p, dtype=float)
+    if chance.shape not in ((), (K,)) or not np.all((chance >= 0) & (chance <= 1)):
         raise ValueError(f"p is {p!r}; give one probability in [0, 1], or {K} of them, one for each task.")
+    chance = np.broadcast_to(chance, (K,))
     free = np.flatnonzero((chance > 0) & (chance < 1))
     taken = keys_of(excluded(exclude, K))
 

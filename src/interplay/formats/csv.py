@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ def read(path: Path) -> Table:
     import pandas as pd
 
     name = path.name
-    header, separator = _header(path)
+    header, separator, spaced = _header(path)
     columns = [c.strip() or f"Unnamed: {i}" for i, c in enumerate(header)]
     for column in columns:
         if columns.count(column) > 1:
@@ -40,6 +40,7 @@ def read(path: Path) -> Table:
                 f"{name} has {columns.count(column)} columns called {column!r}. Rename or remove all but one."
             )
     text = [c for c in columns if is_metadata(c)]
+    exact: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
     try:
         frame = pd.read_csv(
             path,
@@ -50,8 +51,8 @@ def read(path: Path) -> Table:
             dtype=dict.fromkeys(text, str),  # pyright: ignore[reportArgumentType]
             keep_default_na=False,
             na_values={c: _EMPTY for c in columns if c not in text},
-            float_precision="round_trip",
-            skipinitialspace=True,
+            **exact,
+            skipinitialspace=spaced,
             low_memory=False,
         )
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
@@ -85,8 +86,8 @@ def write_masks(path: str | Path, masks: ArrayLike, tasks: Sequence[str]) -> Pat
     return Path(path)
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    """Return the names in the first line and what separates them; refuse what is no table."""
+def _header(path: Path) -> tuple[list[str], str, bool]:
+    """Return the names in the first line, what separates them, and whether a blank follows; refuse what is no table."""
     name = path.name
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -98,7 +99,8 @@ def _header(path: Path) -> tuple[list[str], str]:
             file.seek(0)
             line = next(line for line in start.splitlines() if line.strip())
             separator = max(",\t;", key=line.count) if path.suffix.lower() != ".tsv" else "\t"
-            rows = (row for row in csv.reader(file, delimiter=separator, skipinitialspace=True) if row)
+            spaced = f"{separator} " in line and not line.endswith(f"{separator}{FACTS}")
+            rows = (row for row in csv.reader(file, delimiter=separator, skipinitialspace=spaced) if row)
             header = next(rows)
             try:
                 first = next(rows, None)
@@ -117,4 +119,4 @@ def _header(path: Path) -> tuple[list[str], str]:
             f"{len(first)} cells. "
             "Name every column (an unnamed index needs an empty name)."
         )
-    return header, separator
+    return header, separator, spaced

@@ -108,10 +108,11 @@ def build(
 
 
 def frame_of(runs: Evaluations) -> pd.DataFrame:
-    """Return the rows as a person wants them: metadata, tasks, targets, each under its own name."""
+    """Return the rows as a person wants them: metadata, tasks, targets, each under its own name where that is free."""
     import pandas as pd
 
-    own = {**{n: getattr(runs, n) for n in _ROWS}, **dict(zip(runs.tasks, _cells(runs), strict=True))}
+    tasks = [f"task:{n}" if n in _ROWS else n for n in runs.tasks]
+    own = {n: getattr(runs, n) for n in _ROWS} | dict(zip(tasks, _cells(runs), strict=True))
     taken = set(own)
     values = {(f"target:{t}" if t in taken else t): v for t, v in zip(runs.targets, runs.values.T, strict=True)}
     return pd.DataFrame({**own, **values})
@@ -174,12 +175,13 @@ def _sorted_columns(
     marked = {c: found.groups() for c in columns if (found := _TARGET.fullmatch(c))}
     forced = {c: c.removeprefix("task:") for c in columns if c.startswith("task:") and len(c) > 5}
     plain = [c for c in columns if c not in marked and c not in forced and not is_metadata(c)]
-    dropped = set(match(ignore, columns, f"column of {name}", also=_plain_names(marked, forced)))
-
+    titles = [title for _, title in marked.values()]
+    dropped = set(match(ignore, [*columns, *titles, *forced.values()], f"column of {name}"))
     named: dict[str, tuple[str, str | None]] = {title: (c, way) for c, (way, title) in marked.items()}
     if len(named) < len(marked):
-        _double(name, [title for _, title in marked.values()])
-    candidates = {**{c: (c, None) for c in plain}, **named}
+        twice = next(title for title in titles if titles.count(title) > 1)
+        raise EvaluationsError(f"{name} has two columns for target {twice!r}. Rename or remove one.")
+    candidates = named or {c: (c, None) for c in plain}
     candidates = {t: cw for t, cw in candidates.items() if cw[0] not in dropped and t not in dropped}
     if targets is None:
         chosen = [t for t in named if t in candidates]
@@ -211,15 +213,6 @@ def _sorted_columns(
         )
     order = {c: i for i, c in enumerate(columns)}
     return dict(sorted(found.items(), key=lambda item: order[item[1]])) if tasks is None else found, picked
-
-
-def _plain_names(marked: Mapping[str, Any], forced: Mapping[str, str]) -> list[str]:
-    return [title for _, title in marked.values()] + list(forced.values())
-
-
-def _double(name: str, titles: list[str]) -> NoReturn:
-    twice = next(t for t in titles if titles.count(t) > 1)
-    raise EvaluationsError(f"{name} has two columns for target {twice!r}. Rename or remove one.")
 
 
 def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoReturn:
