@@ -46,24 +46,20 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
 
-# One stamp per set of extras; a stamp is older than pyproject.toml or constraints.txt when they changed.
-# The sets for tests and benchmarks hold all of the demo's, so they stamp it too.
+# One stamp per set of extras, made anew when pyproject.toml or constraints.txt changed. Tests compare with the rivals,
+# so tests, lint and benchmarks share one set; it holds all of the demo's and stamps that too.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/python -m pip install -q -e '.[torch]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -q -e '.[torch,dev]'
-	@touch $@ $(VENV)/.demo
-
-$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -q -e '.[torch,rivals]'
+	$(BIN)/python -m pip install -q -e '.[torch,dev,rivals]'
 	@touch $@ $(VENV)/.demo
 
 $(BIN)/pip:
