@@ -190,10 +190,8 @@ def test_additive_games_are_read_exactly(w):
     X, y = every_mask(4), 1.0 + every_mask(4) @ w
     fitted = LinearSurrogate(0.0).fit(X, y)
     for reading in SINGLE:
-        if reading is SINGLE[3]:  # a swap: the mean effect of the others goes out
-            expected = w - (w.sum() - w) / 3
-        else:
-            expected = w
+        swap = reading is SINGLE[3]  # the mean effect of the others goes out
+        expected = w - swap * (w.sum() - w) / 3
         assert_allclose(reading(fitted).mean[:, 0], expected, atol=1e-9)
     for reading in PAIRS:
         assert_allclose(reading(fitted).mean, 0.0, atol=1e-9)
