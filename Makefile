@@ -52,13 +52,13 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
 
-# One stamp per set of extras, made anew when pyproject.toml or constraints.txt changed. Tests compare with the rivals,
+# One stamp per set of extras, made anew when what it is made from changed. Tests compare with the rivals,
 # so tests, lint and benchmarks share one set; it holds all of the demo's and stamps that too.
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.demo: pyproject.toml constraints.txt Makefile | $(BIN)/pip
 	$(BIN)/python -m pip install -q -e '.[torch]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.dev: pyproject.toml constraints.txt Makefile | $(BIN)/pip
 	$(BIN)/python -m pip install -q -e '.[torch,dev,rivals]'
 	@touch $@ $(VENV)/.demo
 
