@@ -27,11 +27,8 @@ from ..gradients import (
 )
 from ..gradients.diagnostics import agreement
 from ..gradients.examples import named
+from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.subspaces import task_gradients
-
-# torch itself is imported by interplay.gradients, which says how to install it
-import torch  # isort: skip
-from torch import Tensor, nn  # isort: skip
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -141,8 +138,8 @@ class Linearized:
             name: Examples.collect(self.network, {name: loader}, self._loss, "targets")
             for name, loader in target_loaders.items()
         }
-        self._prepare(train, tests, dim, np.random.default_rng(rng))
         self.mu, self._mu_from = _mu(mu, training)
+        self._prepare(train, tests, dim, np.random.default_rng(rng))
         self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
         self._truth = None if retrained is None else _truth(retrained, self.tasks, self.targets)
         if self._mu_from == "none" and self._truth is not None:
@@ -269,7 +266,8 @@ class Linearized:
     ) -> None:
         """Find the subspace, the features in it and the curvature of each task."""
         d = 64 + 2 * len(self.tasks) if dim is None else dim
-        self.R = subspace(self.subspace, self.network, train, self._loss, d, rng)
+        ridge = self.weight_decay + self.mu
+        self.R = subspace(self.subspace, self.network, train, self._loss, d, rng, ridge=ridge)
         self._features(train, tests)
         self._H = curvatures(self._train, self._loss)
         self._pull = (self.R.T @ self.network.W0).double()

@@ -1,7 +1,8 @@
 """Subspaces of the parameters in which the training of every mask is solved: W = W0 + R z, R (p, d).
 
-data       : mean loss gradient of each task, W0, leading eigenvectors of the Gauss-Newton matrix
-             G = sum_i J_i'(diag p_i - p_i p_i')J_i / N by randomised range finding (two power steps), orthonormal
+data       : W0, the first-order response (G + ridge I)^-1 g_k and the mean loss gradient g_k of each task,
+             leading eigenvectors of the Gauss-Newton matrix G = sum_i J_i'(diag p_i - p_i p_i')J_i / N
+             (randomised range finding, two power steps); orthonormal
 gaussian   : entries N(0, 1)          rademacher : entries +-1
 sparse     : entries 0 with probability 2/3, else +-sqrt(3)      (Achlioptas); all three divided by sqrt(d)
 """
@@ -27,6 +28,7 @@ def subspace(
     dim: int,
     rng: np.random.Generator,
     *,
+    ridge: float = 0.0,
     orthonormal: bool = True,
 ) -> Tensor:
     """Basis R (p, d) of a subspace; the identity where d reaches the number of parameters.
@@ -37,8 +39,10 @@ def subspace(
     network, examples, loss
         The trained network and the examples of all tasks.
     dim : int
-        Number of columns d; "data" never has fewer than one per task and one for W0, unless p is smaller.
+        Number of columns d.
     rng : numpy.random.Generator
+    ridge : float
+        Ridge of the training objective (weight decay + mu), for the responses of "data".
     orthonormal : bool
         Orthonormalise a random sketch (the span stays; |R z| = |z|). "data" always is.
     """
@@ -49,7 +53,7 @@ def subspace(
     if kind == "data":
         if dim >= network.size:
             return torch.eye(network.size, dtype=network.W0.dtype, device=network.W0.device)
-        return data_subspace(network, examples, loss, int(dim), rng)
+        return data_subspace(network, examples, loss, int(dim), rng, ridge=ridge)
     R = sketch(kind, network.size, int(dim), rng).to(network.W0)
     if not orthonormal:
         return R
@@ -93,24 +97,78 @@ def curvature_product(network: Network, examples: Examples, loss: Loss, vectors:
 
 
 def data_subspace(
-    network: Network, examples: Examples, loss: Loss, dim: int, rng: np.random.Generator, *, power: int = 2
+    network: Network,
+    examples: Examples,
+    loss: Loss,
+    dim: int,
+    rng: np.random.Generator,
+    *,
+    ridge: float = 0.0,
+    power: int = 2,
+    conjugate: int = 10,
 ) -> Tensor:
-    """Task-mean gradients, W0, and leading eigenvectors of the Gauss-Newton matrix, orthonormal (p, d)."""
-    gradients = task_gradients(network, examples, loss).T
-    fixed = torch.cat([network.W0[:, None], gradients], 1)
-    fixed = fixed / fixed.norm(dim=0).clamp_min(1e-30)
-    extra = max(0, dim - fixed.shape[1])
-    if extra == 0:
-        return independent(fixed, fixed.shape[1])
+    """W0, each task's first-order response and mean gradient, leading eigenvectors of G, orthonormal (p, d)."""
     with torch.no_grad():
-        start = torch.from_numpy(rng.standard_normal((network.size, extra + 8))).to(network.W0)
-        basis = torch.linalg.qr(curvature_product(network, examples, loss, start))[0]
-        for _ in range(power):
-            basis = torch.linalg.qr(curvature_product(network, examples, loss, basis))[0]
-        image = curvature_product(network, examples, loss, basis)
-        values, vectors = torch.linalg.eigh((basis.T @ image).double())
-        leading = basis @ vectors.flip(1).to(basis)
-    return independent(torch.cat([fixed, leading], 1), dim)
+        gradients = task_gradients(network, examples, loss).T
+        tasks = gradients.shape[1]
+        values, leading = leading_eigenvectors(
+            network, examples, loss, max(dim - 2 * tasks - 1, min(dim, 16)), rng, power
+        )
+        responses = _responses(network, examples, loss, gradients, ridge, values, leading, conjugate)
+        fixed = torch.cat([network.W0[:, None], responses, gradients], 1)
+        fixed = fixed / fixed.norm(dim=0).clamp_min(1e-30)
+        if tasks + 1 > dim:
+            return torch.linalg.svd(fixed[:, : tasks + 1].double(), full_matrices=False)[0][:, :dim].to(fixed)
+        return independent(torch.cat([fixed, leading], 1), dim)
+
+
+def leading_eigenvectors(
+    network: Network, examples: Examples, loss: Loss, count: int, rng: np.random.Generator, power: int
+) -> tuple[Tensor, Tensor]:
+    """Leading eigenvalues (c,) and eigenvectors (p, c) of G by randomised range finding, largest first."""
+    columns = min(network.size, count + 8)
+    start = torch.from_numpy(rng.standard_normal((network.size, columns))).to(network.W0)
+    basis = torch.linalg.qr(curvature_product(network, examples, loss, start))[0]
+    for _ in range(power):
+        basis = torch.linalg.qr(curvature_product(network, examples, loss, basis))[0]
+    image = curvature_product(network, examples, loss, basis)
+    values, vectors = torch.linalg.eigh((basis.T @ image).double())
+    chosen = slice(max(0, columns - count), None)
+    return values[chosen].flip(0).clamp_min(0).to(basis), basis @ vectors[:, chosen].flip(1).to(basis)
+
+
+def _responses(
+    network: Network,
+    examples: Examples,
+    loss: Loss,
+    gradients: Tensor,
+    ridge: float,
+    values: Tensor,
+    vectors: Tensor,
+    steps: int,
+) -> Tensor:
+    """(G + ridge I)^-1 g_k for each column, roughly: conjugate gradients preconditioned by G's eigenvectors."""
+    ridge = max(ridge, 1e-4 * float(values[0]), 1e-12)
+
+    def precondition(residual: Tensor) -> Tensor:
+        inside = vectors.T @ residual
+        outside = residual - vectors @ inside
+        return vectors @ (inside / (values + ridge)[:, None]) + outside / (values[-1] + ridge)
+
+    found = torch.zeros_like(gradients)
+    residual = gradients.clone()
+    direction = precondition(residual)
+    inner = (residual * direction).sum(0)
+    for _ in range(steps):
+        image = curvature_product(network, examples, loss, direction) + ridge * direction
+        step = inner / (direction * image).sum(0).clamp_min(1e-30)
+        found += step * direction
+        residual -= step * image
+        turned = precondition(residual)
+        new = (residual * turned).sum(0)
+        direction = turned + new / inner.clamp_min(1e-30) * direction
+        inner = new
+    return found
 
 
 def independent(columns: Tensor, dim: int) -> Tensor:
