@@ -43,7 +43,7 @@ def test_against_the_transform_of_all_masks(rng, name):
             slope = (np.eye(3) - share[:, None]) / mean.sum()
             assert_allclose(found.expected[:, target], share, atol=1e-8)
             squared = np.maximum(np.diag(slope @ np.array(both) @ slope.T), 0)
-            assert_allclose(found.deviation[:, target] ** 2, squared, atol=1e-7)
+            assert_allclose(found.deviation[:, target] ** 2, squared, atol=1e-9)
             if post.prior:
                 L = np.diag(WALSH @ prior @ WALSH.T)
                 L = np.array([L[o].sum() for o in ORDERS])

@@ -18,10 +18,12 @@ from .effects import (
 )
 from .functional import Combination, Functional, Reading, read, read_points
 from .questions import Question, question
+from .spectrum import OrderShares, walsh_spectrum
 
 __all__ = [
     "Combination",
     "Functional",
+    "OrderShares",
     "Question",
     "Reading",
     "banzhaf",
@@ -41,4 +43,5 @@ __all__ = [
     "shapley_pairs",
     "swap",
     "swap_pairs",
+    "walsh_spectrum",
 ]

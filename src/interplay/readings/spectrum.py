@@ -89,7 +89,7 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
 class Orders:
     """Covariances of Walsh coefficients, summed over all sets of order 1, 2, and 3 and above.
 
-    With Phi the coefficients' prior covariances L with each other and R with the values at the runs, per order:
+    L holds the coefficients' prior covariances with each other (diagonal), R those with the values at the runs.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Orders:
         """Sum over the sets of each order for runs X (m, K)."""
         r, U = np.exp(-kernel.gamma), np.tanh(kernel.gamma * (X - 0.5))  # U = H / A
         c, q = (1.0 + r) / 2.0, np.tanh(kernel.gamma / 2.0)  # the same for the prior: A = c, H = c q
-        A = sum(factors(kernel, X)) / 2.0
+        A = np.add(*factors(kernel, X)) / 2.0
         R = kernel.rbf * (A.prod(axis=1)[:, None] * U).T + 0.5 * kernel.linear * X.T
         L = kernel.rbf * c.prod() * q + kernel.linear / 4.0
         one, w = np.ones((1, len(c))), np.ones_like(c)
@@ -138,9 +138,10 @@ class Orders:
 
 def _higher(A: Array, U: Array, c: Array, q: Array) -> Array:
     """[t^2], and all above, of prod_k c_k A_ik A_jk (1 + t q_k U_ik U_jk) for all rows i, j; array (2, n, n)."""
-    base, total = np.outer(A.prod(axis=1), A.prod(axis=1)) * c.prod(), np.ones((len(A), len(A)))
-    for a, u, ck, qk in zip(A.T, U.T, c, q, strict=True):
-        total *= ck * np.outer(a, a) * (1.0 + qk * np.outer(u, u))
-    first = (U * q) @ U.T
-    pairs = 0.5 * (first**2 - (U * q) ** 2 @ U.T**2)
-    return np.stack([base * pairs, total - base * (1.0 + first + pairs)])
+    first, pairs, more = np.zeros((3, len(A), len(A)))
+    for u, qk in zip(U.T, q, strict=True):
+        term = qk * np.outer(u, u)
+        more += term * (more + pairs)
+        pairs += term * first
+        first += term
+    return np.outer(A.prod(axis=1), A.prod(axis=1)) * c.prod() * np.stack([pairs, more])
