@@ -39,7 +39,7 @@ def test_fields(runs):
 
 def test_immutable(runs):
     for name in ("masks", "values", "fidelity", "seed", "cost", "origin"):
-        with pytest.raises(ValueError, match="read-only"):
+        with pytest.raises(ValueError, match=r"read-only"):
             getattr(runs, name)[0] = getattr(runs, name)[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         runs.kind = "mixture"
@@ -157,7 +157,7 @@ def test_rows(runs):
     assert runs.where(fidelity=["retrained"], seed=[1, 7]).origin.tolist() == ["run3"]
     assert runs.where(seed=0).m == 4
     assert runs.filter(lambda r: r.cost > 4).origin.tolist() == ["run4", "run5"]
-    with pytest.raises(EvaluationsError, match="6 booleans"):
+    with pytest.raises(EvaluationsError, match=r"6 booleans"):
         runs.filter([0, 1])
 
 
@@ -167,7 +167,7 @@ def test_select(runs):
     assert one.higher_is_better == (True,)
     np.testing.assert_array_equal(one.values[:, 0], runs.values[:, 1])
     assert runs.select(["acc", "val*"]).targets == ("acc", "val_loss")
-    with pytest.raises(EvaluationsError, match="no target is called 'ac'.*'acc'"):
+    with pytest.raises(EvaluationsError, match=r"no target is called 'ac'.*'acc'"):
         runs.select("ac")
 
 
@@ -211,15 +211,15 @@ def test_addition(runs):
 def test_unlike_tables_are_not_added(runs, change, words):
     with pytest.raises(EvaluationsError, match=words):
         runs + dataclasses.replace(runs, **change)
-    with pytest.raises(EvaluationsError, match="targets differ .2 and 1 of them"):
+    with pytest.raises(EvaluationsError, match=r"targets differ .2 and 1 of them"):
         runs + runs["acc"]
 
 
 def test_require(runs):
     assert runs[:5].select("acc").require(4) is not None
-    with pytest.raises(EvaluationsError, match="x.csv has 3 runs; at least 5 .*interplay design"):
+    with pytest.raises(EvaluationsError, match=r"x.csv has 3 runs; at least 5 .*interplay design"):
         runs[:3].require(name="x.csv")
-    with pytest.raises(EvaluationsError, match="'val_loss' was measured in 4 of 5 runs"):
+    with pytest.raises(EvaluationsError, match=r"'val_loss' was measured in 4 of 5 runs"):
         runs[:5].require()
 
 

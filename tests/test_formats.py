@@ -110,9 +110,9 @@ def test_valuation(name, K, T, m):
     runs = Evaluations.read(path, targets="acc_*")
     assert (runs.m, runs.K, runs.T, runs.kind) == (m, K, T, "mask")
     assert all(runs.higher_is_better)
-    with pytest.raises(EvaluationsError, match="look like results: 'acc_decision_tree'"):
+    with pytest.raises(EvaluationsError, match=r"look like results: 'acc_decision_tree'"):
         Evaluations.read(path)
-    with pytest.raises(EvaluationsError, match="'acc_random_forest'.* cannot be .*--ignore"):
+    with pytest.raises(EvaluationsError, match=r"'acc_random_forest'.* cannot be .*--ignore"):
         Evaluations.read(path, targets="acc_decision_tree")
 
 
@@ -286,7 +286,7 @@ def test_designs_are_written_for_people(tmp_path):
     path = write_masks(tmp_path / "masks.csv", np.eye(2), ["a", "b"])
     assert path.read_text() == "run,a,b\n0,1,0\n1,0,1\n"
     assert write_masks(path, np.full((1, 2), 0.5), ["a", "run"]).read_text() == "a,run\n0.5,0.5\n"
-    with pytest.raises(EvaluationsError, match="3 tasks"):
+    with pytest.raises(EvaluationsError, match=r"3 tasks"):
         write_masks(path, np.eye(2), ["a", "b", "c"])
 
 

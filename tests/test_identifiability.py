@@ -55,7 +55,7 @@ def test_weights_that_are_proportional_are_one():
 def test_no_rows():
     assert identifiability(np.zeros((0, 3))).always_off == (0, 1, 2)
     assert identifiability([[1, 0]]).always_on == (0,)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"shape"):
         identifiability([1, 0])
 
 

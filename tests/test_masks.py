@@ -181,7 +181,7 @@ def test_design_leaves_out_what_was_run(rng):
     rows = masks.design(6, 20, "leave-one-out", rng, exclude=out)
     assert len(rows) == 20
     assert rows.sum(axis=1).max() == 5
-    with pytest.warns(UserWarning, match="were asked for"):
+    with pytest.warns(UserWarning, match=r"were asked for"):
         assert len(masks.design(3, 80, "leave-one-out", rng)) == 7
 
 
@@ -213,9 +213,9 @@ def test_bad_arguments(call, error, words, rng):
 
 def test_concentrated_law_says_that_it_found_no_more(monkeypatch, rng):
     monkeypatch.setattr("interplay.draws.DRAWS", 2000)
-    with pytest.warns(UserWarning, match="after 2,"):
+    with pytest.warns(UserWarning, match=r"after 2,"):
         rows = masks.bernoulli(20, 500, rng, p=0.9999)
     assert 1 <= len(rows) < 500
     monkeypatch.setattr("interplay.draws.DRAWS", 0)
-    with pytest.warns(UserWarning, match="only 0"):
+    with pytest.warns(UserWarning, match=r"only 0"):
         assert masks.bernoulli(20, 5, rng).shape == (0, 20)

@@ -24,16 +24,18 @@ def read(path: Path) -> Table:
     if not path.stat().st_size:
         raise EvaluationsError(f"{name} is empty. Give a Parquet file with one row for each run.")
     try:
-        with path.open("rb") as file:
-            table = pq.read_table(file)
+        with pq.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            for column in columns:
+                if columns.count(column) > 1:
+                    raise EvaluationsError(
+                        f"{name} has {columns.count(column)} columns called {column!r}. Rename or remove all but one."
+                    )
+            table = file.read()
+    except EvaluationsError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise EvaluationsError(f"{name} is not a table that Parquet can read: {str(error)[:120]}") from None
-    columns = table.schema.names
-    for column in columns:
-        if columns.count(column) > 1:
-            raise EvaluationsError(
-                f"{name} has {columns.count(column)} columns called {column!r}. Rename or remove all but one."
-            )
     facts = (table.schema.metadata or {}).get(FACTS.encode())
     return Table(table.to_pandas(), name, None if facts is None else json.loads(facts))
 

@@ -80,6 +80,14 @@ def build(
     task_columns, target_columns = _sorted_columns(frame, name, targets, tasks, ignore)
     names = tuple(task_columns)
     masks = np.column_stack([as_numbers(frame, c, name, _no_task(c)) for c in task_columns.values()])
+    if not np.isfinite(masks).all():
+        i, k = np.argwhere(~np.isfinite(masks))[0]
+        held = "no value" if np.isnan(masks[i, k]) else f"{masks[i, k]:g}"
+        column = list(task_columns.values())[k]
+        raise EvaluationsError(
+            f"{name}: column {column!r} has {held} in row {i + 1}; tasks need a finite number in every run. "
+            f"Correct it; if it is no task, name it with --target if it is a result, or leave it out (--ignore {column})."
+        )
     stated = (facts or {}).get("kind")
     if stated is None:
         _refuse_odd_columns(masks, names, name, kind, by_name=tasks is None)
