@@ -5,14 +5,15 @@ benefit of k = sign x reading of g, sign = +1 where higher is better and -1 wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .evaluations import Evaluations, EvaluationsError
+from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
+from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .readings import Question, question
 from .surrogates import Choice, compare
@@ -122,7 +123,9 @@ class Attribution:
                 {
                     "task": np.repeat(self.unidentified, T),
                     "target": np.tile(self.targets, len(self.unidentified)),
+                    "unit": np.tile(self.unit, len(self.unidentified)),
                     "reading": self.reading,
+                    "runs": np.tile(self.rows, len(self.unidentified)),
                     "verdict": "not identifiable",
                 }
             )
@@ -153,7 +156,8 @@ class Attribution:
         if name not in self.targets:
             raise KeyError(f"no target {name!r}; there are {', '.join(self.targets[:8])}.")
         frame = self.to_frame()
-        frame = frame[(frame.target == name) & frame.benefit.notna()].sort_values("benefit", ascending=False)
+        frame = frame.loc[(frame["target"] == name) & frame["benefit"].notna()]
+        frame = frame.sort_values(by="benefit", ascending=False)
         return frame if len(frame) <= 2 * n else frame.iloc[[*range(n), *range(len(frame) - n, len(frame))]]
 
     def save(self, path: str | Path) -> Path:
@@ -194,8 +198,8 @@ def attribute(
     truth : Evaluations, optional
         Leave-one-out evaluations that judge the answer; rows of the runs that they share are taken out of the fit.
     reading : str
-        'auto' takes the reading that the design supports; or 'leave-one-out', 'shapley', 'banzhaf', 'swap', 'gradient'
-        for masks and weights, 'move', 'removal' for mixtures.
+        'auto' takes leave-one-out beside a truth, else the reading that the design supports. By name: 'leave-one-out',
+        'shapley', 'banzhaf', 'swap', 'gradient' for masks and weights, 'move', 'removal' for mixtures.
     surrogate : {'auto', 'ridge', 'kernel'}
         'auto' takes the kernel where it predicts held-out rows better than tuned ridge by more than a standard error.
     reference : 'mean', 'uniform' or array (K,), optional
@@ -230,11 +234,17 @@ def attribute(
     if len(fidelities) > 1:
         raise EvaluationsError(
             f"runs hold several fidelities ({', '.join(fidelities)}); they are not pooled. "
-            "Choose one with runs.where(fidelity=...)."
+            "Choose one with runs.where(fidelity=...), on the command line --fidelity."
         )
     warnings, dropped = list(runs.warnings), 0
     if truth is not None:
         runs, dropped = separate(runs, truth, truth_masks)
+        if dropped and len(runs) < MIN_RUNS:
+            raise EvaluationsError(
+                f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, at "
+                f"least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the truth with "
+                "truth_masks='other-seeds' (--truth-masks other-seeds)."
+            )
         runs.require(name="runs without those of the truth")
         if dropped:
             warnings.append(f"{dropped} runs share their mask with the truth and were taken out of the fit.")
@@ -243,12 +253,16 @@ def attribute(
         warnings.append(f"every mask was run under the same {averaged} seeds: each mask's mean over them is fitted.")
     players = Players.of(runs.masks, runs.tasks, runs.kind)
     warnings += players.warnings
+    if np.isnan(runs.values).any():
+        warnings += _unidentified_where_measured(runs)
     if not players.names:
         raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
     X = players.columns(runs.masks)
     given = reference if reference is None or isinstance(reference, str) else np.asarray(reference, float)
     if isinstance(given, np.ndarray) and given.shape == (runs.K,):
         given = given[players.first]
+    if reading == "auto" and truth is not None and runs.kind == "mask":
+        reading = "leave-one-out"
     asked = question(X, runs.kind, reading, given)
     answer = _read(runs, X, asked, surrogate, pairs)
     if constant := [name for name, still in zip(runs.targets, answer.constant, strict=True) if still]:
@@ -264,6 +278,12 @@ def attribute(
         reading=asked.name,
         unidentified=players.unidentified,
     )
+    if all(answer.constant):
+        verdict = replace(
+            verdict,
+            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
+            advice="Attribute a target that differs between runs.",
+        )
     if "estimated" in fidelities:
         verdict = limited(verdict, runs.notes.get("estimator", {}))
         warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
@@ -272,7 +292,10 @@ def attribute(
         if asked.name == "leave-one-out":
             comparison = compare_with_truth(answer.effects, players, runs, truth)
         else:
-            warnings.append(f"the truth is leave-one-out and the reading {asked.name}: they are not compared.")
+            warnings.append(
+                f"the truth is leave-one-out and the reading {asked.name}: they are not compared. "
+                "Ask for leave-one-out with reading='leave-one-out' (--reading leave-one-out)."
+            )
     return Attribution(
         tasks=players.names,
         targets=runs.targets,
@@ -323,9 +346,6 @@ def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: b
     skill, over, unit, rows = np.zeros((3, T)), np.zeros((2, T)), ["own"] * T, [0] * T
     constant, choices = np.zeros(T, dtype=bool), []
     for targets, measured in _blocks(runs):
-        if measured.sum() < 5:
-            names = ", ".join(runs.targets[t] for t in targets[:3])
-            raise EvaluationsError(f"target {names} was measured in {measured.sum()} runs; at least 5 are needed.")
         Y = runs.values[np.ix_(measured, targets)]
         choice = compare(X[measured], Y, prefer=surrogate)
         choices.append((targets, choice))
@@ -340,11 +360,22 @@ def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: b
         for fit in fitted.fits_:
             for t in targets[fit.targets]:
                 unit[t] = "per cent" if fit.link == "log" and not asked.own_unit else "own"
+        still = np.flatnonzero(np.ptp(X[measured], axis=0) == 0)  # tasks that these targets' runs never switch
+        for held in (effects, deviation, prior):
+            held[np.ix_(still, targets)] = np.nan
+        if both is not None:
+            lost = np.flatnonzero(np.isin(np.stack(np.triu_indices(P, 1)), still).any(axis=0))
+            for held in (interactions, interaction_deviation):
+                held[np.ix_(lost, targets)] = np.nan
         for t in targets:
             rows[t] = int(measured.sum())
-        constant[targets] = np.ptp(Y, axis=0) == 0
+        constant[targets] = np.ptp(Y, axis=0) <= 1e-12 * np.abs(Y).max(axis=0)
     scale = runs.benefit_sign * np.where(np.array(unit) == "per cent", 100.0, 1.0)
     skill[:, constant] = 0.0
+    for held in (effects, deviation, prior, interactions, interaction_deviation):
+        held[:, constant] *= 0.0  # nothing changes: what is left is rounding
+    for values in (effects, deviation, interactions, interaction_deviation):
+        values[:, constant] = 0.0
     return _Answer(
         effects * scale,
         deviation * np.abs(scale),
@@ -358,6 +389,15 @@ def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: b
         constant,
         tuple(choices),
     )
+
+
+def _unidentified_where_measured(runs: Evaluations, most: int = 5) -> list[str]:
+    """Say what the runs of single targets do not tell apart, beyond what no run does."""
+    overall = identifiability(runs.masks)
+    said = []
+    for target, one in zip(runs.targets, identifiability_by_target(runs), strict=True):
+        said += one.messages(runs.tasks, where=f"where {target} was measured", others=overall)
+    return said if len(said) <= most else [*said[:most], f"{len(said) - most} more of this kind, in other targets"]
 
 
 def _blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:

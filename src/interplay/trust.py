@@ -79,13 +79,13 @@ def trust(
     """
     T = effects.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(prior > 0, deviation / prior, 1.0)
-        coverage = np.median(ratio, axis=0) if len(ratio) else np.ones(T)
-        spread, noise = effects.var(axis=0), (deviation**2).mean(axis=0)
+        ratio = np.where(prior > 0, deviation / prior, np.where(np.isnan(prior), np.nan, 1.0))
+        coverage = _middle(ratio)
+        spread, noise = _mean((effects - _mean(effects)) ** 2), _mean(deviation**2)
         resolution = np.where(spread + noise > 0, spread / (spread + noise), 0.0)
         certain = over_constant > CERTAIN * over_constant_error
-    levels = [_level(*numbers) for numbers in zip(coverage, skill, certain, resolution, strict=True)]
-    middle = [float(np.median(values)) for values in (coverage, skill, resolution)]
+    levels = [_level(coverage[t], skill[t], bool(certain[t]), resolution[t]) for t in range(T)]
+    middle = (float(np.median(coverage)), float(np.median(skill)), float(np.median(resolution)))
     certain_overall = bool(certain.mean() >= 0.5)
     level = _level(middle[0], middle[1], certain_overall, middle[2])
     reason, advice = _sentence(level, *middle, certain_overall, runs, reading)
@@ -125,6 +125,18 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
         advice="Retrain a few of the masks and pass them as retrained= to see how far the estimates are off.",
         targets=tuple(VERDICTS[min(VERDICTS.index(v), most)] for v in found.targets),
     )
+
+
+def _mean(values: Array) -> Array:
+    """Mean over tasks that have an effect (P, T) -> (T,), 0 where none has."""
+    known = np.isfinite(values)
+    return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _middle(ratio: Array) -> Array:
+    """Median over tasks that have an effect (P, T) -> (T,), 1 where none has."""
+    known = np.isfinite(ratio)
+    return np.array([np.median(c[k]) if k.any() else 1.0 for c, k in zip(ratio.T, known.T, strict=True)])
 
 
 def _level(coverage: float, skill: float, certain: bool, resolution: float) -> int:

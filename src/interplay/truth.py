@@ -60,6 +60,8 @@ def separate(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[E
     """
     if truth_masks not in ("exclude", "other-seeds"):
         raise EvaluationsError(f"truth_masks={truth_masks!r}; choose 'exclude' or 'other-seeds'.")
+    if "mixture" in (runs.kind, truth.kind) and runs.kind != truth.kind:
+        raise EvaluationsError(f"truth is of kind {truth.kind!r} and the runs {runs.kind!r}; give both of one kind.")
     if runs.tasks != truth.tasks:
         raise EvaluationsError(
             f"truth has tasks {', '.join(truth.tasks[:5])}... and the runs {', '.join(runs.tasks[:5])}...; "
@@ -101,5 +103,5 @@ def compare(effects: Array, players: Players, runs: Evaluations, truth: Evaluati
         if len(repeats) >= 2:
             ceiling[t] = metrics.ceiling(metrics.reliability(repeats))
             others = (repeats.sum(axis=0) - repeats) / (len(repeats) - 1)
-            one_round[t] = np.mean([metrics.spearman(a, b) for a, b in zip(repeats, others, strict=True)])
+            one_round[t] = np.mean([float(metrics.spearman(a, b)) for a, b in zip(repeats, others, strict=True)])
     return Comparison(mean, spearman, pearson, ceiling, len(measured.seeds), one_round)

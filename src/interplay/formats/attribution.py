@@ -58,7 +58,7 @@ def load(path: Path) -> Attribution:
         arrays = dict(file)
     judged = {name.removeprefix("truth_"): arrays.pop(name) for name in list(arrays) if name.startswith("truth_")}
     truth = words.pop("truth")
-    trusted = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
+    trusted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
     words |= {name: tuple(words[name]) for name in _TUPLES}
     words["skill"] = {name: tuple(values) for name, values in words["skill"].items()}
     return Attribution(

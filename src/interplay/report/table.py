@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .words import pair_words, plain
+from .words import pair_words, plain, rounding
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -63,6 +63,12 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
         if k is None:
             rows.append([f"... {len(order) - 2 * top} more"] + [""] * (len(columns) - 1))
             continue
+        if np.isnan(answer.effects[k, t]):
+            rows.append([plain(answer.tasks[k]), "not identifiable"] + [""] * (len(columns) - 2))
+            continue
+        if answer.effects[k, t] == answer.deviation[k, t] == 0:  # a target that never changes
+            rows.append([plain(answer.tasks[k]), "none "] + [""] * (len(columns) - 2))
+            continue
         certain = answer.lower[k, t] > 0 or answer.upper[k, t] < 0
         row = [
             plain(answer.tasks[k]),
@@ -82,6 +88,8 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
     n = len(answer.interactions)
     if np.isnan(answer.interaction_deviation[:, t]).all():
         return [f"Pairs: {n} read without intervals; none is put in words."]
+    if not np.nanmax(np.abs(answer.interactions[:, t]), initial=0.0) > rounding(answer, t):
+        return ["Pairs: none; in what was fitted, effects add up."]
     if not words:
         return [f"Pairs: of {n} none differs from the sum of its tasks with certainty."]
     expected = 0.05 * n
@@ -95,7 +103,9 @@ def _many(answer: Attribution, top: int) -> list[str]:
     """Over many targets: effects in units of the spread of each target's effects, and how many they help or hurt."""
     scale = np.sqrt(np.nanmean(answer.effects**2, axis=0))
     relative = answer.effects / np.where(scale > 0, scale, np.inf)
-    mean = relative.mean(axis=1)
+    known = np.isfinite(relative)
+    relative = np.where(known, relative, 0.0)
+    mean = relative.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
     best, worst = relative.argmax(axis=1), relative.argmin(axis=1)
     order = np.argsort(-mean, kind="stable")
@@ -107,7 +117,7 @@ def _many(answer: Attribution, top: int) -> list[str]:
         rows.append(
             [
                 plain(answer.tasks[k]),
-                f"{mean[k]:+.2f}",
+                f"{mean[k]:+.2f}" if known[k].any() else "not identifiable",
                 str(helps[k]),
                 str(hurts[k]),
                 plain(answer.targets[best[k]], 22) if relative[k, best[k]] > 0 else "-",

@@ -37,17 +37,23 @@ def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[s
         return [], 0
     value, deviation = answer.interactions[:, target], answer.interaction_deviation[:, target]
     with np.errstate(invalid="ignore"):
-        certain = np.abs(value) > 1.96 * deviation
+        certain = (np.abs(value) > 1.96 * deviation) & (np.abs(value) > rounding(answer, target))
     order = np.argsort(-np.abs(np.where(certain, value, 0.0)), kind="stable")[: min(limit, int(certain.sum()))]
     lines = []
     for n in order:
         k, l = answer.pairs[n]
-        kind = kind_of_pair(value[n], answer.effects[k, target], answer.effects[l, target], answer.reading)
+        kind = kind_of_pair(float(value[n]), answer.effects[k, target], answer.effects[l, target], answer.reading)
         lines.append(
             f"{plain(answer.tasks[k], 24)} and {plain(answer.tasks[l], 24)}: {kind} "
             f"({value[n]:+.3g} ± {1.96 * deviation[n]:.2g})"
         )
     return lines, int(certain.sum())
+
+
+def rounding(answer: Attribution, target: int) -> float:
+    """Size below which an interaction is rounding error: 1e-9 of the largest effect."""
+    effects = np.abs(answer.effects[:, target])
+    return 1e-9 * float(np.max(effects, where=np.isfinite(effects), initial=0.0))
 
 
 def kind_of_pair(interaction: float, first: float, second: float, reading: str) -> str:
