@@ -81,7 +81,7 @@ def test_unknown_suffix_and_folder(tmp_path):
         Evaluations.read(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("x.parquet", "Parquet"), ("x.npz", "archive of plain arrays")])
+@pytest.mark.parametrize(("name", "kind"), [("x.parquet", "Parquet"), ("x.npz", "not an archive of arrays")])
 def test_files_that_are_not_what_their_name_says(tmp_path, name, kind):
     with pytest.raises(EvaluationsError, match=kind):
         read(tmp_path, GOOD, name=name)
@@ -100,6 +100,9 @@ def test_parquet_with_two_columns_of_one_name(tmp_path):
 
 def test_bad_archives(tmp_path):
     path = tmp_path / "x.npz"
+    path.write_bytes(b"PK\x05\x06" + bytes(18))
+    with pytest.raises(EvaluationsError, match=r"no array 'masks'; it holds nothing"):
+        Evaluations.read(path)
     np.savez(path, masks=np.eye(5), other=np.ones(3))
     with pytest.raises(EvaluationsError, match=r"no array 'values'; it holds masks, other"):
         Evaluations.read(path)

@@ -84,7 +84,7 @@ def test_directions(given, expected):
     [
         ("loss val_loss eval/lm.loss perplexity ppl wiki_bpb bits_per_byte test-error MSE reward_loss nll wer", False),
         ("acc arc_acc_norm accuracy F1 macro-f1 reward mean_score win_rate winRate bleu rougeL r2 R2 pass@1 em", True),
-        ("hellaswag basic_skills:rc::olmes wikipedia arc", None),
+        ("hellaswag basic_skills:rc::olmes wikipedia arc ap_news return_policy em_dash", None),
     ],
 )
 def test_directions_are_guessed_from_names(names, direction):

@@ -20,11 +20,13 @@ _LOWER = frozenset(
 _HIGHER = frozenset(
     re.findall(
         r"\w+",
-        """acc accuracy accuracies f1 auc auroc auprc ap map reward rewards return returns score scores win
-        wins winrate bleu chrf rouge meteor bertscore r2 precision recall mcc correct em exactmatch pass elo
-        success likelihood spearman pearson correlation ndcg mrr iou dice psnr ssim utility""",
+        """acc accuracy accuracies f1 auc auroc auprc reward rewards score scores win
+        wins winrate bleu chrf rouge meteor bertscore r2 precision recall mcc exactmatch elo
+        success likelihood spearman pearson correlation ndcg mrr iou dice psnr ssim""",
     )
 )
+#: Words that mean something else inside a name (``ap_news``): they count only as its last word.
+_LAST_ONLY = frozenset(("ap", "map", "em", "pass", "correct", "return", "returns", "utility"))
 _SPLIT = re.compile(r"[^A-Za-z0-9@]+|(?<=[a-z])(?=[A-Z])")
 
 
@@ -50,6 +52,8 @@ def guess_direction(name: str) -> bool | None:
     parts = words(name)
     if not _LOWER.isdisjoint(parts) or "negative log" in " ".join(parts):
         return False
+    if parts and parts[-1] in _LAST_ONLY:
+        return True
     joined = "".join(parts)
     if not _HIGHER.isdisjoint(parts) or re.search(r"rouge|bleu|winrate|exactmatch|passat|^r2", joined):
         return True

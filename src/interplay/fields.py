@@ -48,10 +48,14 @@ def match(patterns: str | Sequence[str], names: Sequence[str], what: str, *, als
             near = get_close_matches(pattern, names, n=3, cutoff=0.5) or list(names)[:5]
             raise EvaluationsError(
                 f"no {what} is called {pattern!r}. "
-                + (f"There are {len(names)}, such as {', '.join(map(repr, near))}." if names else "There is none.")
+                + (f"There {_counted(names)} {', '.join(map(repr, near))}." if names else "There is none.")
             )
         found.update(dict.fromkeys(hits))
     return list(found)
+
+
+def _counted(names: Sequence[str]) -> str:
+    return "is only" if len(names) == 1 else f"are {len(names)}, such as"
 
 
 def as_directions(given: Any, targets: Sequence[str]) -> tuple[bool, ...]:

@@ -32,10 +32,10 @@ def read(path: Path) -> Table:
     name = path.name
     if not path.stat().st_size:
         raise EvaluationsError(f"{name} is empty. Give an archive with masks and values.")
+    if not zipfile.is_zipfile(path):
+        raise EvaluationsError(f"{name} is not an archive of arrays. Write it with numpy.savez, or give a CSV file.")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
             held: dict[str, Any] = {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise EvaluationsError(

@@ -86,7 +86,7 @@ def build(
         column = list(task_columns.values())[k]
         raise EvaluationsError(
             f"{name}: column {column!r} has {held} in row {i + 1}; tasks need a finite number in every run. "
-            f"Correct it; if it is no task, name it with --target if it is a result, or leave it out (--ignore {column})."
+            f"Correct it; if it is no task, name it with --target, or leave it out with --ignore {column}."
         )
     stated = (facts or {}).get("kind")
     if stated is None:
