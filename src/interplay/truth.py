@@ -30,7 +30,7 @@ class Comparison:
     spearman, pearson : array (T,)
         Correlation of the surrogate's effects with them.
     ceiling : array (T,)
-        NaN with fewer than two seeds.
+        Of Spearman, from the split-half reliability of ranks; NaN with fewer than two seeds.
     seeds : int
         Seeds of the truth.
     one_round : array (T,)
@@ -101,7 +101,7 @@ def compare(effects: Array, players: Players, runs: Evaluations, truth: Evaluati
         repeats = rounds[:, ok, t]
         repeats = repeats[np.isfinite(repeats).all(axis=1)]
         if len(repeats) >= 2:
-            ceiling[t] = metrics.ceiling(metrics.reliability(repeats))
+            ceiling[t] = metrics.ceiling(metrics.reliability(repeats, method=metrics.spearman))
             others = (repeats.sum(axis=0) - repeats) / (len(repeats) - 1)
             one_round[t] = np.mean([float(metrics.spearman(a, b)) for a, b in zip(repeats, others, strict=True)])
     return Comparison(mean, spearman, pearson, ceiling, len(measured.seeds), one_round)
