@@ -1,6 +1,7 @@
 """The mean of several evaluators of one problem, such as the gradient estimator around several W0.
 
-Fhat(s) = 1/n sum_r Fhat_r(s); spread = sd over members of Fhat_r(s) - mean_s Fhat_r(s), in units of the sd over masks.
+Fhat(s) = 1/n sum_r Fhat_r(s)
+spread  = sd over members of Fhat_r(s) - mean_s Fhat_r(s), in units of the sd over masks
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 class Ensemble:
     """Average of evaluators that share tasks, targets and directions.
 
-    Use it for `Linearized` around at least three W0 trained from different seeds: what one W0 says of a source is
-    partly the seed's accident.
+    Use it for `Linearized` around at least three W0 trained from different seeds: what one W0 says of a source
+    is partly the seed's accident.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Ensemble:
     Attributes
     ----------
     spread : numpy.ndarray (T,) or None
-        Disagreement of the members on the masks evaluated last, 0 = none, 1 = as large as the differences of masks.
+        Disagreement of the members on the masks evaluated last: 0 = none, 1 = as large as masks differ.
     """
 
     def __init__(self, members: Sequence[Any], *, retrained: Evaluations | None = None):
@@ -41,8 +42,8 @@ class Ensemble:
             for what in ("tasks", "targets", "higher_is_better"):
                 if tuple(getattr(member, what)) != tuple(getattr(first, what)):
                     raise ValueError(
-                        f"members[{i}] has {what} {getattr(member, what)}, members[0] has {getattr(first, what)}; "
-                        "they must agree."
+                        f"members[{i}] has {what} {getattr(member, what)}, members[0] has "
+                        f"{getattr(first, what)}; they must agree."
                     )
         self.tasks, self.targets = tuple(first.tasks), tuple(first.targets)
         self.higher_is_better = tuple(first.higher_is_better)
@@ -51,9 +52,9 @@ class Ensemble:
         self._agreement: dict[str, Any] | None = None
         self._truth = getattr(first, "_truth", None)
         if retrained is not None:
-            from .linearized import _truth
+            from .settings import truth_of
 
-            self._truth = _truth(retrained, self.tasks, self.targets)
+            self._truth = truth_of(retrained, self.tasks, self.targets)
         if self._truth is not None:
             from ..gradients.diagnostics import agreement
 
@@ -77,9 +78,7 @@ class Ensemble:
         """Warnings of the members, each once, and of the mean."""
         found = list(dict.fromkeys(w for member in self.members for w in getattr(member, "warnings", ())))
         if len(self.members) < 3:
-            found.append(
-                f"the estimate averages {len(self.members)} W0; with three or more seeds it is steadier."
-            )
+            found.append(f"the estimate averages {len(self.members)} W0; with three or more seeds it is steadier.")
         return tuple(found)
 
     @property

@@ -3,13 +3,14 @@
 The model is linear around its trained parameters W0, W = W0 + R z, in a subspace R (p, d) with R'R = I:
 
     f(x) = f0(x) + Phi(x) z,   Phi = J0 R
-    zhat(s) = argmin_z sum_k s_k sum_{i in k} loss(f(x_i), y_i) / N_s + (weight_decay/2)|W0 + R z|^2 + (mu/2)|R z|^2
-    Fhat(s) = metric of the linear model at zhat(s) on the targets; F(W0) exactly at z = 0      (design: section 3)
+    zhat(s) = argmin_z sum_k s_k sum_{i in k} loss(f(x_i), y_i) / N_s
+                       + (weight_decay/2)|W0 + R z|^2 + (mu/2)|R z|^2
+    Fhat(s) = metric of the linear model at zhat(s) on the targets; F(W0) exactly at z = 0  (design: section 3)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -29,13 +30,12 @@ from ..gradients.diagnostics import agreement
 from ..gradients.examples import named
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.subspaces import task_gradients
+from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
     from .ensemble import Ensemble
     from .published import PublishedLinearized
-
-Metric = str | Callable[[Tensor, Tensor], Any]
 
 
 class Linearized:
@@ -61,13 +61,14 @@ class Linearized:
     weight_decay : float
         Coefficient of |W|^2 / 2 in the objective whose data term is a mean over N examples.
     mu : float, optional
-        Coefficient of |R z|^2 / 2, which stands for finite training; default 0, that is, training to the optimum.
+        Coefficient of |R z|^2 / 2, which stands for finite training; default 0: training to the optimum.
     training : (learning_rate, steps), optional
         Sets mu = 1 / (learning_rate x steps): plain gradient descent for so many steps from W0.
     retrained : Evaluations, optional
-        A handful of retrained masks: they judge the estimator, and choose mu where neither it nor training is given.
+        A handful of retrained masks: they judge the estimator, and choose mu where neither it nor training
+        is given.
     normalise : {"all", "selected"}
-        N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected ones (fixed epochs).
+        N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected (fixed epochs).
     subspace : {"data", "gaussian", "rademacher", "sparse"}
         How R is found, see `interplay.gradients.subspaces`.
     dim : int, optional
@@ -119,9 +120,9 @@ class Linearized:
         rng: np.random.Generator | int = 0,
         memory: int = 2**28,
     ):
-        _check_choice("normalise", normalise, ("all", "selected"))
-        _check_choice("subspace", subspace, SUBSPACES)
-        _check_number("weight_decay", weight_decay)
+        check_choice("normalise", normalise, ("all", "selected"))
+        check_choice("subspace", subspace, SUBSPACES)
+        check_number("weight_decay", weight_decay)
         self.normalise, self.weight_decay = normalise, float(weight_decay)
         self.steps, self.tolerance, self.memory = int(steps), float(tolerance), int(memory)
         self.subspace = subspace
@@ -131,17 +132,17 @@ class Linearized:
         task_loaders = named(loaders, "loaders", "task")
         target_loaders = named(targets, "targets", "target")
         self.tasks, self.targets = tuple(task_loaders), tuple(target_loaders)
-        self._metrics = _metrics(metric, self.targets)
-        self.higher_is_better = _directions(higher_is_better, self._metrics)
+        self._metrics = metrics_of(metric, self.targets)
+        self.higher_is_better = directions_of(higher_is_better, self._metrics)
         train = Examples.collect(self.network, task_loaders, self._loss, "loaders")
         tests = {
             name: Examples.collect(self.network, {name: loader}, self._loss, "targets")
             for name, loader in target_loaders.items()
         }
-        self.mu, self._mu_from = _mu(mu, training)
+        self.mu, self._mu_from = mu_of(mu, training)
         self._prepare(train, tests, dim, np.random.default_rng(rng))
         self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
-        self._truth = None if retrained is None else _truth(retrained, self.tasks, self.targets)
+        self._truth = None if retrained is None else truth_of(retrained, self.tasks, self.targets)
         if self._mu_from == "none" and self._truth is not None:
             self._choose_mu(self._truth)
         self._examine(train)
@@ -149,7 +150,7 @@ class Linearized:
 
     @classmethod
     def published(cls, model: nn.Module, loaders: Any, targets: Any, **options: Any) -> PublishedLinearized:
-        """Build the estimator as the method's authors describe it, to compare with: see `PublishedLinearized`."""
+        """Build the estimator as the method's authors describe it: see `PublishedLinearized`."""
         from .published import PublishedLinearized
 
         return PublishedLinearized(model, loaders, targets, **options)
@@ -172,13 +173,14 @@ class Linearized:
         found = list(self._warnings)
         if self._largest_move > 1:
             found.append(
-                f"a mask moves the parameters by {self._largest_move:.2g} |W0|, far outside the linear model's reach; "
-                "state weight_decay, training=(learning_rate, steps) or retrained masks."
+                f"a mask moves the parameters by {self._largest_move:.2g} |W0|, outside the linear model's "
+                "reach; state weight_decay, training=(learning_rate, steps) or retrained masks."
             )
         if self._gradient_left > max(1e-3, self.tolerance):
             found.append(
-                f"the solver left a gradient of {self._gradient_left:.1g} of its start after {self._steps_taken} steps; "
-                "raise steps, or state weight_decay or training if the linear model has no optimum."
+                f"the solver left a gradient of {self._gradient_left:.1g} of its start after "
+                f"{self._steps_taken} steps; raise steps, or state weight_decay or training where the linear model "
+                "has no optimum."
             )
         return tuple(found)
 
@@ -225,15 +227,11 @@ class Linearized:
 
     def displacements(self, masks: np.ndarray) -> np.ndarray:
         """Solve every mask: zhat, shape (b, d)."""
-        masks = np.asarray(masks, float)
+        masks = np.array(masks, dtype=float, order="C")  # torch wants writable rows of positive stride
         if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
-            raise ValueError(
-                f"masks has shape {masks.shape}; (b, {len(self.tasks)}) is needed, one column per task."
-            )
+            raise ValueError(f"masks has shape {masks.shape}; (b, {len(self.tasks)}) is needed, one column per task.")
         if not np.isfinite(masks).all() or (masks < 0).any():
-            raise ValueError(
-                "masks holds negative or non-finite values; pass 0/1 masks or non-negative weights."
-            )
+            raise ValueError("masks holds negative or non-finite values; pass 0/1 masks or non-negative weights.")
         z = self._solve(torch.from_numpy(masks).to(self._train.labels.device))
         self._largest_move = max(self._largest_move, float(self._moved(z).max()) / self._size)
         return z.cpu().numpy()
@@ -246,9 +244,7 @@ class Linearized:
             chunk = max(1, self.memory // (8 * 4 * target.offset.numel()))
             for start in range(0, len(moves), chunk):
                 rows = slice(start, start + chunk)
-                values[rows, t] = self._measure_target(
-                    target.logits(moves[rows]).double(), target.labels, name
-                )
+                values[rows, t] = self._measure_target(target.logits(moves[rows]).double(), target.labels, name)
         return values
 
     def _measure_target(self, logits: Tensor, labels: Tensor, name: str) -> np.ndarray:
@@ -345,7 +341,7 @@ class Linearized:
         return agreement(self.evaluate(masks), values, self.targets)
 
     def _examine(self, train: Examples) -> None:
-        """Say whether W0 looks trained: its gradient, and how far the linear model can still lower the objective."""
+        """Say whether W0 looks trained: its gradient, and how far the linear model can still lower the loss."""
         counts = train.counts
         gradients = task_gradients(self.network, train, self._loss).double()
         total = counts @ gradients / counts.sum() + self.weight_decay * self.network.W0.double()
@@ -359,86 +355,8 @@ class Linearized:
         guess = float(-(share * share.clamp_min(1e-30).log()).sum())
         if float(before) > 0.9 * guess or (self._decrease > 0.5 and float(before - after) > 0.05 * guess):
             self._warnings.append(
-                f"W0 does not look trained on these tasks: its mean loss is {float(before):.3g} (guessing by class "
-                f"frequency: {guess:.3g}), the linear model lowers it by {self._decrease:.0%}, and its gradient is "
-                f"{self._gradient_at_W0:.2g} of a task's own. Estimates imitate training to the optimum: train W0 on "
-                "all tasks first, or state training=(learning_rate, steps)."
+                f"W0 does not look trained on these tasks: its mean loss is {float(before):.3g} (guessing by "
+                f"class frequency: {guess:.3g}), the linear model lowers it by {self._decrease:.0%}, and its "
+                f"gradient is {self._gradient_at_W0:.2g} of a task's own. Estimates imitate training to the "
+                "optimum: train W0 on all tasks first, or state training=(learning_rate, steps)."
             )
-
-
-def _metrics(metric: Metric | Mapping[str, Metric], targets: tuple[str, ...]) -> dict[str, Metric]:
-    found = dict(metric) if isinstance(metric, Mapping) else dict.fromkeys(targets, metric)
-    if set(found) != set(targets):
-        raise ValueError(
-            f"metric names the targets {sorted(found)}; there are {sorted(targets)}. Name each once."
-        )
-    for name, one in found.items():
-        if not callable(one) and one not in ("loss", "accuracy"):
-            raise ValueError(f"metric of target {name!r} is {one!r}; use 'loss', 'accuracy' or a callable.")
-    return {name: found[name] for name in targets}
-
-
-def _directions(given: bool | Mapping[str, bool] | None, metrics: Mapping[str, Metric]) -> tuple[bool, ...]:
-    stated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(metrics, given)
-    directions = []
-    for name, metric in metrics.items():
-        known = {"loss": False, "accuracy": True}.get(metric) if isinstance(metric, str) else stated.get(name)
-        if known is None:
-            raise ValueError(
-                f"higher_is_better of target {name!r} is not stated and its metric is a function. "
-                f"Pass higher_is_better={{{name!r}: True}} or False."
-            )
-        directions.append(bool(known))
-    return tuple(directions)
-
-
-def _mu(mu: float | None, training: tuple[float, int] | None) -> tuple[float, str]:
-    if mu is not None and training is not None:
-        raise ValueError(
-            "mu and training are both given; training sets mu = 1 / (learning_rate x steps). Pass one."
-        )
-    if mu is not None:
-        _check_number("mu", mu)
-        return float(mu), "stated"
-    if training is None:
-        return 0.0, "none"
-    try:
-        rate, steps = (float(v) for v in training)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"training is {training!r}; pass (learning_rate, steps), such as (0.1, 500)."
-        ) from None
-    if not (rate > 0 and steps > 0):
-        raise ValueError(f"training is {training!r}; learning rate and steps must be positive.")
-    return 1.0 / (rate * steps), "training"
-
-
-def _truth(
-    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct masks and mean values of retrained runs, columns in the order of tasks and targets."""
-    for what, ours, theirs in (("task", tasks, runs.tasks), ("target", targets, runs.targets)):
-        missing = [name for name in ours if name not in theirs]
-        if missing or (what == "task" and len(ours) != len(theirs)):
-            raise ValueError(
-                f"{argument} has the {what}s {', '.join(theirs)}; the estimator has {', '.join(ours)}. Name them alike."
-            )
-    columns = [runs.tasks.index(name) for name in tasks]
-    masks, group = np.unique(np.asarray(runs.masks)[:, columns], axis=0, return_inverse=True)
-    values = np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
-    sums, seen = np.zeros((len(masks), len(targets))), np.zeros((len(masks), len(targets)))
-    np.add.at(sums, group.reshape(-1), np.nan_to_num(values))
-    np.add.at(seen, group.reshape(-1), np.isfinite(values))
-    means = np.full(sums.shape, np.nan)
-    np.divide(sums, seen, out=means, where=seen > 0)
-    return masks, means
-
-
-def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{argument} is {value!r}; it must be one of {', '.join(choices)}.")
-
-
-def _check_number(argument: str, value: float) -> None:
-    if not np.isfinite(value) or value < 0:
-        raise ValueError(f"{argument} is {value!r}; it must be a finite number >= 0.")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 FEWEST = 5
 
@@ -23,8 +23,8 @@ def agreement(estimate: np.ndarray, truth: np.ndarray, targets: Sequence[str]) -
     -------
     dict
         ``masks``; ``relative_error``, ``constant_relative_error``, ``error_over_spread``,
-        ``centred_error_over_spread`` and ``spearman``, each a mean over targets with any spread; ``by_target`` with
-        the same figures; ``verdict`` and ``reason``.
+        ``centred_error_over_spread`` and ``spearman``, each a mean over targets with any spread; ``by_target``
+        with the same figures; ``verdict`` and ``reason``.
     """
     by_target: dict[str, dict[str, float]] = {}
     for t, name in enumerate(targets):
@@ -41,7 +41,7 @@ def agreement(estimate: np.ndarray, truth: np.ndarray, targets: Sequence[str]) -
         if spread > 1e-12 * level:
             figures["error_over_spread"] = float(np.abs(error).mean()) / spread
             figures["centred_error_over_spread"] = float(np.abs(error - error.mean()).mean()) / spread
-            figures["spearman"] = float(spearmanr(F, Fhat)[0]) if np.ptp(Fhat) > 0 and len(F) > 2 else 0.0
+            figures["spearman"] = _rank_correlation(F, Fhat)
         by_target[name] = figures
     means = {
         key: float(np.mean([f[key] for f in by_target.values() if key in f]))
@@ -71,3 +71,10 @@ def judge(means: dict[str, float], masks: int) -> tuple[str, str]:
     if rank >= 0.5:
         return "ranking only", f"{said}: the order of masks can be used, the values cannot."
     return "unfaithful", f"{said}: use retrained runs."
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    ranks = rankdata(a), rankdata(b)
+    if np.ptp(ranks[0]) == 0 or np.ptp(ranks[1]) == 0:
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])

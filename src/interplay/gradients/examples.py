@@ -84,9 +84,7 @@ class Examples:
                         "Look for NaN among the inputs or parameters; a diverged model cannot be linearised."
                     )
             if sum(len(y) for y in labels) == before:
-                raise ValueError(
-                    f"{where} is empty: no example. Remove it, or give its loader some examples."
-                )
+                raise ValueError(f"{where} is empty: no example. Remove it, or give its loader some examples.")
         return cls(batches, torch.cat(labels), torch.cat(offsets), torch.cat(task), tuple(loaders))
 
 
@@ -98,7 +96,7 @@ def named(loaders: Mapping[str, Any] | Sequence[Any], argument: str, prefix: str
         found = {f"{prefix}_{i}": loader for i, loader in enumerate(loaders)}
     else:
         raise TypeError(
-            f"{argument} is a {type(loaders).__name__}; pass a dict from name to loader, or a list of loaders."
+            f"{argument} is a {type(loaders).__name__}; pass a dict {{name: loader}}, or a list of loaders."
         )
     if not found:
         raise ValueError(f"{argument} is empty: no {prefix}. Pass at least one, {{name: loader}}.")
@@ -121,16 +119,16 @@ def _pairs(loader: Any, where: str) -> Iterator[tuple[Any, Tensor]]:
         len(loader)
     except TypeError as error:
         raise ValueError(
-            f"{where} has no length (an iterable dataset or a generator), and the estimator reads it more than once. "
-            "Pass a DataLoader over a dataset with __len__, or a pair of tensors (inputs, labels)."
+            f"{where} has no length (an iterable dataset or a generator), and the estimator must see the same "
+            "examples each time. Pass a DataLoader over a dataset with __len__, or a pair of tensors (inputs, labels)."
         ) from error
     sampler = getattr(loader, "sampler", None)
     if isinstance(loader, DataLoader) and isinstance(
         sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
     ):
         raise ValueError(
-            f"{where} shuffles (its sampler is a {type(sampler).__name__}), and the estimator must see the same "
-            "examples in the same order. Pass DataLoader(..., shuffle=False, drop_last=False)."
+            f"{where} shuffles (its sampler is a {type(sampler).__name__}), and the estimator must see the "
+            "same examples in the same order. Pass DataLoader(..., shuffle=False, drop_last=False)."
         )
     for batch in loader:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:

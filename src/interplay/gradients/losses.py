@@ -1,6 +1,7 @@
 """Losses as functions of logits: value, residual and curvature, for all masks at once.
 
-softmax: loss = logsumexp(f) - f_y, residual p - e_y, curvature diag p - p p' = L L', L = diag(sqrt p) - p sqrt(p)'
+softmax: loss = logsumexp(f) - f_y, residual p - e_y, curvature diag p - p p' = L L',
+         L = diag(sqrt p) - p sqrt(p)'
 binary : loss = log(1 + exp(f)) - y f, residual p - y, curvature p (1 - p)
 """
 
@@ -53,8 +54,8 @@ class SoftmaxLoss:
         classes = logits.shape[-1]
         if classes < 2:
             raise ValueError(
-                f"{where}: the model gives {classes} logit per example, and loss='cross_entropy' needs two or more. "
-                "Pass loss='binary' for one logit per example."
+                f"{where}: the model gives {classes} logit per example; loss='cross_entropy' needs two or "
+                "more. Pass loss='binary' for one logit per example."
             )
         return _integers(labels, classes, where, "the classes of the model's output")
 
@@ -97,7 +98,7 @@ class BinaryLoss:
         """Return labels as int64 after checking that they are 0 or 1."""
         if logits.shape[-1] != 1:
             raise ValueError(
-                f"{where}: the model gives {logits.shape[-1]} logits per example, and loss='binary' needs one. "
+                f"{where}: the model gives {logits.shape[-1]} logits per example; loss='binary' needs one. "
                 "Pass loss='cross_entropy'."
             )
         return _integers(labels, 2, where, "the two classes of loss='binary'")
@@ -140,8 +141,8 @@ def _integers(labels: Tensor, classes: int, where: str, what: str) -> Tensor:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(
-            f"{where}: labels have shape {tuple(labels.shape)}; one class index per example, shape (n,), is needed. "
-            "Pass class indices instead of one-hot rows or token sequences."
+            f"{where}: labels have shape {tuple(labels.shape)}; one class index per example, (n,), is "
+            "needed. Pass class indices instead of one-hot rows or token sequences."
         )
     whole = labels.long()
     bad = (whole != labels) | (whole < 0) | (whole >= classes)

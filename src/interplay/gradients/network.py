@@ -25,7 +25,8 @@ class Network:
     model : torch.nn.Module
         Maps a batch of inputs to logits (b, C), or (b,) for one logit. It is copied, never changed.
     parameters : sequence of str, optional
-        Names or globs (as in `fnmatch`) of the parameters that training changes; default: all that require a gradient.
+        Names or globs (as in `fnmatch`) of the parameters that training changes; default: all that require a
+        gradient.
 
     Attributes
     ----------
@@ -39,9 +40,7 @@ class Network:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model is a {type(model).__name__}; it must be a torch.nn.Module.")
         self.warnings: list[str] = []
-        training = sorted(
-            {type(m).__name__ for m in model.modules() if m.training and isinstance(m, _BATCH_DEPENDENT)}
-        )
+        training = sorted({type(m).__name__ for m in model.modules() if m.training and isinstance(m, _BATCH_DEPENDENT)})
         if training:
             self.warnings.append(
                 f"the model has {', '.join(training)} in training mode, where outputs depend on the batch; "
@@ -56,7 +55,8 @@ class Network:
             for pattern in patterns:
                 if not any(fnmatchcase(n, pattern) for n in trainable):
                     raise ValueError(
-                        f"parameters={pattern!r} matches no trainable parameter; there are: {', '.join(trainable) or 'none'}."
+                        f"parameters={pattern!r} matches no trainable parameter; there are: "
+                        f"{', '.join(trainable) or 'none'}."
                     )
             trainable = {n: p for n, p in trainable.items() if any(fnmatchcase(n, q) for q in patterns)}
         if not trainable:
@@ -104,13 +104,11 @@ class Network:
         except Exception as error:
             raise ValueError(
                 f"the model cannot be called on a batch of the loader through torch.func: {error}. "
-                "It must map the first element of a batch to logits (b, C) and change no state while doing so."
+                "It must map the first element of a batch to logits (b, C) and change no state in doing so."
             ) from error
         if not isinstance(out, Tensor) or out.ndim != 2:
             shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise ValueError(
-                f"the model returns {shape}; logits of shape (b, C) or (b,) are needed. Wrap the model."
-            )
+            raise ValueError(f"the model returns {shape}; logits of shape (b, C) or (b,) are needed. Wrap the model.")
         try:
             moved = self.push(x, torch.zeros_like(self.W0)[:, None])
             self.pull(x, moved)

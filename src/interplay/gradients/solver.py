@@ -1,10 +1,11 @@
 """Training of every mask at once, in the linear model: quasi-Newton steps from a frozen curvature.
 
 min_z  sum_i a_i loss(f0_i + Phi_i z, y_i) + (ridge/2)|z|^2 + pull'z,   a_i = s_task(i) / N_s
-H_s = sum_k s_k H_k / N_s + ridge I,  H_k = sum_{i in k} Phi_i'(diag p_i - p_i p_i')Phi_i at W0, one Cholesky per mask.
+H_s = sum_k s_k H_k / N_s + ridge I,  H_k = sum_{i in k} Phi_i'(diag p_i - p_i p_i')Phi_i at W0
 
-Each step is a limited-memory BFGS step whose initial metric is H_s^-1: its first step is the Newton step. Logits are
-linear in z, so a step costs two matrix products for all masks together, whatever the line search does.
+One Cholesky per mask. Each step is a limited-memory BFGS step whose initial metric is H_s^-1, so that the first
+is a Newton step. Logits are linear in z, so a step costs two matrix products for all masks together, whatever
+the line search does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Solution:
     objective : Tensor (m,)
         Objective at z, less the constant (that is, at z = 0 the data term alone).
     gradient : Tensor (m,)
-        Norm of the objective's gradient at z, relative to its norm at z = 0 of the same mask (at least 1e-12).
+        Norm of the objective's gradient at z, relative to its norm at z = 0 of the same mask.
     steps : int
         Steps of the slowest mask.
     """

@@ -119,7 +119,7 @@ def data_subspace(
         fixed = fixed / fixed.norm(dim=0).clamp_min(1e-30)
         if tasks + 1 > dim:
             return torch.linalg.svd(fixed[:, : tasks + 1].double(), full_matrices=False)[0][:, :dim].to(fixed)
-        return independent(torch.cat([fixed, leading], 1), dim)
+        return independent(torch.cat([fixed, leading], 1), dim).to(fixed)
 
 
 def leading_eigenvectors(
@@ -173,7 +173,16 @@ def _responses(
 
 def independent(columns: Tensor, dim: int) -> Tensor:
     """First `dim` linearly independent directions of the columns, orthonormal, in order."""
-    Q, T = torch.linalg.qr(columns.double())
-    scale = columns.double().norm(dim=0).clamp_min(1e-30)
-    kept = (T.diagonal().abs() > 1e-6 * scale).nonzero()[:dim, 0]
-    return Q[:, kept].to(columns.dtype)
+    columns = columns.double()
+    Q = torch.empty(len(columns), min(dim, *columns.shape), dtype=columns.dtype, device=columns.device)
+    found = 0
+    for column in columns.T:
+        rest = column
+        for _ in range(2):
+            rest = rest - Q[:, :found] @ (Q[:, :found].T @ rest)
+        if float(rest.norm()) > 1e-6 * float(column.norm()):
+            Q[:, found] = rest / rest.norm()
+            found += 1
+        if found == Q.shape[1]:
+            break
+    return Q[:, :found]
