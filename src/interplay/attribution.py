@@ -241,9 +241,9 @@ def attribute(
         runs, dropped = separate(runs, truth, truth_masks)
         if dropped and len(runs) < MIN_RUNS:
             raise EvaluationsError(
-                f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, at "
-                f"least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the truth with "
-                "truth_masks='other-seeds' (--truth-masks other-seeds)."
+                f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, "
+                f"at least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the "
+                "truth with truth_masks='other-seeds' (--truth-masks other-seeds)."
             )
         runs.require(name="runs without those of the truth")
         if dropped:

@@ -85,13 +85,16 @@ def trust(
         resolution = np.where(spread + noise > 0, spread / (spread + noise), 0.0)
         certain = over_constant > CERTAIN * over_constant_error
     levels = [_level(coverage[t], skill[t], bool(certain[t]), resolution[t]) for t in range(T)]
+    lost = np.isnan(effects)  # tasks that the runs of a target never switch
+    levels = [min(level, 1) if lost[:, t].any() else level for t, level in enumerate(levels)]
+    unknown = len(unidentified) + int(lost.any(axis=1).sum() if lost.any(axis=0).all() else 0)
     middle = (float(np.median(coverage)), float(np.median(skill)), float(np.median(resolution)))
     certain_overall = bool(certain.mean() >= 0.5)
     level = _level(middle[0], middle[1], certain_overall, middle[2])
     reason, advice = _sentence(level, *middle, certain_overall, runs, reading)
-    if unidentified and level == 2:
+    if level == 2 and unknown:
         level = 1
-        reason = f"{len(unidentified)} of the tasks cannot be told from these runs; the others are solid."
+        reason = f"{unknown} of the tasks cannot be told from these runs; the others are solid."
         advice = "Add runs in which these tasks are switched by themselves."
     return Trust(
         VERDICTS[level],
@@ -158,7 +161,9 @@ def _sentence(
         )
     if not certain or skill <= 0:
         return (
-            f"The {runs} runs predict held-out runs no better than their mean does ({facts}).",
+            f"The {runs} runs predict held-out runs "
+            f"{'no better than their mean does' if skill <= 0 else 'better than their mean, but not with certainty'} "
+            f"({facts}).",
             "Add runs, or repeat masks over seeds to see whether the target reproduces at all.",
         )
     if coverage > COVERED:

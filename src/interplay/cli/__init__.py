@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -13,5 +14,8 @@ def main() -> None:
     from .app import app
     from .errors import reported
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows only ASCII shows '?' instead of failing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with reported(sys.stderr):
         app(prog_name="interplay")

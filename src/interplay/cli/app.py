@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import warnings
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+from . import design
+
+if TYPE_CHECKING:
+    from ..evaluations import Evaluations
+
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "interplay attribute runs.csv --target loss",
+        "interplay attribute ratios.csv --metrics metrics.csv --out table.csv",
+        "interplay attribute runs.csv --target 'eval/*' --truth truth.csv --json",
+    )
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -17,8 +28,13 @@ app = typer.Typer(
     help="Task attribution: which training sources help a target, which hurt, and which only work together.",
 )
 
-Files = Annotated[Path, typer.Argument(help="Runs: one row per run, one column per task (0/1, weights or mixture).")]
-Names = Optional[list[str]]  # noqa: UP045 - typer reads this at run time
+Files = Annotated[
+    Path,
+    typer.Argument(metavar="RUNS", help="Runs: one row per run, one column per task (0/1, weights or mixture)."),
+]
+Name = Optional[str]  # noqa: UP045 - typer reads these at run time
+Names = Optional[list[str]]  # noqa: UP045
+File = Optional[Path]  # noqa: UP045
 
 
 def _version(show: bool) -> None:
@@ -38,59 +54,60 @@ def root(
     """Task attribution: which training sources help a target, which hurt, and which only work together."""
 
 
-@app.command()
+def _option(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, help=help)
+
+
+@app.command(epilog=EXAMPLES)
 def attribute(
     runs: Files,
-    metrics: Annotated[
-        Path | None, typer.Option(help="Results in a second file, joined on run, run_id or index.")
-    ] = None,
-    target: Annotated[Names, typer.Option(help="Column(s) to attribute; repeatable, globs allowed.")] = None,
-    tasks: Annotated[Names, typer.Option(help="Columns that are tasks; repeatable, globs allowed.")] = None,
-    ignore: Annotated[Names, typer.Option(help="Columns to leave out; repeatable, globs allowed.")] = None,
-    kind: Annotated[str | None, typer.Option(help="mask, mixture, weights or coefficients.")] = None,
-    higher_is_better: Annotated[Names, typer.Option(help="Targets where higher is better; repeatable, globs.")] = None,
-    lower_is_better: Annotated[Names, typer.Option(help="Targets where lower is better; repeatable, globs.")] = None,
-    missing: Annotated[str, typer.Option(help="error, or skip: each target is fitted on its own rows.")] = "error",
-    fidelity: Annotated[str | None, typer.Option(help="Take the runs of this fidelity only.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Leave-one-out runs that judge the answer.")] = None,
+    metrics: Annotated[File, _option("FILE", "Results in a second file, joined on run, run_id or index.")] = None,
+    target: Annotated[Names, _option("NAME", "Column(s) to attribute; repeatable, globs allowed.")] = None,
+    tasks: Annotated[Names, _option("NAME", "Columns that are tasks; repeatable, globs allowed.")] = None,
+    ignore: Annotated[Names, _option("NAME", "Columns to leave out; repeatable, globs allowed.")] = None,
+    kind: Annotated[Name, _option("KIND", "mask, mixture, weights or coefficients; guessed and said.")] = None,
+    higher_is_better: Annotated[Names, _option("NAME", "Targets where higher is better; repeatable, globs.")] = None,
+    lower_is_better: Annotated[Names, _option("NAME", "Targets where lower is better; repeatable, globs.")] = None,
+    missing: Annotated[
+        str, _option("error|skip", "Targets with missing values: refuse, or fit each on its own rows.")
+    ] = "error",
+    fidelity: Annotated[Name, _option("WORD", "Take the runs of this fidelity only.")] = None,
+    truth: Annotated[File, _option("FILE", "Leave-one-out runs that judge the answer; none of them is fitted.")] = None,
     truth_masks: Annotated[
-        str, typer.Option(help="exclude, or other-seeds: which runs the truth takes out.")
+        str, _option("exclude|other-seeds", "Runs of the truth's masks: leave out, or keep those of other seeds.")
     ] = "exclude",
     reading: Annotated[
-        str, typer.Option(help="auto, leave-one-out, shapley, banzhaf, swap, gradient, move, removal.")
+        str, _option("READING", "auto, leave-one-out, shapley, banzhaf, swap, gradient; mixtures: move, removal.")
     ] = "auto",
-    surrogate: Annotated[str, typer.Option(help="auto, ridge or kernel.")] = "auto",
-    reference: Annotated[str | None, typer.Option(help="Mixture that moves start from: mean or uniform.")] = None,
+    surrogate: Annotated[str, _option("auto|ridge|kernel", "What is fitted.")] = "auto",
+    reference: Annotated[Name, _option("mean|uniform", "Mixture that moves start from.")] = None,
     pairs: Annotated[bool, typer.Option(help="Whether to read pairs.")] = True,
-    top: Annotated[int, typer.Option(min=1, help="Tasks to show from each end.")] = 15,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks to show from each end.")] = 15,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tidy table as JSON lines, one task x target each.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the tidy table: .csv or .parquet; or .json (+ .npz), whole.")
-    ] = None,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 where the verdict is 'not supported'.")] = False,
+    out: Annotated[File, _option("FILE", "Write the tidy table: .csv or .parquet; or .json (+ .npz), whole.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 where the verdict is 'not supported'.")] = False,
 ) -> None:
-    """Say what each task does to the target(s).
-
-    Example: interplay attribute runs.csv --target loss
-    """
+    """Say what each task does to the target(s)."""
     from ..attribution import attribute as attribute_runs
     from ..evaluations import Evaluations
     from ..report.table import text
+    from ..report.words import plain
+    from .output import TABLES, check_out, json_lines, write_answer
     from .progress import progress
 
-    if out is not None and out.suffix.lower() not in (".csv", ".parquet", ".json"):
-        raise ValueError(f"--out {out.name}: the table is written as .csv, .parquet or .json; choose one of them.")
-    how = {"tasks": tasks or None, "ignore": ignore or (), "kind": kind, "missing": missing}
-    ways = {"higher_is_better": higher_is_better or (), "lower_is_better": lower_is_better or ()}
+    if out is not None:
+        check_out(out, TABLES, inputs=(runs, metrics, truth))
+    if truth is None and truth_masks != "exclude":
+        raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
+    how: dict[str, Any] = {"tasks": tasks or None, "ignore": ignore or (), "kind": kind, "missing": missing}
+    ways: dict[str, Any] = {"higher_is_better": higher_is_better or (), "lower_is_better": lower_is_better or ()}
     with progress("reading the runs"):
         evaluations = Evaluations.read(runs, metrics=metrics, targets=target or None, **how, **ways)
-        judge = None if truth is None else _truth(truth, evaluations, how)
-    if fidelity is not None:
-        evaluations = evaluations.where(fidelity=fidelity)
-    if not as_json:
-        typer.echo(f"{runs.name}: {len(evaluations)} runs, {evaluations.K} tasks ({evaluations.kind}).")
+        if fidelity is not None:
+            evaluations = _only(evaluations, fidelity, runs)
+        judge = None if truth is None else _truth(truth, evaluations, missing, fidelity)
     with progress("fitting and reading"):
         answer = attribute_runs(
             evaluations,
@@ -102,93 +119,44 @@ def attribute(
             truth_masks=truth_masks,
         )
     if out is not None:
-        _write(answer, out)
+        write_answer(answer, out)
     if as_json:
-        for record in json.loads(answer.to_frame().to_json(orient="records")):
-            typer.echo(json.dumps(record))
+        for warning in answer.warnings:
+            typer.echo(f"Note: {plain(warning, 300)}", err=True)
+        for line in json_lines(answer):
+            typer.echo(line)
     else:
+        typer.echo(f"{plain(runs.name)}: {len(evaluations)} runs, {evaluations.K} tasks ({evaluations.kind}).")
         typer.echo(text(answer, top=top))
     if strict and answer.trust.verdict == "not supported":
         raise typer.Exit(3)
 
 
-def _truth(path: Path, runs, how: dict):
+def _only(runs: Evaluations, fidelity: str, path: Path) -> Evaluations:
+    """Runs of one fidelity."""
+    held = sorted(set(map(str, runs.fidelity)))
+    if fidelity not in held:
+        raise ValueError(f"--fidelity {fidelity}: {path.name} has no such runs; its fidelities are {', '.join(held)}.")
+    return runs.where(fidelity=fidelity)
+
+
+def _truth(path: Path, runs: Evaluations, missing: Any, fidelity: str | None) -> Evaluations:
     """Read the truth with the columns of the runs."""
     from ..evaluations import Evaluations
 
-    names = list(runs.targets)
+    names, tasks = list(runs.targets), list(runs.tasks)
     higher = [name for name, up in zip(names, runs.higher_is_better, strict=True) if up]
     lower = [name for name in names if name not in higher]
-    how = how | {"tasks": list(runs.tasks)}
+    how: dict[str, Any] = {"targets": names, "tasks": tasks, "higher_is_better": higher, "lower_is_better": lower}
     try:
-        return Evaluations.read(path, targets=names, higher_is_better=higher, lower_is_better=lower, min_runs=1, **how)
+        judge = Evaluations.read(path, **how, missing=missing, min_runs=1)
     except ValueError as error:
-        raise ValueError(f"truth: {error}") from error
+        raise ValueError(f"--truth: {error}") from error
+    held = set(map(str, judge.fidelity))
+    return judge.where(fidelity=fidelity) if len(held) > 1 and fidelity in held else judge
 
 
-def _write(answer, out: Path) -> None:
-    """Write the tidy table, or the whole answer."""
-    from ..report.words import safe_cell
-
-    if out.suffix.lower() == ".json":
-        answer.save(out)
-        return
-    frame = answer.to_frame()
-    if out.suffix.lower() == ".csv":
-        for column in ("task", "target"):
-            frame[column] = frame[column].map(safe_cell)
-        frame.to_csv(out, index=False)
-    else:
-        frame.to_parquet(out, index=False)
-
-
-@app.command()
-def design(
-    tasks: Annotated[str, typer.Option(help="Names of the tasks, separated by commas.")],
-    runs: Annotated[int, typer.Option(min=1, help="How many runs you can afford.")],
-    question: Annotated[
-        str, typer.Option("--for", help="leave-one-out, shapley, banzhaf, pairs, selection or mixture.")
-    ] = "leave-one-out",
-    out: Annotated[Path | None, typer.Option(help="CSV to write; standard output if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
-    exclude: Annotated[Path | None, typer.Option(help="CSV of masks that must not be drawn (truth, tests).")] = None,
-) -> None:
-    """Write the masks to train for a question.
-
-    Example: interplay design --tasks en,de,code --runs 5 --for leave-one-out --out masks.csv
-    """
-    import numpy as np
-    import pandas as pd
-
-    from .. import masks
-
-    names = [name.strip() for name in tasks.split(",")]
-    if len(names) < 2 or "" in names:
-        raise ValueError(f"--tasks {tasks!r}: give at least two names separated by commas.")
-    barred = None
-    if exclude is not None:
-        table = pd.read_csv(exclude)
-        if absent := [name for name in names if name not in table]:
-            raise ValueError(f"--exclude {exclude.name} has no column {absent[0]!r}; it needs one for each task.")
-        barred = table[names].to_numpy(float)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        drawn = masks.design(names, runs, question, np.random.default_rng(seed), exclude=barred)
-    for warning in caught:
-        typer.echo(f"Note: {warning.message}", err=True)
-    frame = pd.DataFrame(drawn, columns=names)
-    if question != "mixture":
-        frame = frame.astype(int)
-    frame.insert(0, "run", [f"run-{i:04d}" for i in range(len(frame))])
-    frame.to_csv(sys.stdout if out is None else out, index=False)
-    if out is not None:
-        size = drawn.sum(axis=1)
-        held = f"{size.min():g} to {size.max():g} of {len(names)} tasks each"
-        typer.echo(f"{out.name}: {len(frame)} runs for {question}, {held if question != 'mixture' else 'mixtures'}.")
-        typer.echo(
-            "Train each, with the same seed (initialisation and batch order) for all of them; add a column with "
-            f"the result, then: interplay attribute {out.name} --target RESULT"
-        )
+app.command(epilog=design.EXAMPLE)(design.design)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +16,24 @@ def reported(stream: TextIO) -> Iterator[None]:
     """Say what was wrong with the input and exit with 2; anything that is not the user's keeps its traceback."""
     try:
         yield
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError, ImportError) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_quietly()
+    except (ValueError, OSError, ImportError) as error:
         from ..report.words import plain
 
-        words = str(error) if not isinstance(error, OSError) or error.strerror is None else _os_words(error)
+        words = _os_words(error) if isinstance(error, OSError) and error.strerror is not None else str(error)
         stream.write(f"interplay: {plain(words, 2000)}\n")
         sys.exit(INPUT)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+
+
+def _close_quietly() -> None:
+    """Leave a pipe that nobody reads any more, without a word and without an error at exit."""
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _os_words(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}"
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{error.strerror}. Check the path and whether it may be read or written."

@@ -20,6 +20,8 @@ from ..fields import EvaluationsError
 from .table import FACTS, Table, is_metadata, layout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..evaluations import Evaluations
 
 __all__ = ["read", "write", "write_masks"]
@@ -60,7 +62,20 @@ def read(path: Path) -> Table:
         raise EvaluationsError(
             f"{name} is not a table: {reason}. Give one header line and as many cells in every row."
         ) from None
+    for k, column in enumerate(columns):
+        if not header[k].strip() and not _numbers_rows(frame[column]):
+            raise EvaluationsError(
+                f"{name}: column {k + 1} has no name and does not number the rows. Name it, or remove it."
+            )
     return Table(frame, name)
+
+
+def _numbers_rows(cells: pd.Series) -> bool:
+    """Tell whether a column without a name can be the index of a table: text or whole numbers, more than 0 and 1."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(cells, errors="coerce").dropna()
+    return bool((numbers % 1 == 0).all()) and (len(numbers) < 3 or not numbers.isin((0, 1)).all())
 
 
 def write(file: BinaryIO, runs: Evaluations) -> None:

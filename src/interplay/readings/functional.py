@@ -171,5 +171,5 @@ def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Readi
             where = np.ix_(np.arange(part.start, part.stop), fit.targets)
             mean[where] = mu
             deviation[where] = np.sqrt(np.maximum(v, 0.0))
-            prior[where] = np.inf if flat else scale * np.sqrt(np.multiply.outer(own, amplitude))
+            prior[where] = np.inf if flat else scale * np.sqrt(np.multiply.outer(np.maximum(own, 0.0), amplitude))
     return Reading(mean, deviation, prior)

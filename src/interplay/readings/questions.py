@@ -115,6 +115,8 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
         return _mixture_question(masks, "move" if reading == "auto" else reading, reference)
     if reading not in ("auto", *MASK_READINGS):
         raise ValueError(f"reading={reading!r}; {kind} designs have {', '.join(MASK_READINGS)} ('auto' chooses).")
+    if reference is not None:
+        raise ValueError(f"reference={reference!r} is where moves of mixtures start; {kind} designs have none.")
     sizes = masks.sum(axis=1)
     P, why = masks.shape[1], "asked for"
     if reading == "auto":

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from ..attribution import Attribution
 
 
+NAMES = 60  # texts of up to this many characters are names
+
+
 def plain(name: str, width: int = 40) -> str:
-    """Name without control or direction characters, at most ``width`` characters; '(empty)' if nothing is left."""
+    """Name without control or direction characters, cut to ``width`` characters; '(empty)' if nothing is left."""
     shown = "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in name).strip()
     shown = shown or "(empty)"
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
+    if len(shown) <= width:
+        return shown
+    end = width // 3 if width <= NAMES else 0  # names often differ only in their end
+    return shown[: width - 1 - end] + "…" + shown[len(shown) - end :]
 
 
 def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[str], int]:
