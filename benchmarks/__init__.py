@@ -1,0 +1,1 @@
+"""Tables of what interplay does, beside the alternatives, measured in the same run."""
