@@ -82,9 +82,7 @@ def test_group_and_contrast(fitted):
     groups[0, :3] = groups[1, [2, 5]] = 1
     expected = fitted.predict(np.ones((2, K))) - fitted.predict(1 - groups)
     np.testing.assert_allclose(readings.leave_group_out(fitted, groups).mean, expected, atol=1e-9)
-    np.testing.assert_allclose(
-        readings.contrast(fitted, np.ones((2, K)), 1 - groups).mean, expected, atol=1e-9
-    )
+    np.testing.assert_allclose(readings.contrast(fitted, np.ones((2, K)), 1 - groups).mean, expected, atol=1e-9)
 
 
 def test_gradient_is_the_limit_of_differences(fitted):
@@ -160,9 +158,7 @@ def test_length_scales_that_differ_by_task(rng):
     for matrix, found in ((L, readings.shapley(fitted)), (P, readings.shapley_pairs(fitted))):
         np.testing.assert_allclose(found.mean, matrix @ fitted.predict(S), atol=1e-9)
         own = np.einsum("ns,st,nt->n", matrix, kernel.matrix(S, S), matrix)
-        np.testing.assert_allclose(
-            found.prior, np.sqrt(np.multiply.outer(own, posterior.amplitude)), atol=1e-7
-        )
+        np.testing.assert_allclose(found.prior, np.sqrt(np.multiply.outer(own, posterior.amplitude)), atol=1e-7)
 
 
 def test_log_link_comes_back_by_lognormal_moments(rng):
@@ -179,10 +175,7 @@ def test_log_link_comes_back_by_lognormal_moments(rng):
     post = fit.posterior
     cov = np.array(
         [
-            [
-                post.covariance(rows[[i]], rows[[j]], fit.kernel.paired(P[[i]], P[[j]]), 1.0, 1.0)[0]
-                for j in range(2)
-            ]
+            [post.covariance(rows[[i]], rows[[j]], fit.kernel.paired(P[[i]], P[[j]]), 1.0, 1.0)[0] for j in range(2)]
             for i in range(2)
         ]
     )
@@ -191,6 +184,33 @@ def test_log_link_comes_back_by_lognormal_moments(rng):
         difference = np.exp(draws[:, 0]) - np.exp(draws[:, 1])
         np.testing.assert_allclose(found.mean[2, t], difference.mean(), atol=5 * difference.std() / 600)
         np.testing.assert_allclose(found.deviation[2, t], difference.std(), rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["shapley", "banzhaf"])
+def test_semivalues_under_a_log_link_are_those_of_the_prediction(name, rng):
+    X, y = runs(5, 40, rng)
+    y = np.exp(0.3 * (y - y.mean(axis=0)))
+    fitted = KernelSurrogate(gamma=0.2, alpha=0.01, linear=0.1, links=("log",)).fit(X, y)
+    F = fitted.predict(every_mask(5))
+    asked = readings.question(X, "mask", name)
+    weight = [lambda n: shapley_weight(5, 1)(n) if name == "shapley" else 0.5**4]
+    weight.append(lambda n: shapley_weight(5, 2)(n) if name == "shapley" else 0.5**3)
+    single = [brute_average(F, 5, (k,), weight[0]) for k in range(5)]
+    pair = [brute_average(F, 5, kl, weight[1]) for kl in combinations(range(5), 2)]
+    found = asked.effects(fitted)
+    assert asked.own_unit(fitted)
+    np.testing.assert_allclose(found.mean, single, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(asked.pairs(fitted).mean, pair, rtol=1e-9, atol=1e-12)
+    # the deviation, against draws of the whole table
+    fit, S = fitted.fits_[0], every_mask(5)
+    rows = fit.kernel.matrix(S, X)
+    post = fit.posterior
+    level = np.ones(32)
+    shared = post.constant_variance - rows @ post.constant
+    cov = fit.kernel.matrix(S, S) - rows @ post.precision @ rows.T + shared[:, None] - (rows @ post.constant)[None]
+    draws = np.exp(rng.multivariate_normal(post.mean(rows, level)[:, 0], cov * post.amplitude[0], size=20_000))
+    drawn = np.array([brute_average(draws.T, 5, (k,), weight[0]) for k in range(5)])
+    np.testing.assert_allclose(found.deviation[:, 0], drawn.std(axis=1), rtol=0.1)
 
 
 def test_moves_of_a_mixture(rng):
@@ -207,9 +227,7 @@ def test_moves_of_a_mixture(rng):
     expected = both - fitted.predict(0.9 * w + 0.1 * e[:2]).sum(axis=0) + fitted.predict([w])
     np.testing.assert_allclose(pair.mean[[0]], expected, atol=1e-9)
     gone = readings.removal(fitted, w)
-    np.testing.assert_allclose(
-        gone.mean[0], (fitted.predict([w]) - fitted.predict([[0, 1 / 3, 1 / 3, 1 / 3]]))[0]
-    )
+    np.testing.assert_allclose(gone.mean[0], (fitted.predict([w]) - fitted.predict([[0, 1 / 3, 1 / 3, 1 / 3]]))[0])
     with pytest.raises(ValueError, match="no full mask"):
         readings.leave_one_out(fitted)
     with pytest.raises(ValueError, match="sums to 2"):

@@ -359,7 +359,7 @@ def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: b
         over[:, targets] = choice.over_constant, choice.over_constant_error
         for fit in fitted.fits_:
             for t in targets[fit.targets]:
-                unit[t] = "per cent" if fit.link == "log" and not asked.own_unit else "own"
+                unit[t] = "per cent" if fit.link == "log" and not asked.own_unit(fitted) else "own"
         still = np.flatnonzero(np.ptp(X[measured], axis=0) == 0)  # tasks that these targets' runs never switch
         for held in (effects, deviation, prior):
             held[np.ix_(still, targets)] = np.nan

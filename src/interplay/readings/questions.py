@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..surrogates.base import GaussianSurrogate
 from . import effects
+from .enumeration import FEW, in_own_unit
 from .functional import Reading
+from .sets import semivalue_nodes, shapley_nodes
 
 Array = NDArray[np.float64]
 
@@ -23,6 +25,7 @@ MIXTURE_READINGS = ("move", "removal")
 NEAR_FULL = 0.7
 MANY = 64  # players above which pairs come without intervals
 DELTA = 0.05
+HALF = semivalue_nodes(np.array([0.5]), np.ones(1), 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +51,21 @@ class Question:
     reference: Array | None = None
     size: int = 0
 
-    @property
-    def own_unit(self) -> bool:
+    def own_unit(self, surrogate: GaussianSurrogate) -> bool:
         """Whether a log link can be brought back to the target's own unit."""
-        return self.name in ("leave-one-out", "move", "removal")
+        few = surrogate.inputs_.shape[1] <= FEW
+        return self.name in ("leave-one-out", "move", "removal") or (self.name in ("shapley", "banzhaf") and few)
 
     def effects(self, surrogate: GaussianSurrogate) -> Reading:
         """Effects of all tasks on g, n = P."""
+        P = surrogate.inputs_.shape[1]
         match self.name:
             case "leave-one-out":
                 return effects.leave_one_out(surrogate)
             case "shapley":
-                return effects.shapley(surrogate)
+                return in_own_unit(effects.shapley(surrogate), surrogate, shapley_nodes(P, 2), 1)
             case "banzhaf":
-                return effects.banzhaf(surrogate)
+                return in_own_unit(effects.banzhaf(surrogate), surrogate, HALF, 1)
             case "swap":
                 return effects.swap(surrogate, self.size)
             case "gradient":
@@ -82,9 +86,9 @@ class Question:
             case "leave-one-out" if all(fit.link == "identity" for fit in surrogate.fits_):
                 return effects.banzhaf_pairs(surrogate, p=1.0, intervals=False)
             case "shapley":
-                return effects.shapley_pairs(surrogate, few)
+                return in_own_unit(effects.shapley_pairs(surrogate, few), surrogate, shapley_nodes(P, 3), 2)
             case "banzhaf":
-                return effects.banzhaf_pairs(surrogate, intervals=few)
+                return in_own_unit(effects.banzhaf_pairs(surrogate, intervals=few), surrogate, HALF, 2)
             case "swap" if 2 <= self.size <= P - 2:
                 return effects.swap_pairs(surrogate, self.size, few)
             case "move":

@@ -1,0 +1,93 @@
+"""Shapley and Banzhaf effects of exp(g) in the target's own unit, by enumeration of all 2^P masks.
+
+Under a log link the closed forms are exact for log F. For few players F = exp(g) itself is read:
+
+effect_k = sum_s D_k(s) E F(s),  D_k(s) = (2 s_k - 1) w(|s| - s_k),  w(n) = sum_q w_q p_q^n (1 - p_q)^(P - 1 - n)
+
+with E F(s) = exp(mu + v / 2), and its deviation to first order, that of the functional D_k(s) E F(s) of g. The prior
+covariance of all masks is a Kronecker product of 2 x 2 matrices, so nothing of size 4^P is held.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..surrogates.base import Fit, GaussianSurrogate
+from ..surrogates.kernels import Kernel
+from .functional import Reading
+from .sets import Nodes
+
+Array = NDArray[np.float64]
+FEW = 16  # players up to which all masks are enumerated
+
+
+def in_own_unit(reading: Reading, surrogate: GaussianSurrogate, nodes: Nodes, order: int) -> Reading:
+    """Replace what was read of log F by effects on F itself, for the targets with a log link.
+
+    Parameters
+    ----------
+    reading : Reading
+        Effects of single players (``order`` 1) or pairs (2) on g.
+    surrogate : GaussianSurrogate
+        Fitted on masks of at most `FEW` players; otherwise the reading is returned as it is.
+    nodes : Nodes
+        Of the semivalue.
+    order : int
+    """
+    P = surrogate.inputs_.shape[1]
+    if P > FEW or all(fit.link == "identity" for fit in surrogate.fits_):
+        return reading
+    S = ((np.arange(2**P)[:, None] >> np.arange(P)) & 1).astype(float)
+    D = _differences(S, nodes, order)
+    mean, deviation, prior = reading.mean.copy(), reading.deviation.copy(), reading.prior.copy()
+    for fit in surrogate.fits_:
+        if fit.link == "log":
+            m, d, p = _effects(surrogate, fit, S, D)
+            mean[:, fit.targets], deviation[:, fit.targets], prior[:, fit.targets] = m, d, p
+    return Reading(mean, deviation, prior)
+
+
+def _differences(S: Array, nodes: Nodes, order: int) -> Array:
+    """D (n, 2^P): what each effect does to a table of all masks."""
+    P = S.shape[1]
+    p, w = np.real(nodes.inside), np.exp(np.real(nodes.log_scale[:, 0]))
+    n = np.arange(P - order + 1)
+    with np.errstate(divide="ignore"):
+        weight = (w[:, None] * p[:, None] ** n * (1.0 - p[:, None]) ** (P - order - n)).sum(axis=0)
+    size, sign = S.sum(axis=1).astype(int), 2.0 * S - 1.0
+    if order == 1:
+        return np.array([sign[:, k] * weight[size - S[:, k].astype(int)] for k in range(P)])
+    k, l = np.triu_indices(P, 1)
+    inside = (S[:, k] + S[:, l]).astype(int)
+    return (sign[:, k] * sign[:, l] * weight[size[:, None] - inside]).T
+
+
+def _effects(surrogate: GaussianSurrogate, fit: Fit, S: Array, D: Array) -> tuple[Array, Array, Array]:
+    posterior, X = fit.posterior, surrogate.inputs_
+    rows = fit.kernel.matrix(S, X)
+    level = float(surrogate.constant)
+    v = posterior.variance(rows, fit.kernel.paired(S, S), level)
+    T, n = len(fit.targets), len(D)
+    mean, deviation, prior = np.empty((n, T)), np.empty((n, T)), np.empty((n, T))
+    mu = posterior.mean(rows, level)
+    for t in range(T):
+        F = np.exp(mu[:, t] + 0.5 * v * posterior.amplitude[t])
+        C = D * F
+        mean[:, t] = C.sum(axis=1)
+        total, LkX = C.sum(axis=1), C @ rows
+        own = np.array([c @ _prior_product(fit.kernel, S, c) for c in C])
+        variance = posterior.variance(LkX, own, total if level else 0.0)
+        deviation[:, t] = np.sqrt(np.maximum(variance, 0.0) * posterior.amplitude[t])
+        prior[:, t] = np.sqrt(np.maximum(own, 0.0) * posterior.amplitude[t])
+    return mean, deviation, prior
+
+
+def _prior_product(kernel: Kernel, S: Array, c: Array) -> Array:
+    """K c for the kernel matrix of all masks, one task at a time: [[1, r], [r, 1]] along each axis."""
+    P = S.shape[1]
+    table = c.reshape((2,) * P)
+    for k, r in enumerate(np.exp(-kernel.gamma)):
+        axis = P - 1 - k  # the first task is the fastest index
+        table = table + r * np.flip(table, axis=axis)
+    return kernel.rbf * table.ravel() + kernel.linear * (S @ (S.T @ c))
