@@ -63,9 +63,7 @@ def candidates(X: Array, gammas: Array, shares: Array) -> list[Kernel]:
     """
     m, K = X.shape
     centred = X - X.mean(axis=0)
-    spread = (
-        float((centred**2).sum() / max(m - 1, 1)) or 1.0
-    )  # mean squared distance of two rows is twice this
+    spread = float((centred**2).sum() / max(m - 1, 1)) or 1.0  # mean squared distance of two rows is twice this
     distances = squared_distances(X, X) if any(share < 1 for share in shares) else np.zeros((m, m))
     kernels = []
     for share in shares:
