@@ -94,7 +94,7 @@ def attribute(
     from ..evaluations import Evaluations
     from ..report.table import text
     from ..report.words import plain
-    from .output import TABLES, check_out, json_lines, write_answer
+    from .output import TABLES, check_out, json_lines, say, write_answer
     from .progress import progress
 
     if out is not None:
@@ -123,11 +123,10 @@ def attribute(
     if as_json:
         for warning in answer.warnings:
             typer.echo(f"Note: {plain(warning, 300)}", err=True)
-        for line in json_lines(answer):
-            typer.echo(line)
+        say(json_lines(answer))
     else:
-        typer.echo(f"{plain(runs.name)}: {len(evaluations)} runs, {evaluations.K} tasks ({evaluations.kind}).")
-        typer.echo(text(answer, top=top))
+        head = f"{plain(runs.name)}: {len(evaluations)} runs, {evaluations.K} tasks ({evaluations.kind})."
+        say([head, text(answer, top=top)])
     if strict and answer.trust.verdict == "not supported":
         raise typer.Exit(3)
 

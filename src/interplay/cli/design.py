@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -35,7 +34,7 @@ def design(
 
     from .. import masks
     from ..report.words import plain
-    from .output import check_out, written_whole
+    from .output import check_out, say, written_whole
 
     names = _names(tasks)
     if out is not None:
@@ -58,7 +57,7 @@ def design(
         frame = frame.astype(int)
     frame.insert(0, "run", [f"run-{i:04d}" for i in range(len(frame))])
     if out is None:
-        frame.to_csv(sys.stdout, index=False, lineterminator="\n")
+        say(frame.to_csv(index=False, lineterminator="\n").splitlines())
         return
     written_whole(out, lambda path: frame.to_csv(path, index=False, lineterminator="\n"))
     size = drawn.sum(axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,22 +15,12 @@ def reported(stream: TextIO) -> Iterator[None]:
     """Say what was wrong with the input and exit with 2; anything that is not the user's keeps its traceback."""
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _close_quietly()
     except (ValueError, OSError, ImportError) as error:
         from ..report.words import plain
 
         words = _os_words(error) if isinstance(error, OSError) and error.strerror is not None else str(error)
         stream.write(f"interplay: {plain(words, 2000)}\n")
         sys.exit(INPUT)
-
-
-def _close_quietly() -> None:
-    """Leave a pipe that nobody reads any more, without a word and without an error at exit."""
-    with open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), sys.stdout.fileno())
-    sys.exit(0)
 
 
 def _os_words(error: OSError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,17 @@ def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] 
     for given in inputs:
         if given is not None and any(w.resolve() == given.resolve() for w in written):
             raise ValueError(f"--out {out}: this would write over {given}, which is read; choose another name.")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines; where nobody reads them any more (``| head``), stop without a word."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def write_answer(answer: Attribution, out: Path) -> None:
