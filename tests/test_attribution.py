@@ -237,11 +237,15 @@ def test_fixed_size_runs_are_read_as_swaps(rng):
     np.testing.assert_allclose(answer.effects[:, 0], W - others, atol=0.05)
 
 
-def test_leave_one_out_is_refused_to_runs_far_from_the_full_set(rng):
+@pytest.mark.parametrize("surrogate", ["ridge", "kernel"])
+def test_leave_one_out_is_refused_to_runs_of_one_size(rng, surrogate):
     masks = ip.masks.fixed_size(30, 60, 4, rng=rng)
-    y = 3 - 0.3 * np.minimum(masks[:, :8].sum(axis=1), 1) + 0.05 * rng.normal(size=60)
-    answer = ip.attribute(make(masks, y), reading="leave-one-out", surrogate="kernel", pairs=False)
-    assert answer.trust.verdict != "solid"
+    y = np.exp(3 - 0.5 * masks @ rng.random(30) + 0.05 * rng.normal(size=60))
+    answer = ip.attribute(make(masks, y), reading="leave-one-out", surrogate=surrogate)
+    assert answer.trust.verdict == "not supported"
+    assert np.isfinite(answer.deviation).all()
+    level = ip.attribute(make(masks[:, :20], y[:]), reading="swap", surrogate=surrogate)
+    assert level.reading == "swap"
 
 
 @pytest.mark.parametrize("reading", ["shapley", "banzhaf", "gradient", "leave-one-out"])

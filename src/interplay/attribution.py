@@ -17,7 +17,7 @@ from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .readings import Question, question
 from .surrogates import Choice, compare
-from .trust import Trust, limited, trust
+from .trust import Trust, at_most, limited, trust
 from .truth import Comparison, separate
 from .truth import compare as compare_with_truth
 
@@ -283,6 +283,14 @@ def attribute(
             verdict,
             reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
             advice="Attribute a target that differs between runs.",
+        )
+    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
+        verdict = at_most(
+            verdict,
+            0,
+            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
+            f"never the level of {asked.name} effects.",
+            "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
     if "estimated" in fidelities:
         verdict = limited(verdict, runs.notes.get("estimator", {}))

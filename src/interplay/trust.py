@@ -118,16 +118,20 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
         retrained to judge by) allow 'indicative', 'unfaithful' nothing.
     """
     state = str(estimator.get("verdict", "unknown"))
-    most = {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1)
-    if VERDICTS.index(found.verdict) <= most:
-        return found
-    return replace(
+    return at_most(
         found,
-        verdict=VERDICTS[most],
-        reason=f"The runs are estimates, and the estimator is {state}. {found.reason}",
-        advice="Retrain a few of the masks and pass them as retrained= to see how far the estimates are off.",
-        targets=tuple(VERDICTS[min(VERDICTS.index(v), most)] for v in found.targets),
+        {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1),
+        f"The runs are estimates, and the estimator is {state}. {found.reason}",
+        "Retrain a few of the masks and pass them as retrained= to see how far the estimates are off.",
     )
+
+
+def at_most(found: Trust, level: int, reason: str, advice: str) -> Trust:
+    """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better."""
+    if VERDICTS.index(found.verdict) <= level:
+        return found
+    targets = tuple(VERDICTS[min(VERDICTS.index(v), level)] for v in found.targets)
+    return replace(found, verdict=VERDICTS[level], reason=reason, advice=advice, targets=targets)
 
 
 def _mean(values: Array) -> Array:

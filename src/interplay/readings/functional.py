@@ -18,6 +18,7 @@ from ..surrogates.features import transform
 from ..surrogates.kernels import Kernel
 
 Array = NDArray[np.float64]
+FARTHEST = 150.0  # exponents of an extrapolation under a log link are cut here, so that squares stay finite
 CHUNK = 20_000  # functionals whose rows L k_X are held in memory at once
 
 
@@ -159,14 +160,21 @@ def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Readi
                 E = []
                 for P, R in zip(block.points, rows, strict=True):
                     own_variance = posterior.variance(R, kernel.paired(P, P), level)
-                    E.append(np.exp(posterior.mean(R, level) + 0.5 * np.multiply.outer(own_variance, amplitude)))
+                    exponent = posterior.mean(R, level) + 0.5 * np.multiply.outer(own_variance, amplitude)
+                    E.append(np.exp(np.minimum(exponent, FARTHEST)))
                 mu = sum((w * e for w, e in zip(c, E, strict=True)), start=np.zeros_like(E[0]))
                 v = np.zeros_like(mu)
                 for i in range(J):
                     for j in range(J):
                         between = kernel.paired(block.points[i], block.points[j])
                         cov = posterior.covariance(rows[i], rows[j], between, level, level)
-                        v += c[i] * c[j] * E[i] * E[j] * np.expm1(np.multiply.outer(cov, amplitude))
+                        v += (
+                            c[i]
+                            * c[j]
+                            * E[i]
+                            * E[j]
+                            * np.expm1(np.minimum(np.multiply.outer(cov, amplitude), FARTHEST))
+                        )
                 scale = np.abs(E).mean(axis=0)
             where = np.ix_(np.arange(part.start, part.stop), fit.targets)
             mean[where] = mu
