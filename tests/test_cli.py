@@ -1,0 +1,496 @@
+"""The command line as a person meets it: every bad input, warnings, outputs, names that mean harm."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interplay import Attribution, Evaluations
+from interplay.cli import main
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+K, M, TASKS = 5, 24, list("abcde")
+W = np.array([0.5, 0.3, 0.0, -0.2, 0.1])
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    """Run a command line in a folder of its own; returns (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["interplay", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def table(seed=0, kind="mask"):
+    rng = np.random.default_rng(seed)
+    X = rng.dirichlet(np.ones(K), M) if kind == "mixture" else (rng.random((M, K)) < 0.8).astype(int)
+    frame = pd.DataFrame(X, columns=TASKS)
+    frame.insert(0, "run", [f"r{i}" for i in range(M)])
+    frame["loss"] = 2 - X @ W + 0.01 * rng.normal(size=M)
+    return frame
+
+
+def loo(seeds=1):
+    masks = np.vstack([np.ones((1, K)), 1 - np.eye(K)]).astype(int)
+    parts = [pd.DataFrame(masks, columns=TASKS).assign(seed=s, loss=2 - masks @ W + 0.002 * s) for s in range(seeds)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def put(frame, name="runs.csv", **cells):
+    """Write a table, with some cells changed: loss={3: "oops"}."""
+    frame = frame.astype(object)
+    for column, changed in cells.items():
+        for row, value in changed.items():
+            frame.loc[row, column] = value
+    frame.to_csv(name, index=False)
+
+
+def refused(outcome, *words):
+    """One message with what, where and remedy; exit code 2; nothing else."""
+    code, out, err = outcome
+    assert (code, out) == (2, ""), err
+    assert err.startswith("interplay: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err, err
+
+
+BAD_CELLS = {
+    "infinite value": ({"loss": {3: "inf"}}, ["runs.csv", "row 4", "'loss'", "finite", "Leave that run out"]),
+    "text value": ({"loss": {3: "oops"}}, ["'oops' in row 4", "no number"]),
+    "text task": ({"b": {3: "yes"}}, ["column 'b'", "row 4", "--ignore b"]),
+    "infinite task": ({"b": {3: "inf"}}, ["column 'b'", "row 4", "finite"]),
+    "missing task": ({"b": {3: ""}}, ["column 'b'", "row 4", "no value"]),
+    "breaks the kind": ({"b": {3: 0.37}}, ["column 'b' cannot be a task", "0.37 in row 4", "--ignore b", "--tasks"]),
+    "negative": ({"b": {3: -1}}, ["column 'b' cannot be a task", "-1 in row 4"]),
+    "missing value": ({"loss": {3: "", 5: ""}}, ["2 of 24 values are missing", "row 4", "--missing skip"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CELLS)
+def test_bad_cells(shell, case):
+    cells, words = BAD_CELLS[case]
+    put(table(), **cells)
+    refused(shell("attribute", "runs.csv", "--target", "loss"), *words)
+
+
+BAD_FILES = {
+    "empty": (b"", "is empty"),
+    "only a header": (b"a,b,loss\n", "has no rows"),
+    "prose": (b"Dear all,\nplease find\n", "has 1 run"),
+    "binary": (bytes(range(256)), "not a table"),
+    "ragged": (b"a,b,loss\n1,0,1\n1,0,1,4,5\n", "not a table"),
+    "one column": (b"loss\n1\n2\n", "single column"),
+    "not UTF-8": ("a,é,loss\n1,0,1\n".encode("latin-1"), "UTF-8"),
+    "duplicate column": (b"a,b,a,loss\n" + b"1,0,1,2\n" * 6, "2 columns called 'a'. Rename"),
+    "few": (b"a,b,loss\n" + b"1,0,2\n" * 4, "has 4 runs; at least 5"),
+    "a task without a name": (b"run,,b,loss\n" + b"r,1,0,2\nr,0,1,2\n" * 3, "column 2 has no name"),
+    "nothing switched": (b"a,b,loss\n" + b"1,1,2\n" * 6, "no task is switched"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_files(shell, case):
+    content, words = BAD_FILES[case]
+    Path("runs.csv").write_bytes(content)
+    refused(shell("attribute", "runs.csv", "--target", "loss"), words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.csv", "'none.csv' does not exist"),
+        ("folder.csv", "is a folder"),
+        ("runs.xlsx", "suffix '.xlsx'"),
+        ("bad.parquet", "not a table"),
+        ("bad.npz", "not an archive"),
+    ],
+)
+def test_files_that_cannot_be_read(shell, name, words):
+    Path("folder.csv").mkdir()
+    for bad in ("runs.xlsx", "bad.parquet", "bad.npz"):
+        Path(bad).write_text("hello hello")
+    refused(shell("attribute", name, "--target", "loss"), words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", ["does not say which columns are targets", "'loss'", "--target loss"]),
+        ("--target nope", ["'nope'", "such as"]),
+        ("--target eval/*", ["'eval/*'"]),
+        ("--target loss --tasks a --tasks loss", ["'loss' is a target that is also a task"]),
+        ("--target loss --tasks nope", ["'nope'"]),
+        ("--target loss --ignore nope", ["'nope'"]),
+        ("--target loss --reading nope", ["'nope'", "leave-one-out, shapley, banzhaf"]),
+        ("--target loss --reading move", ["'move'", "mask designs"]),
+        ("--target loss --kind masks", ["'masks'", "mask, mixture, weights"]),
+        ("--target loss --kind mixture", ["row 1 sums to", "within 0.01"]),
+        ("--target loss --surrogate gp", ["'gp'", "'ridge'"]),
+        ("--target loss --missing drop", ["'drop'", "'skip'"]),
+        ("--target loss --reference uniform", ["'uniform'", "mixtures"]),
+        ("--target loss --truth-masks other-seeds", ["--truth"]),
+        ("--target loss --higher-is-better acc", ["'acc'", "only 'loss'"]),
+        ("--target loss --higher-is-better loss --lower-is-better loss", ["'loss'", "one only"]),
+        ("--target loss --fidelity 30m", ["--fidelity 30m", "retrained"]),
+        ("--target loss --out x.txt", ["'.txt'", ".csv or .parquet or .json"]),
+        ("--target loss --out x", ["suffix"]),
+        ("--target loss --out none/x.csv", ["folder 'none' does not exist"]),
+        ("--target loss --out none/x.json", ["folder 'none' does not exist"]),
+        ("--target loss --out folder.csv", ["is a folder"]),
+        ("--target loss --out runs.csv", ["write over runs.csv"]),
+        ("--target loss --truth none.csv", ["--truth", "'none.csv' does not exist"]),
+    ],
+)
+def test_bad_options(shell, options, words):
+    put(table())
+    Path("folder.csv").mkdir()
+    refused(shell("attribute", "runs.csv", *options.split()), *words)
+    assert pd.read_csv("runs.csv").shape == (M, K + 2)
+
+
+@pytest.mark.parametrize("options", [["attribute"], ["attribute", "x.csv", "--bogus"], ["attribut"], ["design"]])
+def test_usage_errors(shell, options):
+    code, _, err = shell(*options)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"a": {2: -0.3}}, ["row 3 has weight -0.3 for task 'a'", "coefficients"]),
+        ({"a": {2: 0.9}}, ["row 3 sums to", "within 0.01", "Normalise"]),
+    ],
+)
+def test_bad_mixtures(shell, cells, words):
+    put(table(kind="mixture"), **cells)
+    refused(shell("attribute", "runs.csv", "--target", "loss"), *words)
+
+
+def test_bad_pairs(shell):
+    frame = table(kind="mixture")
+    put(frame.drop(columns="loss"), "ratios.csv")
+    results = frame[["run", "loss"]]
+    pair = ("attribute", "ratios.csv", "--metrics", "metrics.csv")
+    refused(shell(*pair), "'metrics.csv' does not exist")
+    put(results, "metrics.csv", run={3: "r2"})
+    refused(shell(*pair), "metrics.csv", "'r2' is there twice", "rows 3 and 4")
+    put(results.head(22), "metrics.csv", run={21: "zz"})
+    refused(shell(*pair), "3 only in ratios.csv", "1 only in metrics.csv (zz)", "Remove them")
+    put(results.rename(columns={"run": "key"}), "metrics.csv")
+    refused(shell(*pair), "share no column", "run_id")
+    put(results, "metrics.csv")
+    code, out, _ = shell(*pair)
+    assert code == 0
+    assert "5 tasks (mixture)" in out
+    assert "Reading: move" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.rename(columns={"e": "z"}), ["truth.csv", "'e'"]),
+        (lambda t: t.drop(columns="e"), ["truth.csv", "'e'"]),
+        (lambda t: t.rename(columns={"loss": "acc"}), ["truth.csv", "'loss'"]),
+        (lambda t: t.iloc[1:], ["no run of the full mask"]),
+        (lambda t: t.head(1), ["no run that lacks exactly one task"]),
+        (lambda t: table(kind="mixture"), ["kind 'mixture'", "'mask'"]),
+        (lambda t: t.assign(fidelity=["x", "y"] * 3), ["fidelities x, y"]),
+        (lambda t: table(), ["share their mask with the truth", "0 are left"]),
+    ],
+)
+def test_bad_truth(shell, change, words):
+    put(table())
+    put(change(loo()), "truth.csv")
+    refused(shell("attribute", "runs.csv", "--target", "loss", "--truth", "truth.csv"), *words)
+
+
+def test_truth_stands_beside_the_answer(shell):
+    put(table())
+    put(loo(seeds=3)[[*reversed(TASKS), "seed", "loss"]], "truth.csv")  # columns in another order
+    code, out, err = shell("attribute", "runs.csv", "--target", "loss", "--truth", "truth.csv")
+    assert code == 0, err
+    assert "Reading: leave-one-out" in out
+    assert "Truth: leave-one-out retraining, 3 seeds. Spearman 1.00, ceiling 1.00" in out
+    assert "share their mask with the truth and were taken out of the fit" in out
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--truth", "truth.csv", "--reading", "shapley")
+    assert code == 0
+    assert "not compared" in out
+    assert "leave-one-out" in out
+
+
+def test_fidelities_are_chosen_not_pooled(shell):
+    put(table().assign(fidelity=["30m", "60m"] * 12))
+    refused(shell("attribute", "runs.csv", "--target", "loss"), "several fidelities (30m, 60m)", "--fidelity")
+    refused(shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "90m"), "30m, 60m")
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "30m")
+    assert code == 0
+    assert "runs.csv: 12 runs" in out
+
+
+def test_warnings_are_in_the_table(shell):
+    frame = table()
+    put(frame.assign(on=1, off=0, twin=frame.b))
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss")
+    lines = out.splitlines()
+    assert code == 0
+    assert [line.split() for line in lines if line.startswith(("on ", "off "))] == [
+        ["on", "not", "identifiable"],
+        ["off", "not", "identifiable"],
+    ]
+    assert any(line.startswith("b + twin") for line in lines)
+    assert not any(line.startswith(("b  ", "twin ")) for line in lines)
+    assert "b and twin always switch together" in out
+    put(frame.assign(loss=1.5))
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss")
+    assert "loss never changes" in out
+    assert "Verdict: not supported. The target never changes" in out
+    assert "exclude 0 (" not in out
+
+
+def test_missing_values_skipped_are_counted(shell):
+    frame = table()
+    put(frame.assign(loss=frame.loss.where(frame.a == 1)))
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--missing", "skip")
+    kept = int(frame.a.sum())
+    assert code == 0
+    assert f"loss on {kept} of 24 runs" in out
+    assert f"to 5 tasks, {kept} runs" in out
+    assert ["a", "not", "identifiable"] in [line.split() for line in out.splitlines()]
+    assert "a is always on where loss was measured" in out
+
+
+def test_direction_is_guessed_said_and_set(shell):
+    put(table().rename(columns={"loss": "quux"}))
+    _, out, _ = shell("attribute", "runs.csv", "--target", "quux")
+    assert "lower is better" in out
+    assert "lower is taken as better for quux" in out
+    assert "--higher-is-better" in out
+    _, out, _ = shell("attribute", "runs.csv", "--target", "quux", "--higher-is-better", "qu*")
+    assert "higher is better" in out
+    assert "is taken as better" not in out
+
+
+def test_json_lines(shell):
+    frame = table()
+    put(frame.assign(on=1, acc_x=frame.loss * 1e-9))
+    code, out, err = shell("attribute", "runs.csv", "--target", "loss", "--target", "acc_x", "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert len(records) == (K + 1) * 2
+    assert "Note: on is always on" in err
+    by = {(r["task"], r["target"]): r for r in records}
+    assert by["on", "loss"]["benefit"] is None
+    assert by["on", "loss"]["verdict"] == "not identifiable"
+    assert by["a", "loss"]["runs"] == M
+    assert by["a", "loss"]["benefit"] == pytest.approx(0.5, abs=0.05)
+    assert by["a", "acc_x"]["benefit"] == pytest.approx(-by["a", "loss"]["benefit"] * 1e-9, rel=1e-6)
+
+
+def test_out(shell):
+    put(table().rename(columns={"a": "=1+1"}))
+    call = ("attribute", "runs.csv", "--target", "loss", "--out")
+    for name in ("t.csv", "t.parquet", "t.json"):
+        assert shell(*call, name)[0] == 0
+    csv, parquet, answer = pd.read_csv("t.csv"), pd.read_parquet("t.parquet"), Attribution.load("t.json")
+    assert csv.task.tolist() == ["'=1+1", *TASKS[1:]]
+    assert parquet.task.tolist() == ["=1+1", *TASKS[1:]]
+    pd.testing.assert_frame_equal(parquet, answer.to_frame())
+    np.testing.assert_allclose(csv.benefit, answer.effects[:, 0])
+    assert sorted(p.name for p in Path().iterdir()) == ["runs.csv", "t.csv", "t.json", "t.npz", "t.parquet"]
+    Evaluations.read("runs.csv", targets=["loss"]).write("runs.npz")
+    refused(shell("attribute", "runs.npz", "--out", "runs.json"), "write over runs.npz")
+
+
+def test_strict(shell):
+    put(table())
+    assert shell("attribute", "runs.csv", "--target", "loss", "--strict")[0] == 0
+    put(table().assign(loss=np.random.default_rng(3).normal(size=M)))
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--strict", "--json")
+    assert code == 3
+    assert {json.loads(line)["verdict"] for line in out.splitlines()} == {"not supported"}
+
+
+def test_hostile_names(shell):
+    names = ["=1+1", "x\x1b[31mred\x07", "L" * 500 + "end", "\u202eabc\u200fשלום", "new\nline"]
+    put(table().rename(columns=dict(zip(TASKS, names, strict=True)) | {"loss": "\x1b]0;x\x07\r\n+loss"}))
+    code, out, _ = shell("attribute", "runs.csv", "--target", "*loss", "--out", "t.csv")
+    assert code == 0
+    assert not any(c in out for c in "\x1b\x07\r\u202e\u200f")
+    assert "LLend " in out
+    assert max(map(len, out[out.index("Benefit") :].splitlines())) < 120
+    assert pd.read_csv("t.csv").task.tolist() == ["'=1+1", *names[1:]]
+    _, out, _ = shell("attribute", "runs.csv", "--target", "*loss", "--json")
+    assert [json.loads(line)["task"] for line in out.splitlines()] == names
+    code, _, err = shell("attribute", "no\x1b[31m\n.csv")
+    assert code == 2
+    assert "\x1b" not in err
+
+
+def test_a_terminal_without_unicode(monkeypatch, shell):
+    put(table().rename(columns={"a": "日本語"}))
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert shell("attribute", "runs.csv", "--target", "loss")[0] == 0
+    stream.flush()
+    assert b"???" in stream.buffer.getvalue()
+
+
+@pytest.mark.parametrize("question", ["leave-one-out", "shapley", "banzhaf", "pairs", "selection", "mixture"])
+def test_design(shell, question):
+    code, out, _ = shell("design", "--tasks", "en, de,code,math", "--runs", "6", "--for", question)
+    assert code == 0
+    frame = pd.read_csv(io.StringIO(out))
+    assert list(frame.columns) == ["run", "en", "de", "code", "math"]
+    assert len(frame) == 6
+    assert not frame.iloc[:, 1:].duplicated().any()
+    again = shell("design", "--tasks", "en,de,code,math", "--runs", "6", "--for", question)[1]
+    assert out == again
+    assert out != shell("design", "--tasks", "en,de,code,math", "--runs", "6", "--for", question, "--seed", "1")[1]
+
+
+def test_design_to_answer(shell):
+    code, out, _ = shell("design", "--tasks", "a,b,c,d,e", "--runs", "20", "--out", "masks.csv")
+    assert code == 0
+    assert "interplay attribute masks.csv --target RESULT" in out
+    frame = pd.read_csv("masks.csv")
+    assert (frame.iloc[0, 1:] == 1).all()
+    frame.assign(loss=2 - frame[TASKS].to_numpy() @ W).to_csv("masks.csv", index=False)
+    refused(shell("design", "--tasks", "a,b,c,d,e", "--runs", "9", "--out", "masks.csv"), "'loss'", "would be lost")
+    code, out, _ = shell("attribute", "masks.csv", "--target", "loss")
+    assert code == 0
+    assert "Verdict: solid" in out
+
+
+def test_design_excludes(shell):
+    put(loo(), "truth.csv")
+    _, out, err = shell("design", "--tasks", "a,b,c,d,e", "--runs", "99", "--exclude", "truth.csv")
+    frame = pd.read_csv(io.StringIO(out))
+    assert len(frame) == 2**K - 1 - (K + 1)  # never the empty mask
+    assert (frame[TASKS].sum(axis=1) <= K - 2).all()
+    assert "only 25 distinct masks exist outside those excluded" in err
+    Evaluations.from_arrays(loo()[TASKS], loo().loss, tasks=TASKS).write("truth.parquet")
+    assert shell("design", "--tasks", "a,b,c,d,e", "--runs", "99", "--exclude", "truth.parquet")[1] == out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--tasks a --runs 5", ["at least two names"]),
+        ("--tasks a,,b --runs 5", ["none of them empty"]),
+        ("--tasks a,b,a --runs 5", ["'a' twice"]),
+        ("--tasks a,b,run --runs 5", ["'run'", "keeps this name"]),
+        ("--tasks a,b --runs 5 --for nope", ["'nope'", "shapley"]),
+        ("--tasks a,b,c --runs 5 --exclude none.csv", ["--exclude", "does not exist"]),
+        ("--tasks a,b,z --runs 5 --exclude runs.csv", ["runs.csv has no column 'z'"]),
+        ("--tasks a,b,c --runs 5 --exclude text.csv", ["'yes' in row 4", "0 or 1"]),
+        ("--tasks a,b,c --runs 5 --exclude gaps.csv", ["row 4", "'b'"]),
+        ("--tasks a,b --runs 5 --exclude all.csv", ["no mask of 2 tasks is left"]),
+        ("--tasks a,b,c --runs 5 --out none/x.csv", ["folder 'none' does not exist"]),
+        ("--tasks a,b,c --runs 5 --out x.xlsx", ["'.xlsx'"]),
+    ],
+)
+def test_bad_designs(shell, options, words):
+    put(table())
+    put(table(), "text.csv", b={3: "yes"})
+    put(table(), "gaps.csv", b={3: ""})
+    Path("all.csv").write_text("a,b\n1,0\n0,1\n1,1\n")
+    refused(shell("design", *options.split()), *words)
+
+
+def test_table_checked_by_hand(shell):
+    """Of 3 tasks all 8 subsets: loss 10 - 3a - b + 2c; and 4 a b beside it, of which half falls to each of a and b."""
+    lines = ["a,b,c,loss,paired_loss"]
+    for a, b, c in np.ndindex(2, 2, 2):
+        lines.append(f"{a},{b},{c},{10 - 3 * a - b + 2 * c},{10 - 3 * a - b + 2 * c - 4 * a * b}")
+    Path("runs.csv").write_text("\n".join(lines) + "\n")
+    want = {"loss": {"a": 3, "b": 1, "c": -2}, "paired_loss": {"a": 5, "b": 3, "c": -2}}
+    for target, other in (("loss", "paired_loss"), ("paired_loss", "loss")):
+        call = ("attribute", "runs.csv", "--target", target, "--ignore", other, "--json", "--reading", "shapley")
+        _, out, err = shell(*call, "--surrogate", "ridge")
+        found = {r["task"]: r["benefit"] for r in map(json.loads, out.splitlines())}
+        assert err == ""
+        assert found == pytest.approx(want[target], rel=0.15)
+        assert sorted(found, key=lambda k: -found[k]) == ["a", "b", "c"]
+
+
+def test_help_is_quick_and_has_an_example():
+    env = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    code = (
+        "import sys; from interplay.cli import main\ntry: main()\nfinally: print([m for m in %r if m in sys.modules])"
+    )
+    heavy = ["torch", "sklearn", "pandas", "scipy"]
+    for words, example in (
+        ([], "attribute"),
+        (["attribute"], "runs.csv --target loss"),
+        (["design"], "--out masks.csv"),
+    ):
+        call = [sys.executable, "-c", code % heavy, *words, "--help"]
+        done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=60, check=True)
+        assert example in done.stdout
+        assert done.stdout.rstrip().endswith("[]")
+
+
+def needs(*names):
+    paths = [DATA / name for name in names]
+    if not all(path.exists() for path in paths):
+        pytest.skip(f"recording {names[0]} is not in ../shared/data")
+    return paths
+
+
+def test_olmix(shell):
+    ratios, metrics = needs("olmix/dclm_ratios.csv", "olmix/dclm_metrics.csv")
+    call = ("attribute", ratios, "--metrics", metrics, "--target", "mbpp:*", "--target", "hellaswag*", "--json")
+    code, out, err = shell(*call)
+    frame = pd.DataFrame(map(json.loads, out.splitlines()))
+    assert code == 0
+    assert set(frame.target) == {"mbpp:3shot::none", "hellaswag:rc::olmes"}
+    assert frame.task.nunique() == 24
+    assert set(frame.reading) == {"move"}
+    assert "lower is taken as better" in err
+    coding = frame[frame.target == "mbpp:3shot::none"].set_index("task").benefit
+    assert coding.idxmax() == "software_development"
+
+
+def test_regmix(shell):
+    mixtures, losses = needs("regmix/train_mixture_1m.csv", "regmix/train_pile_loss_1m.csv")
+    for source, name in ((mixtures, "m.csv"), (losses, "l.csv")):
+        pd.read_csv(source).head(100).to_csv(name, index=False)
+    call = ("attribute", "m.csv", "--metrics", "l.csv", "--target", "*github*", "--target", "*arxiv*", "--json")
+    code, out, err = shell(*call, "--no-pairs")
+    frame = pd.DataFrame(map(json.loads, out.splitlines()))
+    assert (code, err) == (0, "")
+    best = frame.loc[frame.groupby("target").lower.idxmax()].set_index("target").task
+    assert {target.split("pile_")[-1].split("_")[0]: task.split("pile_")[-1] for target, task in best.items()} == {
+        "github": "github",
+        "arxiv": "arxiv",
+    }
+
+
+def test_valuation(shell):
+    (sources,) = needs("valuation/sources_adult.csv")
+    refused(shell("attribute", sources), "'acc_decision_tree'", "--target acc_decision_tree")
+    pd.read_csv(sources).sample(150, random_state=0).to_csv("s.csv", index=False)
+    refused(shell("attribute", "s.csv", "--target", "acc_random_forest"), "'acc_decision_tree'", "--ignore")
+    code, out, _ = shell("attribute", "s.csv", "--target", "acc_random_forest", "--ignore", "acc_[dg]*")
+    assert code == 0
+    assert "10 tasks (mask)" in out
+    assert "higher is better" in out
