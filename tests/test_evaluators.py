@@ -209,6 +209,52 @@ def test_training_converges_and_says_so(small):
     assert set(runs.fidelity) == {"retrained"}
 
 
+def test_lbfgs_reaches_the_optimum_that_adam_approaches(small):
+    import torch
+
+    def convex(seed):
+        return torch.nn.Linear(4, 3)
+
+    problem, seeds = (convex, *small[1:]), np.zeros(len(DESIGN), int)
+    optimum = evaluators.BatchedRetrain(*problem, weight_decay=0.05, optimiser="lbfgs", steps=500, tolerance=1e-6)
+    adam = evaluators.BatchedRetrain(*problem, weight_decay=0.05, steps=1500, lr=0.03)
+    np.testing.assert_allclose(optimum.evaluate(DESIGN, seeds), adam.evaluate(DESIGN, seeds), atol=2e-3)
+    training = optimum.notes["training"]
+    assert training["optimiser"] == "lbfgs"
+    assert training["gradient_norm"] <= 1e-6
+    with pytest.raises(ValueError, match="'lbfgs' with batch_size=None"):
+        evaluators.BatchedRetrain(*small, optimiser="lbfgs", batch_size=5)
+
+
+def test_stacked_lbfgs_agrees_with_scipy():
+    torch = pytest.importorskip("torch")
+    from scipy.optimize import minimize, rosen, rosen_der
+
+    from interplay.evaluators.lbfgs import minimise
+
+    def rosenbrock(W, rows):
+        return tuple(torch.from_numpy(np.array([f(w) for w in W.numpy()])) for f in (rosen, rosen_der))
+
+    start = np.array([[-1.2, 1.0, 0.5], [3.0, -2.0, 1.0], [1.0, 1.0, 1.0]])
+    W, norms = minimise(rosenbrock, torch.from_numpy(start), steps=300, tolerance=1e-8)
+    assert (norms < 1e-8).all()
+    for w, begin in zip(W.numpy(), start, strict=True):
+        np.testing.assert_allclose(w, minimize(rosen, begin, jac=rosen_der, tol=1e-12).x, atol=1e-5)
+
+
+def test_lbfgs_stops_where_nothing_falls():
+    torch = pytest.importorskip("torch")
+    from interplay.evaluators.lbfgs import minimise
+
+    def wrong_gradient(W, rows):
+        return W.square().sum(1), -2 * W
+
+    start = torch.ones(2, 3, dtype=torch.float64)
+    W, norms = minimise(wrong_gradient, start, steps=50, tolerance=1e-8)
+    np.testing.assert_array_equal(W, start)
+    assert (norms > 1).all()
+
+
 def test_given_weights_are_the_start(small):
     model, *_ = small
     from_seed = evaluators.BatchedRetrain(*small, **RECIPE).evaluate(DESIGN[:1], np.array([7]))

@@ -4,10 +4,10 @@ For every mask s (a row of b) the model minimises
 
     L(W; s) = 1/N sum_k s_k sum_{i in k} CE(f_W(x_i), y_i) + weight_decay/2 |W|^2,    N = all examples
 
-by Adam with a learning rate that falls to 0 as a half cosine. Parameters carry a leading axis b, `torch.vmap`
-runs the forward pass, and since the models share nothing the gradient of the sum over b is every model's own.
-Absent sources keep their places in the schedule: their examples are dropped from the batches, steps and
-normaliser stay.
+by Adam with a learning rate that falls to 0 as a half cosine, or by L-BFGS to the optimum. Parameters carry a
+leading axis b, `torch.vmap` runs the forward pass, and since the models share nothing the gradient of the sum over b
+is every model's own. Absent sources keep their places in the schedule: their examples are dropped from the batches,
+steps and normaliser stay.
 
 Coupled seeds (design: section 3): within a seed all masks share initial weights and batch schedule, so that
 effects are differences within a seed and the noise that masks have in common cancels.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import cross_entropy
 
+from .lbfgs import minimise
+
 BETAS = (0.9, 0.99)
+_RECIPES = {"adam": {"optimiser": "adam, half-cosine learning rate"}, "lbfgs": {"optimiser": "lbfgs"}}
 
 
 class BatchedRetrain:
@@ -46,10 +49,14 @@ class BatchedRetrain:
         Where the mean cross-entropy is measured.
     steps, lr, weight_decay : int, float, float
         Steps of Adam (betas .9 and .99), peak learning rate, and the coefficient of |W|^2 / 2 (in the loss).
+        For L-BFGS ``steps`` is the most it may take, and ``lr`` is not used.
     batch_size : int or None
         Examples per step, drawn epoch by epoch from all sources; None is full batch.
     coupled : bool
         True: masks of one seed share initial weights and schedule. False: each (mask, seed) has its own.
+    optimiser : {"adam", "lbfgs"}
+        L-BFGS is full batch, runs in float64 and stops where the norm of the gradient is below ``tolerance``.
+    tolerance : float
     initial : torch.nn.Module, state dict or None
         Weights to start every model from (fine-tuning); None takes those of ``model(seed)``.
     stack : int
@@ -77,19 +84,23 @@ class BatchedRetrain:
         weight_decay: float = 1e-3,
         batch_size: int | None = None,
         coupled: bool = True,
+        optimiser: Literal["adam", "lbfgs"] = "adam",
+        tolerance: float = 1e-5,
         initial: nn.Module | Mapping[str, Tensor] | None = None,
         stack: int = 50,
     ):
         if not sources or not targets:
             raise ValueError("sources and targets must each hold at least one (X, y).")
-        for name, value in {"steps": steps, "lr": lr, "stack": stack}.items():
+        for name, value in {"steps": steps, "lr": lr, "stack": stack, "tolerance": tolerance}.items():
             if not value > 0:
                 raise ValueError(f"{name} is {value!r}; it must be positive.")
         self.tasks = tuple(sources)
         self.targets = tuple(targets)
         self.higher_is_better = (False,) * len(self.targets)
         self.model, self.steps, self.lr, self.weight_decay = model, steps, lr, weight_decay
-        self.coupled, self.stack = coupled, stack
+        if optimiser not in ("adam", "lbfgs") or (optimiser == "lbfgs" and batch_size is not None):
+            raise ValueError(f"optimiser is {optimiser!r}; use 'adam', or 'lbfgs' with batch_size=None.")
+        self.coupled, self.stack, self.optimiser, self.tolerance = coupled, stack, optimiser, tolerance
         self.initial = initial.state_dict() if isinstance(initial, nn.Module) else initial
         self._X, self._y, self._source = _concatenate(sources, "sources")
         self._X_target, self._y_target, self._target = _concatenate(targets, "targets")
@@ -106,9 +117,9 @@ class BatchedRetrain:
             "coupled": self.coupled,
             "absent_tasks": "fixed_steps",
             "training": {
-                "optimiser": "adam, half-cosine learning rate",
+                **_RECIPES[self.optimiser],
                 "steps": self.steps,
-                "lr": self.lr,
+                **({"lr": self.lr} if self.optimiser == "adam" else {"tolerance": self.tolerance}),
                 "weight_decay": self.weight_decay,
                 "batch_size": self.batch_size,
                 "examples": len(self._y),
@@ -153,23 +164,55 @@ class BatchedRetrain:
         masks = np.asarray(masks, float)
         keys = [self._key(mask, int(seed)) for mask, seed in zip(masks, seeds, strict=True)]
         self._skeleton, parameters, buffers = self._stacked_model(keys)
-        weights = torch.tensor(masks, dtype=torch.float32)[:, self._source]  # (b, N)
+        weights = torch.tensor(masks)[:, self._source]  # (b, N)
+        if self.optimiser == "adam":
+            schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
+            norms = self._adam(parameters, buffers, weights.float(), schedule)
+        else:
+            parameters, norms = self._lbfgs(parameters, buffers, weights)
+        self._gradient_norm = max(float(norms.max()), self._gradient_norm or 0.0)
+        return {name: p.detach() for name, p in {**parameters, **buffers}.items()}
+
+    def _adam(self, parameters, buffers, weights: Tensor, schedule: _Schedule | None) -> Tensor:
+        """Train the parameters in place; return the norms ``(b,)`` of the final gradients."""
         optimiser = torch.optim.Adam(parameters.values(), lr=self.lr, betas=BETAS, foreach=True)
-        schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
         for step in range(self.steps):
             for group in optimiser.param_groups:
                 group["lr"] = self.lr * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-            self._objective(parameters, buffers, weights, None if schedule is None else schedule.batch(step))
+            batch = None if schedule is None else schedule.batch(step)
+            _, gradients = self._objective(parameters, buffers, weights, self._X, batch)
+            for p, gradient in zip(parameters.values(), gradients, strict=True):
+                p.grad = gradient
             optimiser.step()
-        self._objective(parameters, buffers, weights, None)
-        squares = sum(p.grad.flatten(1).square().sum(1) for p in parameters.values() if p.grad is not None)
-        norm = float(torch.as_tensor(squares).max().sqrt())
-        self._gradient_norm = max(norm, self._gradient_norm or 0.0)
-        return {name: p.detach() for name, p in {**parameters, **buffers}.items()}
+        _, gradients = self._objective(parameters, buffers, weights, self._X)
+        return torch.cat([gradient.flatten(1) for gradient in gradients], 1).norm(dim=1)
 
-    def _objective(self, parameters, buffers, weights: Tensor, batch: Tensor | None) -> None:
-        """Leave the gradients of sum_b L(W_b; s_b) in ``.grad``; ``batch`` holds indices ``(B,)`` or ``(b, B)``."""
-        X, y = self._X, self._y
+    def _lbfgs(self, parameters, buffers, weights: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the parameters at the optimum near the given ones, and the norms ``(b,)`` of the gradients."""
+        X = self._X.double()
+        buffers = {name: v.double() if v.is_floating_point() else v for name, v in buffers.items()}
+        shapes = {name: p.shape[1:] for name, p in parameters.items()}
+        sizes = [p[0].numel() for p in parameters.values()]
+
+        def unflatten(W: Tensor) -> dict[str, Tensor]:
+            parts = W.split(sizes, dim=1)
+            return {n: part.reshape(-1, *shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)}
+
+        def objective(W: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            leaves = {name: part.detach().requires_grad_() for name, part in unflatten(W).items()}
+            own = {name: buffer[rows] for name, buffer in buffers.items()}
+            values, gradients = self._objective(leaves, own, weights[rows], X)
+            return values, torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+
+        start = torch.cat([p.detach().flatten(1) for p in parameters.values()], 1).double()
+        W, norms = minimise(objective, start, steps=self.steps, tolerance=self.tolerance)
+        return {name: part.float() for name, part in unflatten(W).items()}, norms
+
+    def _objective(
+        self, parameters, buffers, weights: Tensor, X: Tensor, batch: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return L(W_b; s_b) ``(b,)`` and its gradients; ``batch`` holds indices ``(B,)`` or ``(b, B)``."""
+        y = self._y
         if batch is not None:
             X, y = X[batch], y[batch]
             weights = weights[:, batch] if batch.ndim == 1 else weights.gather(1, batch)
@@ -177,11 +220,9 @@ class BatchedRetrain:
         logits = torch.vmap(self._forward, in_dims=(0, None if shared else 0))({**parameters, **buffers}, X)
         b, n, C = logits.shape
         losses = cross_entropy(logits.reshape(b * n, C), y.expand(b, n).reshape(-1), reduction="none")
-        total = (losses.view(b, n) * weights).sum() / n
-        decay = sum(p.square().sum() for p in parameters.values())
-        for p in parameters.values():
-            p.grad = None
-        (total + 0.5 * self.weight_decay * decay).backward()
+        decay = sum(p.flatten(1).square().sum(1) for p in parameters.values())
+        values = (losses.view(b, n) * weights).sum(1) / n + 0.5 * self.weight_decay * decay
+        return values.detach(), torch.autograd.grad(values.sum(), list(parameters.values()))
 
     def _forward(self, state: dict[str, Tensor], X: Tensor) -> Tensor:
         return functional_call(self._skeleton, state, (X,))

@@ -149,23 +149,31 @@ class Digits:
         sources = {name: (x, y) for name, x, y in zip(self.tasks, self.X, self.y, strict=True)}
         return BatchedRetrain(self.model, sources, self.test_arrays(), coupled=coupled, **{**recipe, **options})
 
-    def trained(self, seed: int = 0, mask: np.ndarray | None = None) -> Any:
-        """Return the torch model of one training run: all sources by default, or those of a mask ``(K,)``."""
-        return self.trained_models([seed], mask)[0]
+    def trained(self, seed: int = 0, mask: np.ndarray | None = None, *, converged: bool = False) -> Any:
+        """Return the torch model of one training run: all sources by default, or those of a mask ``(K,)``.
 
-    def trained_models(self, seeds: Sequence[int], mask: np.ndarray | None = None) -> list[Any]:
+        With ``converged`` the run goes on by L-BFGS until it is at an optimum, as in `finetune`.
+        """
+        return self.trained_models([seed], mask, converged=converged)[0]
+
+    def trained_models(
+        self, seeds: Sequence[int], mask: np.ndarray | None = None, *, converged: bool = False
+    ) -> list[Any]:
         """Return the torch models of one training run per seed, trained as one stack."""
-        mask = np.ones(self.K) if mask is None else np.asarray(mask, float)
-        state = self.retrain().train(np.tile(mask, (len(seeds), 1)), np.asarray(seeds))
+        masks = np.tile(np.ones(self.K) if mask is None else np.asarray(mask, float), (len(seeds), 1))
+        state = self.retrain().train(masks, np.asarray(seeds))
         models = [self.model(seed) for seed in seeds]
         for i, model in enumerate(models):
             model.load_state_dict({name: value[i] for name, value in state.items()})
+            if converged:
+                optimum = self.retrain(initial=model, **self.finetuning).train(masks[i : i + 1], np.zeros(1))
+                model.load_state_dict({name: value[0] for name, value in optimum.items()})
         return models
 
     @property
     def finetuning(self) -> dict[str, Any]:
-        """The recipe by which a trained model is brought to the optimum of another mask."""
-        return {"steps": 400, "lr": 0.003, "batch_size": None}
+        """The recipe by which a trained model is brought to the optimum of a mask: L-BFGS, full batch."""
+        return {"optimiser": "lbfgs", "steps": 1500, "tolerance": 1e-4, "batch_size": None}
 
     def finetune(self, W0: Any, masks: np.ndarray, **options: Any) -> np.ndarray:
         """Retrain from trained weights to the optimum of every mask, full batch; return targets ``(b, 11)``.
