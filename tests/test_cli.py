@@ -494,3 +494,25 @@ def test_valuation(shell):
     assert code == 0
     assert "10 tasks (mask)" in out
     assert "higher is better" in out
+
+
+def test_odd_but_readable(shell):
+    frame = table()
+    call = ("attribute", "runs.csv", "--target", "loss")
+    put(pd.concat([frame.assign(seed=s, loss=frame.loss + s) for s in range(3)]))
+    _, out, err = shell(*call)
+    assert "same 3 seeds" in out
+    assert "Verdict: solid" in out
+    put(frame[["a", "loss"]])  # two different masks: no surrogate can be judged
+    code, out, err = shell(*call)
+    assert (code, err) == (0, "")
+    assert "Verdict: not supported" in out
+    assert "to 1 task," in out
+    put(frame)
+    for wanted, said in (("kernel", "Kernel surrogate, as asked: "), ("ridge", "Tuned ridge: ")):
+        assert said in shell(*call, "--surrogate", wanted)[1]
+    assert "Pairs: none are read for gradient." in shell(*call, "--reading", "gradient")[1]
+    frame.to_csv("runs.csv", sep=";", index=False, encoding="utf-8-sig")
+    assert "5 tasks (mask)" in shell(*call)[1]
+    put(frame.assign(loss=frame.loss * 1e200))
+    refused(shell(*call), "'loss'", "1e+100", "diverged")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+LARGEST = 1e100
 Z = 1.959963984540054  # 95 %
 
 
@@ -230,6 +231,11 @@ def attribute(
     ['task_0', 'task_4']
     """
     runs = runs.require(name="runs")
+    if (large := np.flatnonzero((np.abs(np.nan_to_num(runs.values)) > LARGEST).any(axis=0))).size:
+        raise EvaluationsError(
+            f"target {runs.targets[large[0]]!r} holds values beyond {LARGEST:g}, whose squares overflow. Rescale it, "
+            "or leave out the runs that diverged."
+        )
     fidelities = sorted(set(map(str, runs.fidelity)))
     if len(fidelities) > 1:
         raise EvaluationsError(
@@ -417,11 +423,13 @@ def _blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_
 
 
 def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:
-    """Average each mask over its seeds where all masks have the same ones, so that no seed's level is noise."""
+    """Average each mask over its seeds where it was run as often under each, so that no seed's level is noise."""
     seeds = sorted(set(runs.seed.tolist()))
     index, first = runs.groups()
-    if len(seeds) < 2 or -1 in seeds or len(runs) != len(first) * len(seeds):
+    if len(seeds) < 2 or -1 in seeds:
         return runs, 0
-    if len({*zip(index.tolist(), runs.seed.tolist(), strict=True)}) != len(runs):
+    counts = np.zeros((len(first), len(seeds)))
+    np.add.at(counts, (index, np.searchsorted(seeds, runs.seed)), 1)
+    if (counts != counts[:, :1]).any():
         return runs, 0
     return runs.mean_by_mask(), len(seeds)

@@ -42,7 +42,7 @@ def _head(answer: Attribution) -> list[str]:
     lowest, highest = min(answer.rows), max(answer.rows)
     runs = f"{lowest} runs" if lowest == highest else f"{lowest} to {highest} runs a target"
     lines = [
-        f"Attribution of {named} to {len(answer.tasks)} tasks, {runs}",
+        f"Attribution of {named} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
         f"Reading: {answer.reading}, {answer.words} ({answer.why}).",
         f"Verdict: {answer.trust.verdict}. {answer.trust.reason}",
     ]
@@ -86,6 +86,8 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
 
 def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[str]:
     n = len(answer.interactions)
+    if np.isnan(answer.interactions[:, t]).all():
+        return [f"Pairs: none are read for {answer.reading}."]
     if np.isnan(answer.interaction_deviation[:, t]).all():
         return [f"Pairs: {n} read without intervals; none is put in words."]
     if not np.nanmax(np.abs(answer.interactions[:, t]), initial=0.0) > rounding(answer, t):
