@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs the torch extra")
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, TensorDataset
 
 import interplay
 from interplay.evaluations import Evaluations
@@ -311,6 +311,10 @@ def bad_loaders(tasks):
         "one-hot": (replaced(tasks, (x, nn.functional.one_hot(y))), "one class index per example"),
         "nan": (replaced(tasks, (holed, y)), r"loaders\['t1'\]: the loss at W0 is not finite"),
         "shuffles": (replaced(tasks, DataLoader(dataset, shuffle=True)), r"loaders\['t1'\] shuffles.*shuffle=False"),
+        "shuffles batches": (
+            replaced(tasks, DataLoader(dataset, batch_sampler=BatchSampler(RandomSampler(dataset), 4, False))),
+            r"loaders\['t1'\] shuffles \(its sampler is a RandomSampler",
+        ),
         "no length": (replaced(tasks, DataLoader(Stream())), r"loaders\['t1'\] has no length"),
         "generator": (replaced(tasks, ((x, y) for _ in range(2))), r"loaders\['t1'\] has no length"),
         "lengths": (replaced(tasks, (x, y[:-1])), "inputs and .* labels"),

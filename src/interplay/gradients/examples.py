@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from .losses import Loss
 from .network import Network
@@ -122,10 +122,10 @@ def _pairs(loader: Any, where: str) -> Iterator[tuple[Any, Tensor]]:
             f"{where} has no length (an iterable dataset or a generator), and the estimator must see the same "
             "examples each time. Pass a DataLoader over a dataset with __len__, or a pair of tensors (inputs, labels)."
         ) from error
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(loader, DataLoader) and isinstance(
-        sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
-    ):
+    samplers = [getattr(loader, "sampler", None), getattr(getattr(loader, "batch_sampler", None), "sampler", None)]
+    for sampler in samplers:
+        if not isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
+            continue
         raise ValueError(
             f"{where} shuffles (its sampler is a {type(sampler).__name__}), and the estimator must see the "
             "same examples in the same order. Pass DataLoader(..., shuffle=False, drop_last=False)."
