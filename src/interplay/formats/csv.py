@@ -74,8 +74,9 @@ def _numbers_rows(cells: pd.Series) -> bool:
     """Tell whether a column without a name can be the index of a table: text or whole numbers, more than 0 and 1."""
     import pandas as pd
 
-    numbers = pd.to_numeric(cells, errors="coerce").dropna()
-    return bool((numbers % 1 == 0).all()) and (len(numbers) < 3 or not numbers.isin((0, 1)).all())
+    numbers = np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=float)
+    numbers = numbers[~np.isnan(numbers)]
+    return bool((numbers % 1 == 0).all()) and (len(numbers) < 3 or not np.isin(numbers, (0, 1)).all())
 
 
 def write(file: BinaryIO, runs: Evaluations) -> None:
