@@ -75,7 +75,7 @@ def _estimate(truth: Evaluations) -> Evaluations:
     print(
         f"W0: the network trained on all sources, {len(W0_SEEDS)} seeds ({trained - start:.1f} s).\n"
         f"Estimated: {MASKS} masks without retraining ({estimated - retrained:.1f} s), the mean over the W0.\n"
-        f"Retrained beside them: {BESIDE} other masks, {len(W0_SEEDS)} seeds ({retrained - trained:.1f} s): they judge the"
-        " estimate, nothing is fitted to them.\n"
+        f"Retrained beside them: {BESIDE} other masks, {len(W0_SEEDS)} seeds ({retrained - trained:.1f} s): they judge"
+        " the estimate, nothing is fitted to them.\n"
     )
     return runs
