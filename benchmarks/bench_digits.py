@@ -32,7 +32,7 @@ def report(data: Path) -> str:
     lines = [
         "# Digits: surrogates and the truth",
         "",
-        f"m = {M} near-full retrained masks of one seed, {DRAWS} draws; mean over draws. Overall test loss / mean of all 11",
+        f"m = {M} near-full retrained masks of one seed, mean over {DRAWS} draws. Overall test loss / mean of all 11",
         "targets. 'chosen' is what `attribute` takes: ridge unless the kernel is better by more than a standard error.",
         "",
         "| problem | surrogate | R^2 on unseen masks | Spearman with the truth | kernel chosen |",
