@@ -125,10 +125,14 @@ def attribute(
             typer.echo(f"Note: {plain(warning, 300)}", err=True)
         say(json_lines(answer))
     else:
-        head = f"{plain(runs.name)}: {len(evaluations)} runs, {evaluations.K} tasks ({evaluations.kind})."
+        head = f"{plain(runs.name)}: {len(evaluations)} runs, {_tasks(evaluations)} ({evaluations.kind})."
         say([head, text(answer, top=top)])
     if strict and answer.trust.verdict == "not supported":
         raise typer.Exit(3)
+
+
+def _tasks(runs: Evaluations) -> str:
+    return f"{runs.K} task{'s' * (runs.K != 1)}"
 
 
 def _only(runs: Evaluations, fidelity: str, path: Path) -> Evaluations:

@@ -9,6 +9,7 @@ whichever surrogate has more of them (on additive games the kernel would win mos
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,7 +120,7 @@ def held_out(X: Array, Y: Array, groups: NDArray, candidates: dict[str, Gaussian
                 out[name][left] = out["constant"][left]
             continue
         for name, candidate in candidates.items():
-            surrogate = clone(candidate).fit(X[~left], Y[~left], groups[~left])
+            surrogate = cast(GaussianSurrogate, clone(candidate)).fit(X[~left], Y[~left], groups[~left])
             out[name][left] = np.reshape(surrogate.predict(X[left]), (-1, Y.shape[1]))
     return out
 
