@@ -452,7 +452,7 @@ def test_help_is_quick_and_has_an_example():
 def needs(*names):
     paths = [DATA / name for name in names]
     if not all(path.exists() for path in paths):
-        pytest.skip(f"recording {names[0]} is not in ../shared/data")
+        pytest.skip(f"recordings: {DATA / names[0]} is not there")
     return paths
 
 
