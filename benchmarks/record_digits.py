@@ -180,9 +180,11 @@ def table() -> str:
     notes = facts[0]
     lines += [
         f"Printed by `python benchmarks/record_digits.py --table`. Recorded on {notes['machine']}; recipe: "
-        f"`{json.dumps(notes['training'])}`.",
+        f"`{json.dumps(notes['training'])}`. Seconds are wall time on cores shared with other work; an "
+        "undisturbed thread needs .37 s a training.",
         "",
-        "| problem seed | trainings | masks | seconds | loss, all sources | its sd over seeds | effects, smallest to "
+        "| problem seed | trainings | masks | wall seconds | loss, all sources | its sd over seeds | effects, "
+        "smallest to "
         "largest |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -202,7 +204,7 @@ def table() -> str:
         "Leave-one-out effects of eight coupled seeds. Reliability rho: correlation of the effects of four seeds with "
         "those of the other four, mean over the 35 splits, stepped up by Spearman-Brown; the ceiling of any "
         "correlation with the truth is sqrt(rho). One seed: rank correlation of one round of real leave-one-out "
-        "with the mean of the other seven.",
+        "with the mean of the other seven. A few large effects rule rho, so the ranks tell more.",
         "",
         "| problem seed | target | rho | ceiling | rho, ranks | ceiling, ranks | one seed, ranks |",
         "|---|---|---|---|---|---|---|",
