@@ -116,9 +116,9 @@ class Linearized:
         dim: int | None = None,
         parameters: Sequence[str] | None = None,
         steps: int = 50,
-        tolerance: float = 1e-6,
+        tolerance: float = 1e-4,
         rng: np.random.Generator | int = 0,
-        memory: int = 2**28,
+        memory: int = 2**26,
     ):
         check_choice("normalise", normalise, ("all", "selected"))
         check_choice("subspace", subspace, SUBSPACES)

@@ -85,7 +85,7 @@ class Examples:
                     )
             if sum(len(y) for y in labels) == before:
                 raise ValueError(f"{where} is empty: no example. Remove it, or give its loader some examples.")
-        return cls(batches, torch.cat(labels), torch.cat(offsets), torch.cat(task), tuple(loaders))
+        return cls(_joined(batches), torch.cat(labels), torch.cat(offsets), torch.cat(task), tuple(loaders))
 
 
 def named(loaders: Mapping[str, Any] | Sequence[Any], argument: str, prefix: str) -> dict[str, Any]:
@@ -137,3 +137,16 @@ def _pairs(loader: Any, where: str) -> Iterator[tuple[Any, Tensor]]:
             )
         x, y = batch
         yield x, torch.as_tensor(y)
+
+
+def _joined(batches: list[Any], rows: int = 256) -> list[Any]:
+    """Join neighbouring small batches of plain tensors, up to about so many rows each."""
+    joined: list[list[Any]] = []
+    for x in batches:
+        last = joined[-1] if joined else []
+        fits = last and sum(map(length, last)) + length(x) <= rows
+        if fits and isinstance(x, Tensor) and isinstance(last[0], Tensor) and x.shape[1:] == last[0].shape[1:]:
+            last.append(x)
+        else:
+            joined.append([x])
+    return [torch.cat(group) if len(group) > 1 else group[0] for group in joined]

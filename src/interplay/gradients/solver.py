@@ -63,7 +63,7 @@ def solve(
     normalise: str = "all",
     steps: int = 50,
     tolerance: float = 1e-7,
-    memory: int = 2**28,
+    memory: int = 2**26,
     history: int = 8,
 ) -> Solution:
     """Solve all masks, in chunks that fit into `memory` bytes.
@@ -164,17 +164,19 @@ def _solve_chunk(
         df = (direction.to(flat.dtype) @ flat.T).double().reshape(f.shape)
         t = active.double()
         for _ in range(30):
-            new, residual = measure(f + t[:, None, None] * df, z + t[:, None] * direction)
+            moved = torch.addcmul(f, df, t[:, None, None])
+            new, residual = measure(moved, z + t[:, None] * direction)
             worse = active & ~(new <= objective + 1e-4 * t * slope + 1e-14 * objective.abs())
             if not worse.any():
                 break
             t = torch.where(worse, 0.5 * t, t)
         else:
             t = torch.where(worse, torch.zeros_like(t), t)
-            new, residual = measure(f + t[:, None, None] * df, z + t[:, None] * direction)
+            moved = torch.addcmul(f, df, t[:, None, None])
+            new, residual = measure(moved, z + t[:, None] * direction)
             if not t.any():
                 break
-        f += t[:, None, None] * df
+        f = moved
         step = t[:, None] * direction
         z = z + step
         turned = gradient(residual, z)
