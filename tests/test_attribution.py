@@ -149,6 +149,18 @@ def test_no_verdict_on_estimates_is_better_than_the_estimators(near_full, rng, s
     assert f"Estimator: {state}. said so" in repr(answer)
 
 
+def test_an_estimate_far_outside_the_linear_model_is_not_believed(near_full, rng):
+    notes = {"estimator": {"verdict": "unknown", "displacement_max": 58.0}}
+    runs = make(near_full, loss(near_full, rng), fidelity="estimated", notes=notes)
+    assert ip.attribute(runs).trust.verdict == "not supported"
+
+
+def test_leave_one_out_runs_need_no_surrogate(rng):
+    masks = ip.masks.leave_one_out(8)
+    answer = ip.attribute(make(masks, loss(masks, rng)))
+    assert any("leave-one-out retraining itself" in w for w in answer.warnings)
+
+
 def truth_of(rng, seeds=4, noise=0.02):
     masks = np.tile(ip.masks.leave_one_out(8), (seeds, 1))
     seed = np.repeat(np.arange(seeds), 9)

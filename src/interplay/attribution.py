@@ -267,9 +267,15 @@ def attribute(
     given = reference if reference is None or isinstance(reference, str) else np.asarray(reference, float)
     if isinstance(given, np.ndarray) and given.shape == (runs.K,):
         given = given[players.first]
-    if reading == "auto" and truth is not None and runs.kind == "mask":
-        reading = "leave-one-out"
-    asked = question(X, runs.kind, reading, given)
+    beside = reading == "auto" and truth is not None and runs.kind == "mask"
+    asked = question(X, runs.kind, "leave-one-out" if beside else reading, given)
+    if beside:
+        asked = replace(asked, why="that is what the truth measures")
+    if runs.kind == "mask" and (X.sum(axis=1) >= X.shape[1] - 1).all():
+        warnings.append(
+            "these runs are leave-one-out retraining itself: their differences are the effects "
+            "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
+        )
     answer = _read(runs, X, asked, surrogate, pairs)
     if constant := [name for name, still in zip(runs.targets, answer.constant, strict=True) if still]:
         warnings.append(f"{', '.join(constant[:5])} never changes: there is nothing to attribute.")

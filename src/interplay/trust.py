@@ -118,6 +118,8 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
         retrained to judge by) allow 'indicative', 'unfaithful' nothing.
     """
     state = str(estimator.get("verdict", "unknown"))
+    if state == "unknown" and float(estimator.get("displacement_max", 0.0)) > 1.0:  # in units of |W0|
+        state = "unfaithful"
     return at_most(
         found,
         {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1),
@@ -172,8 +174,8 @@ def _sentence(
         )
     if coverage > COVERED:
         return (
-            f"The runs say almost nothing about the question of {reading} ({facts}): they lie too far from its masks.",
-            "Run masks made for this question (interplay design --for ...), or ask for a reading that this one covers.",
+            f"The runs say almost nothing about the question of {reading} ({facts}): they lie too far from it.",
+            "Make runs for this question (interplay design --for ...), or ask for a reading that this one covers.",
         )
     weak = []
     if coverage > WELL_COVERED:
