@@ -236,7 +236,8 @@ def _coupling(coupled: pd.DataFrame, uncoupled: pd.DataFrame, problem: Digits) -
         "|---|---|---|---|---|---|---|",
     ]
     tasks = list(problem.tasks)
-    for target in ("loss", *problem.targets[1:]):
+    rows: dict[str, list[tuple[float, ...]]] = {"coupled": [], "uncoupled": []}
+    for target in problem.targets:
         reference = effects(coupled, tasks, target)
         for name, frame in {"coupled": coupled, "uncoupled": uncoupled}.items():
             e = effects(frame, tasks, target)
@@ -244,7 +245,11 @@ def _coupling(coupled: pd.DataFrame, uncoupled: pd.DataFrame, problem: Digits) -
             rest = (reference.sum(0) - reference) / (len(e) - 1)
             one = np.mean([pearsonr(rankdata(a), rankdata(b))[0] for a, b in zip(e, rest, strict=True)])
             rho, ranks = reliability(e, False), reliability(e, True)
+            rows[name].append((noise, ranks, float(one)))
             lines.append(f"| `{target}` | {name} | {noise:.4f} | {rho:.3f} | {_root(rho)} | {ranks:.3f} | {one:.3f} |")
+    for name, measured in rows.items():
+        noise, ranks, one = np.mean(measured, axis=0)
+        lines.append(f"| mean of {len(measured)} | {name} | {noise:.4f} | | | {ranks:.3f} | {one:.3f} |")
     return lines
 
 
