@@ -146,7 +146,7 @@ def test_no_verdict_on_estimates_is_better_than_the_estimators(near_full, rng, s
     runs = make(near_full, loss(near_full, rng), fidelity="estimated", notes=notes)
     answer = ip.attribute(runs)
     assert answer.trust.verdict == verdict
-    assert f"Estimator: {state}. said so" in repr(answer)
+    assert f"Estimator: {state}: said so" in repr(answer)
 
 
 def test_an_estimate_far_outside_the_linear_model_is_not_believed(near_full, rng):

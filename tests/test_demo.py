@@ -23,6 +23,6 @@ def test_demo_trains_estimates_and_compares(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "Estimated: 60 masks without retraining" in shown
     assert "Estimator:" in shown
-    assert "on 4 retrained masks" in shown
+    assert "4 retrained masks" in shown
     rank = float(shown.split("Spearman ")[1].split(",")[0])
     assert rank > 0.6

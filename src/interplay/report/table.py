@@ -162,7 +162,7 @@ def _foot(answer: Attribution) -> list[str]:
     estimator = answer.notes.get("estimator")
     if isinstance(estimator, dict) and "verdict" in estimator:
         lines.append(
-            f"Estimator: {plain(str(estimator['verdict']), 40)}. {plain(str(estimator.get('reason', '')), 600)}"
+            f"Estimator: {plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
         )
         lines += [f"Estimator: {plain(str(warning), 300)}" for warning in estimator.get("warnings", ())]
     return ["", *lines] if lines else []
