@@ -1,10 +1,10 @@
 """Handwritten digits from K = 20 unequal sources: a problem small enough to know its truth.
 
-One model per mask s in {0,1}^K, an MLP 64-48-10 trained from scratch to the optimum of
+One model per mask s in {0,1}^K, an MLP 64-48-10 trained from scratch for a fixed number of full-batch steps on
 
     L(W; s) = 1/N sum_k s_k sum_{i in source k} CE(f_W(x_i), y_i) + weight_decay/2 |W|^2,    N = all examples
 
-so that a source that is left out takes its examples away and changes nothing else (fixed steps; normaliser
+which ends near an optimum, not at it. A source that is left out takes its examples away and changes nothing else (fixed steps; normaliser
 and weight decay stay). Targets are test losses: over all classes (``loss``) and over each (``loss/0`` to
 ``loss/9``). The sources, drawn anew from every ``problem_seed``:
 
