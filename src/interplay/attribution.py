@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Effects, read_blocks
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .readings import Question, question
-from .surrogates import Choice, compare
+from .surrogates import Choice
 from .trust import Trust, at_most, limited, trust
 from .truth import Comparison, separate
 from .truth import compare as compare_with_truth
@@ -276,36 +277,11 @@ def attribute(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
-    answer = _read(runs, X, asked, surrogate, pairs)
+    answer = read_blocks(runs, X, asked, surrogate, pairs)
     if constant := [name for name, still in zip(runs.targets, answer.constant, strict=True) if still]:
         warnings.append(f"{', '.join(constant[:5])} never changes: there is nothing to attribute.")
-    verdict = trust(
-        answer.effects,
-        answer.deviation,
-        answer.prior,
-        answer.skill[0],
-        answer.over[0],
-        answer.over[1],
-        runs=min(answer.rows),
-        reading=asked.name,
-        unidentified=players.unidentified,
-    )
-    if all(answer.constant):
-        verdict = replace(
-            verdict,
-            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
-            advice="Attribute a target that differs between runs.",
-        )
-    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
-        verdict = at_most(
-            verdict,
-            0,
-            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
-            f"never the level of {asked.name} effects.",
-            "Read swap effects, or add runs of other sizes (interplay design --for ...).",
-        )
+    verdict = _judge(runs, X, asked, answer, players)
     if "estimated" in fidelities:
-        verdict = limited(verdict, runs.notes.get("estimator", {}))
         warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     comparison = None
     if truth is not None:
@@ -341,74 +317,34 @@ def attribute(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """What the blocks of targets with the same rows came to, put together again."""
-
-    effects: Array
-    deviation: Array
-    prior: Array
-    interactions: Array
-    interaction_deviation: Array
-    skill: Array  # (3, T): the one taken, ridge, kernel
-    over: Array  # (2, T)
-    unit: tuple[str, ...]
-    rows: tuple[int, ...]
-    constant: NDArray[np.bool_]
-    choices: tuple[tuple[NDArray[np.int64], Choice], ...]
-
-
-def _read(runs: Evaluations, X: Array, asked: Question, surrogate: str, pairs: bool) -> _Answer:
-    P, T = X.shape[1], runs.T
-    effects, deviation, prior = (np.full((P, T), np.nan) for _ in range(3))
-    n = P * (P - 1) // 2 if pairs else 0
-    interactions, interaction_deviation = np.full((n, T), np.nan), np.full((n, T), np.nan)
-    skill, over, unit, rows = np.zeros((3, T)), np.zeros((2, T)), ["own"] * T, [0] * T
-    constant, choices = np.zeros(T, dtype=bool), []
-    for targets, measured in _blocks(runs):
-        Y = runs.values[np.ix_(measured, targets)]
-        choice = compare(X[measured], Y, prefer=surrogate)
-        choices.append((targets, choice))
-        fitted = choice.surrogate
-        found = asked.effects(fitted)
-        both = asked.pairs(fitted) if pairs else None
-        effects[:, targets], deviation[:, targets], prior[:, targets] = found.mean, found.deviation, found.prior
-        if both is not None:
-            interactions[:, targets], interaction_deviation[:, targets] = both.mean, both.deviation
-        skill[:, targets] = choice.skill[choice.name], choice.skill["ridge"], choice.skill["kernel"]
-        over[:, targets] = choice.over_constant, choice.over_constant_error
-        for fit in fitted.fits_:
-            for t in targets[fit.targets]:
-                unit[t] = "per cent" if fit.link == "log" and not asked.own_unit(fitted) else "own"
-        still = np.flatnonzero(np.ptp(X[measured], axis=0) == 0)  # tasks that these targets' runs never switch
-        for held in (effects, deviation, prior):
-            held[np.ix_(still, targets)] = np.nan
-        if both is not None:
-            lost = np.flatnonzero(np.isin(np.stack(np.triu_indices(P, 1)), still).any(axis=0))
-            for held in (interactions, interaction_deviation):
-                held[np.ix_(lost, targets)] = np.nan
-        for t in targets:
-            rows[t] = int(measured.sum())
-        constant[targets] = np.ptp(Y, axis=0) <= 1e-12 * np.abs(Y).max(axis=0)
-    scale = runs.benefit_sign * np.where(np.array(unit) == "per cent", 100.0, 1.0)
-    skill[:, constant] = 0.0
-    for held in (effects, deviation, prior, interactions, interaction_deviation):
-        held[:, constant] *= 0.0  # nothing changes: what is left is rounding
-    for values in (effects, deviation, interactions, interaction_deviation):
-        values[:, constant] = 0.0
-    return _Answer(
-        effects * scale,
-        deviation * np.abs(scale),
-        prior * np.abs(scale),
-        interactions * scale,
-        interaction_deviation * np.abs(scale),
-        skill,
-        over,
-        tuple(unit),
-        tuple(rows),
-        constant,
-        tuple(choices),
+def _judge(runs: Evaluations, X: Array, asked: Question, answer: Effects, players: Players) -> Trust:
+    """Judge the reading by its numbers, then by what the design and the estimator cannot support."""
+    verdict = trust(
+        answer.effects,
+        answer.deviation,
+        answer.prior,
+        answer.skill[0],
+        answer.over[0],
+        answer.over[1],
+        runs=min(answer.rows),
+        reading=asked.name,
+        unidentified=players.unidentified,
     )
+    if all(answer.constant):
+        verdict = replace(
+            verdict,
+            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
+            advice="Attribute a target that differs between runs.",
+        )
+    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
+        verdict = at_most(
+            verdict,
+            0,
+            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
+            f"never the level of {asked.name} effects.",
+            "Read swap effects, or add runs of other sizes (interplay design --for ...).",
+        )
+    return limited(verdict, runs.notes.get("estimator", {})) if "estimated" in runs.fidelity else verdict
 
 
 def _unidentified_where_measured(runs: Evaluations, most: int = 5) -> list[str]:
@@ -418,14 +354,6 @@ def _unidentified_where_measured(runs: Evaluations, most: int = 5) -> list[str]:
     for target, one in zip(runs.targets, identifiability_by_target(runs), strict=True):
         said += one.messages(runs.tasks, where=f"where {target} was measured", others=overall)
     return said if len(said) <= most else [*said[:most], f"{len(said) - most} more of this kind, in other targets"]
-
-
-def _blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """Targets that were measured in the same runs, with those runs."""
-    measured = np.isfinite(runs.values)
-    patterns, which = np.unique(measured, axis=1, return_inverse=True)
-    which = which.reshape(-1)
-    return [(np.flatnonzero(which == i), patterns[:, i]) for i in range(patterns.shape[1])]
 
 
 def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:

@@ -4,9 +4,9 @@ One model per mask s in {0,1}^K, an MLP 64-48-10 trained from scratch for a fixe
 
     L(W; s) = 1/N sum_k s_k sum_{i in source k} CE(f_W(x_i), y_i) + weight_decay/2 |W|^2,    N = all examples
 
-which ends near an optimum, not at it. A source that is left out takes its examples away and changes nothing else (fixed steps; normaliser
-and weight decay stay). Targets are test losses: over all classes (``loss``) and over each (``loss/0`` to
-``loss/9``). The sources, drawn anew from every ``problem_seed``:
+which ends near an optimum, not at it. A source that is left out takes its examples away and changes nothing else
+(fixed steps; normaliser and weight decay stay). Targets are test losses: over all classes (``loss``) and over
+each (``loss/0`` to ``loss/9``). The sources, drawn anew from every ``problem_seed``:
 
 ======================  ==============================================================================
 ``skew_<c>``            five sources that are nearly the only ones with their class c; sizes differ
