@@ -57,13 +57,14 @@ def test_excluded_masks_are_not_drawn(name, K, rng):
 @pytest.mark.parametrize(
     ("draw", "exist"),
     [
-        (lambda rng: masks.bernoulli(4, 50, rng, p=0.9), 16),
+        (lambda rng: masks.bernoulli(4, 50, rng, p=0.9), 15),
+        (lambda rng: masks.bernoulli(4, 50, rng, p=0.9, empty=True), 16),
         (lambda rng: masks.bernoulli(4, 50, rng, p=[1, 0.5, 0.5, 0]), 4),
         (lambda rng: masks.antithetic(4, 50, rng), 16),
         (lambda rng: masks.fixed_size(5, 50, 2, rng), 10),
         (lambda rng: masks.stratified(4, 50, rng), 16),
         (lambda rng: masks.stratified(4, 50, rng, sizes=[3, 4]), 5),
-        (lambda rng: masks.bernoulli(4, 50, rng, exclude=masks.leave_one_out(4)), 11),
+        (lambda rng: masks.bernoulli(4, 50, rng, exclude=masks.leave_one_out(4)), 10),
         (lambda rng: masks.antithetic(4, 50, rng, exclude=masks.leave_one_out(4)), 6),
         (lambda rng: masks.dirichlet(1, 50, rng), 1),
     ],

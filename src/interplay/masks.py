@@ -48,6 +48,7 @@ def bernoulli(
     *,
     p: float | ArrayLike = 0.9,
     exclude: ArrayLike | None = None,
+    empty: bool = False,
 ) -> np.ndarray:
     """Draw m distinct masks in which task k is present with probability p.
 
@@ -61,8 +62,9 @@ def bernoulli(
     p : float or array (K,)
         Probability that a task is present; one number, or one for each task.
     exclude : array (n, K), optional
-        Masks that must not be drawn. The empty mask is drawn like any other: exclude it with
-        ``np.zeros((1, K))`` where nothing can be trained on it.
+        Masks that must not be drawn.
+    empty : bool
+        Whether the empty mask may be drawn; nothing is trained on it, and its value is far from all others.
 
     Returns
     -------
@@ -81,7 +83,8 @@ def bernoulli(
         raise ValueError(f"p is {p!r}; give one probability in [0, 1], or {K} of them, one for each task.")
     chance = np.broadcast_to(chance, (K,))
     free = np.flatnonzero((chance > 0) & (chance < 1))
-    taken = keys_of(excluded(exclude, K))
+    barred = excluded(exclude, K)
+    taken = keys_of(barred if empty else np.vstack([barred, np.zeros((1, K), dtype=np.uint8)]))
 
     def draw(n: int) -> np.ndarray:
         return (rng.random((n, K)) < chance).astype(np.uint8)

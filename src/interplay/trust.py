@@ -118,7 +118,7 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
         retrained to judge by) allow 'indicative', 'unfaithful' nothing.
     """
     state = str(estimator.get("verdict", "unknown"))
-    if state == "unknown" and float(estimator.get("displacement_max", 0.0)) > 1.0:  # in units of |W0|
+    if state == "unknown" and float(estimator.get("displacement_max", 0.0)) > 2.0:  # in units of |W0|
         state = "unfaithful"
     return at_most(
         found,

@@ -40,8 +40,8 @@ class Choice:
     standard_error : float
         Of ``gain``, over groups of rows that are held out together.
     over_constant, over_constant_error : array (T,)
-        Difference of squared errors, constant minus the one taken, relative to the target's variance, and its
-        standard error.
+        Difference of absolute errors, constant minus the one taken, relative to the target's standard deviation, and
+        its standard error. Absolute, since a few far runs rule squared errors and hide a skill that is there.
     """
 
     name: str
@@ -97,7 +97,7 @@ def compare(X: ArrayLike, Y: ArrayLike, groups: ArrayLike | None = None, prefer:
     }
     gain, se = _paired((errors["ridge"] - errors["kernel"]).mean(axis=1, keepdims=True), index)
     name = prefer if prefer != "auto" else "kernel" if gain[0] > se[0] else "ridge"
-    over, over_error = _paired(errors["constant"] - errors[name], index)
+    over, over_error = _paired(np.sqrt(errors["constant"]) - np.sqrt(errors[name]), index)
     fitted = candidates[name].fit(X, Y, index)
     return Choice(name, fitted, skill, float(gain[0]), float(se[0]), over, over_error)
 
