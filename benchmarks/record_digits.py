@@ -10,8 +10,8 @@ one 0/1 column per source, ``seed, fidelity, origin`` and the 11 test losses. Or
 - ``near_full`` (240 masks, p = .9), ``p75`` (100, p = .75), ``size15`` (60 of size 15), each under seeds 100 and 101;
   none of these masks is in the truth.
 
-Two files stand beside them for problem seed 0: ``digits-0-uncoupled`` (the truth again, every training with its own
-initial weights) and ``digits-0-finetuned`` (40 near-full masks retrained by L-BFGS from the model of seed 0, itself
+Of problem seeds 3 to 5 only the truth is recorded. Two files stand beside them for problem seed 0:
+``digits-0-uncoupled`` (the truth again, every training with its own initial weights) and ``digits-0-finetuned`` (40 near-full masks retrained by L-BFGS from the model of seed 0, itself
 taken to its optimum first).
 """
 
@@ -37,6 +37,7 @@ from interplay.problems.digits import Digits
 HERE = Path(__file__).resolve().parent
 PACKAGED = HERE.parent / "src/interplay/problems/recordings/digits.parquet"
 TRUTH_SEEDS, FULL_SEEDS, RUN_SEEDS = range(8), range(32), (100, 101)
+JUDGING = range(3, 6)  # problems of which only the truth is recorded: no choice of ours has seen it
 CHUNK = 42  # models trained at once; twice the truth of a seed
 
 
@@ -122,6 +123,9 @@ def record_all() -> None:
         problem = Digits(problem_seed)
         plan = truth_plan(problem.K) + runs_plan(problem.K, problem_seed)
         record(problem, problem.retrain(stack=CHUNK), plan, path(problem_seed))
+    for problem_seed in JUDGING:
+        problem = Digits(problem_seed)
+        record(problem, problem.retrain(stack=CHUNK), truth_plan(problem.K), path(problem_seed))
     problem = Digits(0)
     evaluator = problem.retrain(coupled=False, stack=CHUNK)
     record(problem, evaluator, truth_plan(problem.K, TRUTH_SEEDS), path(0, "uncoupled"))
