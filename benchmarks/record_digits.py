@@ -11,7 +11,8 @@ one 0/1 column per source, ``seed, fidelity, origin`` and the 11 test losses. Or
   none of these masks is in the truth.
 
 Of problem seeds 3 to 5 only the truth is recorded. Two files stand beside them for problem seed 0:
-``digits-0-uncoupled`` (the truth again, every training with its own initial weights) and ``digits-0-finetuned`` (40 near-full masks retrained by L-BFGS from the model of seed 0, itself
+``digits-0-uncoupled`` (the truth again, every training with its own initial weights) and ``digits-0-finetuned`` (40
+near-full masks retrained by L-BFGS from the model of seed 0, itself
 taken to its optimum first).
 """
 
