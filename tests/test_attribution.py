@@ -73,10 +73,10 @@ def test_interactions_choose_the_kernel_and_are_put_in_words(rng):
 
 
 def test_words_for_pairs():
-    assert kind_of_pair(0.1, 0.0, 0.0, "banzhaf") == "synergy"
-    assert kind_of_pair(-0.4, 0.0, 0.0, "leave-one-out") == "redundancy"  # each helps while the other is out
-    assert kind_of_pair(-0.1, -0.5, 0.4, "leave-one-out") == "antagonism"
-    assert kind_of_pair(-0.1, 0.01, 0.4, "move") == "redundancy"
+    assert kind_of_pair(0.1, 0.0, 0.0, 0.5) == "synergy"
+    assert kind_of_pair(-0.4, 0.0, 0.0, 1.0) == "redundancy"  # each helps while the other is out
+    assert kind_of_pair(-0.1, -0.5, 0.4, 1.0) == "antagonism"
+    assert kind_of_pair(-0.1, 0.01, 0.4, 0.0) == "redundancy"
 
 
 def test_tasks_that_cannot_be_told_apart(rng):

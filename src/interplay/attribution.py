@@ -63,6 +63,8 @@ class Attribution:
     notes : dict
         Facts that travel with the runs.
     warnings : tuple of str
+    size : int
+        Number of tasks in the sets of a swap effect.
     choices : tuple of (targets, Choice)
         Fitted surrogates with the targets they serve; not saved.
     """
@@ -87,6 +89,7 @@ class Attribution:
     unidentified: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    size: int = 0
     choices: tuple[tuple[NDArray[np.int64], Choice], ...] = field(default=(), repr=False)
 
     @property
@@ -245,6 +248,8 @@ def attribute(
         )
     warnings, dropped = list(runs.warnings), 0
     if truth is not None:
+        if runs.kind != "mask":
+            raise EvaluationsError(f"truth is leave-one-out retraining; it judges masks, and the runs are {runs.kind}.")
         runs, dropped = separate(runs, truth, truth_masks)
         if dropped and len(runs) < MIN_RUNS:
             raise EvaluationsError(
@@ -272,7 +277,8 @@ def attribute(
     asked = question(X, runs.kind, "leave-one-out" if beside else reading, given)
     if beside:
         asked = replace(asked, why="that is what the truth measures")
-    if runs.kind == "mask" and (X.sum(axis=1) >= X.shape[1] - 1).all():
+    present = runs.masks.sum(axis=1)
+    if runs.kind == "mask" and runs.K > 1 and present.max() == runs.K and present.min() >= runs.K - 1:
         warnings.append(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
@@ -313,6 +319,7 @@ def attribute(
         unidentified=players.unidentified,
         notes=dict(runs.notes),
         warnings=tuple(dict.fromkeys(warnings)),
+        size=asked.size,
         choices=answer.choices,
     )
 
@@ -360,7 +367,7 @@ def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:
     """Average each mask over its seeds where it was run as often under each, so that no seed's level is noise."""
     seeds = sorted(set(runs.seed.tolist()))
     index, first = runs.groups()
-    if len(seeds) < 2 or -1 in seeds:
+    if len(seeds) < 2 or -1 in seeds or len(first) < MIN_RUNS or np.isnan(runs.values).any():
         return runs, 0
     counts = np.zeros((len(first), len(seeds)))
     np.add.at(counts, (index, np.searchsorted(seeds, runs.seed)), 1)

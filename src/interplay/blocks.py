@@ -71,7 +71,8 @@ def read_blocks(runs: Evaluations, X: Array, asked: Question, surrogate: str, pa
     constant, choices = np.zeros(T, dtype=bool), []
     for targets, measured in blocks(runs):
         Y = runs.values[np.ix_(measured, targets)]
-        choice = compare(X[measured], Y, prefer=surrogate)
+        features = "log" if runs.kind == "mixture" else "raw"
+        choice = compare(X[measured], Y, prefer=surrogate, features=features)
         choices.append((targets, choice))
         fitted = choice.surrogate
         found = asked.effects(fitted)

@@ -46,6 +46,11 @@ class Players:
         found = identifiability(masks)
         warnings = tuple(found.messages(list(tasks)))
         if kind != "mask":
+            warnings = tuple(w for w in warnings if "together" not in w) + tuple(
+                f"{' and '.join(tasks[k] for k in group)} are proportional in every run: "
+                "how their joint effect divides between them is not in the data."
+                for group in found.aliased
+            )
             members = tuple((k,) for k in range(K) if k not in found.always_off)
             names = tuple(tasks[k] for (k,) in members)
             return cls(names, members, (), tuple(tasks[k] for k in found.always_off), warnings)

@@ -79,12 +79,14 @@ def trust(
     """
     T = effects.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(prior > 0, deviation / prior, np.where(np.isnan(prior), np.nan, 1.0))
+        ratio = np.where(prior > 0, deviation / prior, np.nan)  # no prior: nothing was asked of this task
         coverage = _middle(ratio)
         spread, noise = _mean((effects - _mean(effects)) ** 2), _mean(deviation**2)
         resolution = np.where(spread + noise > 0, spread / (spread + noise), 0.0)
         certain = over_constant > CERTAIN * over_constant_error
     levels = [_level(coverage[t], skill[t], bool(certain[t]), resolution[t]) for t in range(T)]
+    if unidentified:
+        levels = [min(level, 1) for level in levels]
     lost = np.isnan(effects)  # tasks that the runs of a target never switch
     levels = [min(level, 1) if lost[:, t].any() else level for t, level in enumerate(levels)]
     unknown = len(unidentified) + int(lost.any(axis=1).sum() if lost.any(axis=0).all() else 0)
@@ -130,9 +132,9 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
 
 def at_most(found: Trust, level: int, reason: str, advice: str) -> Trust:
     """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better."""
-    if VERDICTS.index(found.verdict) <= level:
-        return found
     targets = tuple(VERDICTS[min(VERDICTS.index(v), level)] for v in found.targets)
+    if VERDICTS.index(found.verdict) <= level:
+        return replace(found, targets=targets)
     return replace(found, verdict=VERDICTS[level], reason=reason, advice=advice, targets=targets)
 
 

@@ -71,9 +71,11 @@ def separate(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[E
 
     def key(table: Evaluations, i: int) -> tuple[Any, ...]:
         seed = int(table.seed[i]) if with_seed else None
-        return table.masks[i].tobytes(), str(table.fidelity[i]), seed
+        return (table.masks[i] + 0.0).tobytes(), str(table.fidelity[i]), seed
 
     judged = {key(truth, i) for i in range(len(truth))}
+    if with_seed:  # a row whose seed is not stated may be one of the truth's
+        judged |= {(mask, fidelity, -1) for mask, fidelity, _ in judged}
     keep = np.array([key(runs, i) not in judged for i in range(len(runs))])
     return (runs.filter(keep) if not keep.all() else runs), int((~keep).sum())
 
@@ -86,6 +88,15 @@ def compare(effects: Array, players: Players, runs: Evaluations, truth: Evaluati
     if missing:
         raise EvaluationsError(f"truth has no target {missing[0]!r}; it has {', '.join(truth.targets[:8])}.")
     truth = truth.select(list(runs.targets))
+    if truth.higher_is_better != runs.higher_is_better:
+        differ = [
+            name
+            for name, a, b in zip(runs.targets, runs.higher_is_better, truth.higher_is_better, strict=True)
+            if a != b
+        ]
+        raise EvaluationsError(
+            f"truth and runs state opposite directions for target {differ[0]!r}; give both the same higher_is_better."
+        )
     measured = metrics.leave_one_out_effects(truth)
     mean, rounds = measured.effects[players.first].copy(), measured.per_seed[:, players.first]
     joint = [len(group) > 1 for group in players.members]

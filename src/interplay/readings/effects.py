@@ -57,38 +57,38 @@ def leave_one_out_pairs(surrogate: GaussianSurrogate, reference: ArrayLike | Non
 
 def shapley(surrogate: GaussianSurrogate, intervals: bool = True) -> Reading:
     """Shapley values of g on {0,1}^K, exactly (Shapley 1953); they sum to g(1) - g(0)."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     return read(surrogate, SetEffects(shapley_nodes(K, 2), np.eye(K)), intervals)
 
 
 def shapley_pairs(surrogate: GaussianSurrogate, intervals: bool = True) -> Reading:
     """Shapley interaction indices of all pairs, exactly (Grabisch & Roubens 1999)."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     return read(surrogate, SetPairs(shapley_nodes(K, 3), K), intervals)
 
 
 def banzhaf(surrogate: GaussianSurrogate, p: float = 0.5, intervals: bool = True) -> Reading:
     """Banzhaf values: mean effect over random sets that hold each other task with probability ``p``."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     return read(surrogate, SetEffects(semivalue_nodes(_probability(p), np.ones(1), 2), np.eye(K)), intervals)
 
 
 def banzhaf_pairs(surrogate: GaussianSurrogate, p: float = 0.5, intervals: bool = True) -> Reading:
     """Banzhaf interaction indices of all pairs."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     return read(surrogate, SetPairs(semivalue_nodes(_probability(p), np.ones(1), 3), K), intervals)
 
 
 def swap(surrogate: GaussianSurrogate, size: int, intervals: bool = True) -> Reading:
     """E[g | k in] - E[g | k out] over all sets of ``size`` tasks: what a fixed-size design can answer."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     linear = np.eye(K) - (1.0 - np.eye(K)) / max(K - 1, 1)
     return read(surrogate, SetEffects(size_nodes(K, size, 2), linear), intervals)
 
 
 def swap_pairs(surrogate: GaussianSurrogate, size: int, intervals: bool = True) -> Reading:
     """E[g | both in] - E[g | only k] - E[g | only l] + E[g | neither] over all sets of ``size`` tasks."""
-    K = surrogate.inputs_.shape[1]
+    K = _players(surrogate)
     return read(surrogate, SetPairs(size_nodes(K, size, 3), K), intervals)
 
 
@@ -158,6 +158,14 @@ def gradient(surrogate: GaussianSurrogate, at: ArrayLike | None = None, interval
             f"features={surrogate.features_!r} have unbounded slopes at 0; use readings.move for mixtures."
         )
     return read(surrogate, Slopes(_reference(surrogate, at)), intervals)
+
+
+def _players(surrogate: GaussianSurrogate) -> int:
+    if surrogate.features_ != "raw":
+        raise ValueError(
+            f"features={surrogate.features_!r}; averages over sets of tasks want masks. Use readings.move."
+        )
+    return surrogate.inputs_.shape[1]
 
 
 def _reference(surrogate: GaussianSurrogate, reference: ArrayLike | None) -> Array:

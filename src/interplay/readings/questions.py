@@ -69,7 +69,7 @@ class Question:
             case "swap":
                 return effects.swap(surrogate, self.size)
             case "gradient":
-                return effects.gradient(surrogate)
+                return effects.gradient(surrogate, self.reference)
             case "move":
                 return effects.move(surrogate, _given(self.reference), DELTA)
             case "removal":
@@ -117,26 +117,30 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
         if reading not in ("auto", *MIXTURE_READINGS):
             raise ValueError(f"reading={reading!r}; mixtures have {', '.join(MIXTURE_READINGS)}.")
         return _mixture_question(masks, "move" if reading == "auto" else reading, reference)
+    if kind != "mask" and reading not in ("auto", "gradient"):
+        raise ValueError(f"reading={reading!r}; {kind} are read by their gradient: 0 and 1 mean nothing special there.")
     if reading not in ("auto", *MASK_READINGS):
         raise ValueError(f"reading={reading!r}; {kind} designs have {', '.join(MASK_READINGS)} ('auto' chooses).")
     if reference is not None:
         raise ValueError(f"reference={reference!r} is where moves of mixtures start; {kind} designs have none.")
     sizes = masks.sum(axis=1)
     P, why = masks.shape[1], "asked for"
+    if reading == "swap" and P < 2:
+        raise ValueError("reading='swap' compares having one task rather than another; there is only one.")
     if reading == "auto":
         reading, why = _supported(masks, kind)
     words = {
         "leave-one-out": "leaving one task out of all",
         "shapley": "Shapley values (adding a task to sets of every size)",
         "banzhaf": "Banzhaf values (adding a task to a random half of the others)",
-        "gradient": "the slope of the surrogate at all tasks",
+        "gradient": "the slope of the surrogate at " + ("all tasks" if kind == "mask" else "the mean of the runs"),
     }
     size = 0
     if reading == "swap":
         size = round(float(np.median(sizes)))
         size = min(max(size, 1), P - 1)
         words["swap"] = f"having a task rather than another in sets of {size}"
-    return Question(reading, words[reading], why, np.ones(P), size)
+    return Question(reading, words[reading], why, np.ones(P) if kind == "mask" else masks.mean(axis=0), size)
 
 
 def _supported(masks: Array, kind: str) -> tuple[str, str]:
@@ -150,7 +154,8 @@ def _supported(masks: Array, kind: str) -> tuple[str, str]:
     binomial = P * masks.mean() * (1 - masks.mean())
     if sizes.var() > 1.8 * max(binomial, 1e-12):
         return "shapley", "the runs spread over sets of all sizes"
-    return "banzhaf", f"the runs hold {masks.mean():.0%} of the tasks on average: they lie around half of them"
+    held = f"the runs hold {masks.mean():.0%} of the tasks on average"
+    return "banzhaf", f"{held}: " + ("around half of them" if masks.mean() >= 0.35 else "few, so half is far from them")
 
 
 def _mixture_question(masks: Array, name: str, reference: Any) -> Question:
@@ -163,6 +168,11 @@ def _mixture_question(masks: Array, name: str, reference: Any) -> Question:
         w, where = np.full(masks.shape[1], 1.0 / masks.shape[1]), "the uniform mixture"
     else:
         w, where = _weights(reference, masks.shape[1]), "the given mixture"
+        if abs(w.sum() - 1.0) > 0.01 or w.min() < 0:
+            raise ValueError(
+                f"reference sums to {w.sum():g} over the tasks that the runs switch; give weights >= 0 that sum to 1, "
+                "none of it on tasks that are off in every run."
+            )
     words = {
         "move": f"moving {DELTA:.0%} of the weight towards a task, from {where}",
         "removal": f"removing a task and renormalising, from {where}",

@@ -59,7 +59,9 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
     columns = ["task", "benefit", "95 % interval"] + (["truth"] if truth is not None else [])
     rows = []
     order = np.argsort(-answer.effects[:, t], kind="stable")
-    for k in _ends(order, top):
+    unknown = order[np.isnan(answer.effects[order, t])]  # they come last
+    order = order[: len(order) - len(unknown)]
+    for k in [*_ends(order, top), *map(int, unknown)]:
         if k is None:
             rows.append([f"... {len(order) - 2 * top} more"] + [""] * (len(columns) - 1))
             continue
@@ -75,7 +77,7 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
             f"{answer.effects[k, t]:+.4g}{' ' if certain else '?'}",
             f"{answer.lower[k, t]:+.3g} to {answer.upper[k, t]:+.3g}",
         ]
-        rows.append(row + ([f"{truth.effects[k, t]:+.4g}"] if truth is not None else []))
+        rows.append(row + ([] if truth is None else [_number(truth.effects[k, t])]))
     rows += [[plain(name), "not identifiable"] + [""] * (len(columns) - 2) for name in answer.unidentified]
     lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *_columns(columns, rows)]
     words, certain = pair_words(answer, t)
@@ -103,7 +105,8 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
 
 def _many(answer: Attribution, top: int) -> list[str]:
     """Over many targets: effects in units of the spread of each target's effects, and how many they help or hurt."""
-    scale = np.sqrt(np.nanmean(answer.effects**2, axis=0))
+    squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
+    scale = np.sqrt(squares.sum(axis=0) / np.maximum(found, 1))
     relative = answer.effects / np.where(scale > 0, scale, np.inf)
     known = np.isfinite(relative)
     relative = np.where(known, relative, 0.0)
@@ -144,12 +147,19 @@ def _truth(answer: Attribution) -> list[str]:
     spearman, ceiling, one = (_mean(values) for values in (truth.spearman, truth.ceiling, truth.one_round))
     over = "" if len(answer.targets) == 1 else f", mean of {len(answer.targets)} targets"
     seeds = f"{truth.seeds} seed{'s' if truth.seeds != 1 else ''}"
-    line = f"Truth: leave-one-out retraining, {seeds}{over}. Spearman {spearman:.2f}"
+    line = f"Truth: leave-one-out retraining, {seeds}{over}. "
+    if not np.isfinite(spearman):
+        return ["", line + "Too few tasks with an effect on both sides to correlate."]
+    line += f"Spearman {spearman:.2f}"
     if np.isfinite(ceiling):
         line += f", ceiling {ceiling:.2f}; one round of leave-one-out of one seed reaches {one:.2f}"
     else:
-        line += "; ceiling unknown (one seed)"
+        line += "; ceiling unknown " + ("(one seed)" if truth.seeds < 2 else "(no two seeds ran every task)")
     return ["", line + "."]
+
+
+def _number(value: float) -> str:
+    return f"{value:+.4g}" if np.isfinite(value) else "-"
 
 
 def _mean(values: np.ndarray) -> float:

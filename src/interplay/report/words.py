@@ -48,7 +48,7 @@ def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[s
     lines = []
     for n in order:
         k, l = answer.pairs[n]
-        kind = kind_of_pair(float(value[n]), answer.effects[k, target], answer.effects[l, target], answer.reading)
+        kind = kind_of_pair(float(value[n]), answer.effects[k, target], answer.effects[l, target], _share(answer))
         lines.append(
             f"{plain(answer.tasks[k], 24)} and {plain(answer.tasks[l], 24)}: {kind} "
             f"({value[n]:+.3g} ± {1.96 * deviation[n]:.2g})"
@@ -62,13 +62,19 @@ def rounding(answer: Attribution, target: int) -> float:
     return 1e-9 * float(np.max(effects, where=np.isfinite(effects), initial=0.0))
 
 
-def kind_of_pair(interaction: float, first: float, second: float, reading: str) -> str:
+def _share(answer: Attribution) -> float:
+    """Share of an interaction that lies in the single effects: how often the other task was in."""
+    if answer.reading == "swap":
+        return (answer.size - 1) / max(len(answer.tasks) - 1, 1)
+    return {"leave-one-out": 1.0, "move": 0.0}.get(answer.reading, 0.5)
+
+
+def kind_of_pair(interaction: float, first: float, second: float, share: float) -> str:
     """Synergy, redundancy or antagonism.
 
-    The benefit of a task while the other is out is its effect less the interaction where the other was in (leave-one-
-    out), less half of it where the other was in half of the time, and the effect itself for moves from a reference.
+    The benefit of a task while the other is out is its effect less the ``share`` of the interaction that is in it: all
+    where the other was in (leave-one-out), half where it was in half of the time, none for moves from a reference.
     """
-    share = {"leave-one-out": 1.0, "move": 0.0}.get(reading, 0.5)
     if interaction > 0:
         return "synergy"
     helps = first - share * interaction > 0 and second - share * interaction > 0

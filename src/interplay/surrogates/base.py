@@ -1,9 +1,11 @@
 """What all Gaussian surrogates share: choosing hyper-parameters per target, fitting, predicting.
 
 For every target the kernel, the noise level and the link with the smallest mean squared error of held-out rows are
-taken, in the target's own unit; held-out predictions are closed-form (`gaussian.Spectrum.held_out`), so one
-eigendecomposition per kernel serves all noise levels, links and targets. Closed-form errors are honest here because
-few numbers are set by them (design: section 3, Choosing).
+taken, in the target's own unit; the kernel surrogate then moves the noise level to the nearest that the restricted
+likelihood supports, since errors of means say little of it and intervals hang on it. Held-out predictions are
+closed-form
+(`gaussian.Spectrum.held_out`), so one eigendecomposition per kernel serves all noise levels, links and targets.
+Closed-form errors are honest here because few numbers are set by them (design: section 3, Choosing).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from .gaussian import Groups, Posterior, Spectrum
 from .kernels import Kernel
 
 Array = NDArray[np.float64]
+SUPPORT = 2.0  # log likelihood below the best at which a noise level is still supported: about a 95 % interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
     features: str
     links: Sequence[str]
     constant: bool
+    _noise_by_likelihood = False
 
     def _kernels(self, inputs: Array) -> list[Kernel]:
         raise NotImplementedError
@@ -134,6 +138,8 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
                 for b, (z, v, amplitude) in enumerate(spectrum.sweep(Z, noises, groups)):
                     search.offer((a, b, c), link, own, z, v, noises[b], amplitude)
             spectra = {a: spectra[a] for a in set(search.chosen[:, 0])}
+        if self._noise_by_likelihood and len(noises) > 1:
+            self._settle_noise(search, spectra, noises, groups)
         self.fits_ = []
         for (a, b, c), targets in search.winners():
             kernel, noise, link = kernels[a], float(noises[b]), self.links[c]
@@ -142,6 +148,21 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
             self.fits_.append(Fit(kernel, noise, link, targets, posterior))
         self.n_targets_ = Y.shape[1]
         self.cv_ = CrossValidation(search.mean, search.deviation, search.error, groups.index)
+
+    def _settle_noise(self, search: Search, spectra: dict[int, Spectrum], noises: Array, groups: Groups) -> None:
+        """Move the noise level of every target to the nearest that its restricted likelihood supports."""
+        for a, c in np.unique(search.chosen[:, [0, 2]], axis=0):
+            targets = np.flatnonzero((search.chosen[:, [0, 2]] == (a, c)).all(axis=1))
+            link = self.links[c]
+            Z = links.forward(search.Y[:, targets], link)
+            likelihood = np.array([spectra[a].log_likelihood(Z, noise) for noise in noises])
+            supported = likelihood >= likelihood.max(axis=0) - SUPPORT
+            steps = np.abs(np.arange(len(noises))[:, None] - search.chosen[targets, 1])
+            best = np.where(supported, steps, len(noises)).argmin(axis=0)
+            for b in np.unique(best):
+                own = np.flatnonzero(best == b)
+                z, v, amplitude = next(spectra[a].sweep(Z[:, own], [noises[b]], groups))
+                search.take((a, b, c), link, targets[own], z, v, noises[b], amplitude)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Predict F for new masks or mixtures.
@@ -215,18 +236,30 @@ class Search:
 
         Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
         """
-        y, predicted = self.Y[:, own], z
-        if link != "identity":
-            predicted = links.backward(z, np.maximum(v - noise, 0.0)[:, None] * amplitude, link)
-        with np.errstate(over="ignore"):
-            error = ((predicted - y) ** 2).mean(axis=0)
+        y = self.Y[:, own]
+        error = self._error(y, self._predicted(link, z, v, noise, amplitude))
         better = error + 1e-24 * (y**2).mean(axis=0) < self.error[own]  # less is rounding, of a constant target
         if better.any():
-            index, variance = own[better], v[:, None] * np.atleast_2d(amplitude)[:, better]
-            self.error[index] = error[better]
-            self.chosen[index] = key
-            self.mean[:, index] = predicted[:, better]
-            self.deviation[:, index] = links.backward_deviation(z[:, better], variance, link)
+            self.take(key, link, own[better], z[:, better], v, noise, amplitude[..., better])
+
+    def take(
+        self, key: tuple[int, int, int], link: str, own: NDArray, z: Array, v: Array, noise: float, amplitude: Array
+    ) -> None:
+        """Take a candidate for all of the targets ``own``, see `offer`."""
+        predicted = self._predicted(link, z, v, noise, amplitude)
+        self.error[own] = self._error(self.Y[:, own], predicted)
+        self.chosen[own] = key
+        self.mean[:, own] = predicted
+        self.deviation[:, own] = links.backward_deviation(z, v[:, None] * amplitude, link)
+
+    @staticmethod
+    def _predicted(link: str, z: Array, v: Array, noise: float, amplitude: Array) -> Array:
+        return z if link == "identity" else links.backward(z, np.maximum(v - noise, 0.0)[:, None] * amplitude, link)
+
+    @staticmethod
+    def _error(y: Array, predicted: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return ((predicted - y) ** 2).mean(axis=0)
 
     def winners(self) -> Iterator[tuple[tuple[int, int, int], NDArray[np.int64]]]:
         """Yield every candidate that was chosen, with its targets."""

@@ -69,7 +69,9 @@ class Choice:
         return f"Tuned ridge: the kernel is no better ({size} higher), so the simpler one is taken."
 
 
-def compare(X: ArrayLike, Y: ArrayLike, groups: ArrayLike | None = None, prefer: str = "auto") -> Choice:
+def compare(
+    X: ArrayLike, Y: ArrayLike, groups: ArrayLike | None = None, prefer: str = "auto", features: str = "auto"
+) -> Choice:
     """Fit tuned ridge and the kernel surrogate and take one.
 
     Parameters
@@ -80,11 +82,16 @@ def compare(X: ArrayLike, Y: ArrayLike, groups: ArrayLike | None = None, prefer:
         Rows that are held out together; equal rows of X if not given.
     prefer : {'auto', 'ridge', 'kernel'}
         'auto' compares; a name takes that one and still reports the comparison.
+    features : {'auto', 'raw', 'log'}
+        As in the surrogates; state it where the kind of the columns is known.
     """
     X, Y = np.asarray(X, float), np.asarray(Y, float)
     if prefer not in ("auto", "ridge", "kernel"):
         raise ValueError(f"surrogate={prefer!r}; choose 'auto', 'ridge' or 'kernel'.")
-    candidates: dict[str, GaussianSurrogate] = {"ridge": LinearSurrogate(), "kernel": KernelSurrogate()}
+    candidates: dict[str, GaussianSurrogate] = {
+        "ridge": LinearSurrogate(features=features),
+        "kernel": KernelSurrogate(features=features),
+    }
     index = (Groups.of_rows(X) if groups is None else Groups.of(np.asarray(groups))).index
     if index.max() == 0:
         index = np.arange(len(X))

@@ -19,7 +19,7 @@ def kind_of(X: Array) -> str:
         return "mask"
     if X.min() < 0:
         return "coefficients"
-    if X.shape[1] > 1 and np.abs(X.sum(axis=1) - 1.0).max() <= 0.01:
+    if X.shape[1] > 1 and np.abs(X.sum(axis=1) - 1.0).max() <= 0.01 + 1e-9:
         return "mixture"
     return "weights"
 
