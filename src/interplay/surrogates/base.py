@@ -151,7 +151,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
 
     def _settle_noise(self, search: Search, spectra: dict[int, Spectrum], noises: Array, groups: Groups) -> None:
         """Move the noise level of every target to the nearest that its restricted likelihood supports."""
-        for a, c in np.unique(search.chosen[:, [0, 2]], axis=0):
+        for a, c in np.unique(search.chosen[:, [0, 2]], axis=0).tolist():
             targets = np.flatnonzero((search.chosen[:, [0, 2]] == (a, c)).all(axis=1))
             link = self.links[c]
             Z = links.forward(search.Y[:, targets], link)
@@ -159,10 +159,10 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
             supported = likelihood >= likelihood.max(axis=0) - SUPPORT
             steps = np.abs(np.arange(len(noises))[:, None] - search.chosen[targets, 1])
             best = np.where(supported, steps, len(noises)).argmin(axis=0)
-            for b in np.unique(best):
-                own = np.flatnonzero(best == b)
-                z, v, amplitude = next(spectra[a].sweep(Z[:, own], [noises[b]], groups))
-                search.take((a, b, c), link, targets[own], z, v, noises[b], amplitude)
+            for b in np.unique(best).tolist():
+                own, noise = np.flatnonzero(best == b), float(noises[b])
+                z, v, amplitude = next(spectra[a].sweep(Z[:, own], [noise], groups))
+                search.take((a, b, c), link, targets[own], z, v, noise, amplitude)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Predict F for new masks or mixtures.
