@@ -1,9 +1,8 @@
 """What all Gaussian surrogates share: choosing hyper-parameters per target, fitting, predicting.
 
 For every target the kernel, the noise level and the link with the smallest mean squared error of held-out rows are
-taken, in the target's own unit; the kernel surrogate then moves the noise level to the nearest that the restricted
-likelihood supports, since errors of means say little of it and intervals hang on it. Held-out predictions are
-closed-form
+taken, in the target's own unit; among noise levels that predict equally well the kernel surrogate then takes the most
+likely one (restricted likelihood), since intervals hang on it. Held-out predictions are closed-form
 (`gaussian.Spectrum.held_out`), so one eigendecomposition per kernel serves all noise levels, links and targets.
 Closed-form errors are honest here because few numbers are set by them (design: section 3, Choosing).
 """
@@ -11,7 +10,7 @@ Closed-form errors are honest here because few numbers are set by them (design: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from .gaussian import Groups, Posterior, Spectrum
 from .kernels import Kernel
 
 Array = NDArray[np.float64]
-SUPPORT = 2.0  # log likelihood below the best at which a noise level is still supported: about a 95 % interval
+WIDEST = 15.0  # prior variance over the rows, in units of the variance seen: repeats at a tiny noise would inflate it
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,24 +144,37 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
             kernel, noise, link = kernels[a], float(noises[b]), self.links[c]
             Z, k = links.forward(Y[:, targets], link), kernel.matrix(self.inputs_, self.inputs_)
             posterior = Posterior.of(k, Z, noise, self.constant, spectra[a])
+            if self._noise_by_likelihood and len(noises) > 1:
+                most = WIDEST * Z.var(axis=0) / max(float(spectra[a].values.mean()), 1e-300)
+                posterior = replace(posterior, amplitude=np.minimum(posterior.amplitude, most))
             self.fits_.append(Fit(kernel, noise, link, targets, posterior))
         self.n_targets_ = Y.shape[1]
         self.cv_ = CrossValidation(search.mean, search.deviation, search.error, groups.index)
 
     def _settle_noise(self, search: Search, spectra: dict[int, Spectrum], noises: Array, groups: Groups) -> None:
-        """Move the noise level of every target to the nearest that its restricted likelihood supports."""
+        """Take, among the noise levels that predict held-out rows equally well, the most likely one.
+
+        Equally well: the squared errors exceed those of the best level by no more than the standard error of the
+        paired difference. The kernel and the link stay.
+        """
+        m = len(self.inputs_)
         for a, c in np.unique(search.chosen[:, [0, 2]], axis=0).tolist():
             targets = np.flatnonzero((search.chosen[:, [0, 2]] == (a, c)).all(axis=1))
-            link = self.links[c]
+            link = str(self.links[c])
             Z = links.forward(search.Y[:, targets], link)
-            likelihood = np.array([spectra[a].log_likelihood(Z, noise) for noise in noises])
-            supported = likelihood >= likelihood.max(axis=0) - SUPPORT
-            steps = np.abs(np.arange(len(noises))[:, None] - search.chosen[targets, 1])
-            best = np.where(supported, steps, len(noises)).argmin(axis=0)
-            for b in np.unique(best).tolist():
-                own, noise = np.flatnonzero(best == b), float(noises[b])
-                z, v, amplitude = next(spectra[a].sweep(Z[:, own], [noise], groups))
-                search.take((a, b, c), link, targets[own], z, v, noise, amplitude)
+            found = list(spectra[a].sweep(Z, noises, groups))
+            best = (search.mean[:, targets] - search.Y[:, targets]) ** 2
+            likelihood = np.full((len(noises), len(targets)), -np.inf)
+            for b, (z, v, amplitude) in enumerate(found):
+                predicted = search.predicted(link, z, v, float(noises[b]), amplitude)
+                with np.errstate(over="ignore"):
+                    worse = (predicted - search.Y[:, targets]) ** 2 - best
+                level = worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(m) + 1e-24
+                likelihood[b, level] = spectra[a].log_likelihood(Z[:, level], float(noises[b]))
+            for b in np.unique(likelihood.argmax(axis=0)).tolist():
+                own = np.flatnonzero(likelihood.argmax(axis=0) == b)
+                z, v, amplitude = found[b]
+                search.take((a, b, c), link, targets[own], z[:, own], v, float(noises[b]), amplitude[own])
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Predict F for new masks or mixtures.
@@ -237,7 +249,7 @@ class Search:
         Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
         """
         y = self.Y[:, own]
-        error = self._error(y, self._predicted(link, z, v, noise, amplitude))
+        error = self._error(y, self.predicted(link, z, v, noise, amplitude))
         better = error + 1e-24 * (y**2).mean(axis=0) < self.error[own]  # less is rounding, of a constant target
         if better.any():
             self.take(key, link, own[better], z[:, better], v, noise, amplitude[..., better])
@@ -246,14 +258,15 @@ class Search:
         self, key: tuple[int, int, int], link: str, own: NDArray, z: Array, v: Array, noise: float, amplitude: Array
     ) -> None:
         """Take a candidate for all of the targets ``own``, see `offer`."""
-        predicted = self._predicted(link, z, v, noise, amplitude)
+        predicted = self.predicted(link, z, v, noise, amplitude)
         self.error[own] = self._error(self.Y[:, own], predicted)
         self.chosen[own] = key
         self.mean[:, own] = predicted
         self.deviation[:, own] = links.backward_deviation(z, v[:, None] * amplitude, link)
 
     @staticmethod
-    def _predicted(link: str, z: Array, v: Array, noise: float, amplitude: Array) -> Array:
+    def predicted(link: str, z: Array, v: Array, noise: float, amplitude: Array) -> Array:
+        """Held-out predictions in the target's own unit, see `offer`."""
         return z if link == "identity" else links.backward(z, np.maximum(v - noise, 0.0)[:, None] * amplitude, link)
 
     @staticmethod

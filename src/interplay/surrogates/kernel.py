@@ -33,7 +33,7 @@ class KernelSurrogate(GaussianSurrogate):
         to it; numbers are taken as they are.
     alpha : 'cv', float or sequence of floats
         Noise variance in units of the kernel's amplitude, > 0: the ridge on the diagonal.
-        Of several numbers that of least held-out error is taken, as far as the restricted likelihood supports it.
+        Of several numbers that predict held-out rows equally well the most likely one is taken.
     linear : 'cv', float or sequence of floats
         With ``gamma='cv'`` the share (0 to 1) of the linear kernel in the prior variance; with numbers for gamma the
         weight of x . x' beside the RBF.
