@@ -13,8 +13,8 @@ import numpy as np
 __all__ = ["KINDS", "SIMPLEX_TOLERANCE", "fault", "guess_kind"]
 
 KINDS = ("mask", "mixture", "weights", "coefficients")
-#: How far from one the sum of a mixture may lie.
-SIMPLEX_TOLERANCE = 0.01
+#: How far from one the sum of a mixture may lie; shares rounded to two decimals may sum to .99 in floats.
+SIMPLEX_TOLERANCE = 0.01 + 1e-9
 
 
 def guess_kind(values: np.ndarray) -> str:
@@ -71,7 +71,7 @@ def fault(values: np.ndarray, kind: str, tasks: Sequence[str], *, row: str = "ro
         )
     if kind == "mixture":
         total = values.sum(axis=1)
-        if (bad := np.abs(total - 1) > SIMPLEX_TOLERANCE + 1e-9).any():
+        if (bad := np.abs(total - 1) > SIMPLEX_TOLERANCE).any():
             i = int(np.flatnonzero(bad)[0])
             return (
                 f"{row} {first + i} sums to {total[i]:.6g}; mixtures must sum to one within "

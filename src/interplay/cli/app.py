@@ -94,6 +94,7 @@ def attribute(
     from ..evaluations import Evaluations
     from ..report.table import text
     from ..report.words import plain
+    from .errors import NOT_SUPPORTED
     from .output import TABLES, check_out, json_lines, say, write_answer
     from .progress import progress
 
@@ -128,7 +129,7 @@ def attribute(
         head = f"{plain(runs.name)}: {len(evaluations)} runs, {_tasks(evaluations)} ({evaluations.kind})."
         say([head, text(answer, top=top)])
     if strict and answer.trust.verdict == "not supported":
-        raise typer.Exit(3)
+        raise typer.Exit(NOT_SUPPORTED)
 
 
 def _tasks(runs: Evaluations) -> str:

@@ -155,7 +155,7 @@ def suggested_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def _on_simplex(total: np.ndarray) -> bool:
     """Tell whether at least half of the rows sum to one."""
-    return bool(np.mean(np.abs(total - 1) <= SIMPLEX_TOLERANCE + 1e-9) >= 0.5)
+    return bool(np.mean(np.abs(total - 1) <= SIMPLEX_TOLERANCE) >= 0.5)
 
 
 def _bookkeeping(name: str) -> bool:

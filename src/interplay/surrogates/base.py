@@ -137,14 +137,15 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
                 for b, (z, v, amplitude) in enumerate(spectrum.sweep(Z, noises, groups)):
                     search.offer((a, b, c), link, own, z, v, noises[b], amplitude)
             spectra = {a: spectra[a] for a in set(search.chosen[:, 0])}
-        if self._noise_by_likelihood and len(noises) > 1:
+        settled = self._noise_by_likelihood and len(noises) > 1
+        if settled:
             self._settle_noise(search, spectra, noises, groups)
         self.fits_ = []
         for (a, b, c), targets in search.winners():
             kernel, noise, link = kernels[a], float(noises[b]), self.links[c]
             Z, k = links.forward(Y[:, targets], link), kernel.matrix(self.inputs_, self.inputs_)
             posterior = Posterior.of(k, Z, noise, self.constant, spectra[a])
-            if self._noise_by_likelihood and len(noises) > 1:
+            if settled:
                 most = WIDEST * Z.var(axis=0) / max(float(spectra[a].values.mean()), 1e-300)
                 posterior = replace(posterior, amplitude=np.minimum(posterior.amplitude, most))
             self.fits_.append(Fit(kernel, noise, link, targets, posterior))
@@ -169,10 +170,11 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
                 predicted = search.predicted(link, z, v, float(noises[b]), amplitude)
                 with np.errstate(over="ignore"):
                     worse = (predicted - search.Y[:, targets]) ** 2 - best
-                level = worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(m) + 1e-24
-                likelihood[b, level] = spectra[a].log_likelihood(Z[:, level], float(noises[b]))
-            for b in np.unique(likelihood.argmax(axis=0)).tolist():
-                own = np.flatnonzero(likelihood.argmax(axis=0) == b)
+                equal = worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(m) + 1e-24
+                likelihood[b, equal] = spectra[a].log_likelihood(Z[:, equal], float(noises[b]))
+            likeliest = likelihood.argmax(axis=0)
+            for b in np.unique(likeliest).tolist():
+                own = np.flatnonzero(likeliest == b)
                 z, v, amplitude = found[b]
                 search.take((a, b, c), link, targets[own], z[:, own], v, float(noises[b]), amplitude[own])
 

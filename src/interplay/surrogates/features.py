@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kinds import SIMPLEX_TOLERANCE
+
 Array = NDArray[np.float64]
 FLOOR = 1e-3
 
@@ -19,7 +21,7 @@ def kind_of(X: Array) -> str:
         return "mask"
     if X.min() < 0:
         return "coefficients"
-    if X.shape[1] > 1 and np.abs(X.sum(axis=1) - 1.0).max() <= 0.01 + 1e-9:
+    if X.shape[1] > 1 and np.abs(X.sum(axis=1) - 1.0).max() <= SIMPLEX_TOLERANCE:
         return "mixture"
     return "weights"
 
