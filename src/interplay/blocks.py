@@ -72,7 +72,8 @@ def read_blocks(runs: Evaluations, X: Array, asked: Question, surrogate: str, pa
     for targets, measured in blocks(runs):
         Y = runs.values[np.ix_(measured, targets)]
         features = "log" if runs.kind == "mixture" else "raw"
-        choice = compare(X[measured], Y, prefer=surrogate, features=features)
+        higher = np.array(runs.higher_is_better)[targets]
+        choice = compare(X[measured], Y, prefer=surrogate, features=features, higher_is_better=higher)
         choices.append((targets, choice))
         fitted = choice.surrogate
         found = asked.effects(fitted)
@@ -80,11 +81,11 @@ def read_blocks(runs: Evaluations, X: Array, asked: Question, surrogate: str, pa
         effects[:, targets], deviation[:, targets], prior[:, targets] = found.mean, found.deviation, found.prior
         if both is not None:
             interactions[:, targets], interaction_deviation[:, targets] = both.mean, both.deviation
-        skill[:, targets] = choice.skill[choice.name], choice.skill["ridge"], choice.skill["kernel"]
+        skill[:, targets] = choice.skill[choice.name], choice.skill["ridge"], choice.skill["stack"]
         over[:, targets] = choice.over_constant, choice.over_constant_error
-        for fit in fitted.fits_:
-            for t in targets[fit.targets]:
-                unit[t] = "per cent" if fit.link == "log" and not asked.own_unit(fitted) else "own"
+        if not asked.own_unit(fitted):
+            for t in targets[fitted.link_.log]:
+                unit[t] = "per cent"
         still = np.flatnonzero(np.ptp(X[measured], axis=0) == 0)  # tasks that these targets' runs never switch
         for held in (effects, deviation, prior):
             held[np.ix_(still, targets)] = np.nan

@@ -18,21 +18,24 @@ from numpy.typing import ArrayLike
 from .fields import (
     EvaluationsError,
     MissingFileError,
-    as_column,
     as_directions,
     as_floats,
     as_names,
-    as_notes,
+    checked,
     difference,
-    frozen,
+    enough,
+    enough_measured,
     joined_notes,
     listed,
     match,
 )
-from .kinds import KINDS, fault, guess_kind
+from .kinds import guess_kind
+from .repeats import groups, means
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .derived import Definitions
 
 __all__ = ["MIN_RUNS", "Evaluations", "EvaluationsError", "MissingFileError"]
 
@@ -96,35 +99,8 @@ class Evaluations:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        def put(name: str, value: Any) -> None:
+        for name, value in checked(vars(self)).items():
             object.__setattr__(self, name, value)
-
-        put("masks", frozen(as_floats(self.masks, "masks")))
-        put("values", frozen(as_floats(self.values, "values")))
-        if self.masks.ndim != 2 or self.values.ndim != 2 or len(self.masks) != len(self.values):
-            raise EvaluationsError(
-                f"masks have shape {self.masks.shape} and values {self.values.shape}; "
-                "give (m, K) and (m, T), one row for each run in both."
-            )
-        put("tasks", as_names(self.tasks, "tasks", self.masks.shape[1]))
-        put("targets", as_names(self.targets, "targets", self.values.shape[1]))
-        put("higher_is_better", as_directions(self.higher_is_better, self.targets))
-        if self.kind not in KINDS:
-            raise EvaluationsError(f"kind is {self.kind!r}; choose one of {', '.join(KINDS)}.")
-        if problem := fault(self.masks, self.kind, self.tasks, row="masks: row"):
-            raise EvaluationsError(problem)
-        if np.isinf(self.values).any():
-            i, t = np.argwhere(np.isinf(self.values))[0]
-            raise EvaluationsError(
-                f"values: row {i} has {self.values[i, t]:g} for target {self.targets[t]!r}; values must be "
-                "finite. Leave that run out, or give NaN where a target was not measured."
-            )
-        for name, kind in (("fidelity", str), ("seed", np.int64), ("cost", np.float64), ("origin", str)):
-            put(name, frozen(as_column(getattr(self, name), name, kind, self.m)))
-        if (self.fidelity == "").any():
-            raise EvaluationsError("fidelity is empty in some rows; say 'retrained', 'estimated' or your own word.")
-        put("notes", as_notes(self.notes))
-        put("warnings", tuple(dict.fromkeys(str(w) for w in self.warnings)))
 
     # ---- in and out -------------------------------------------------------------------------------------
 
@@ -342,6 +318,16 @@ class Evaluations:
         up = tuple(self.higher_is_better[t] for t in columns)
         return self._with(values=self.values[:, columns], targets=tuple(wanted), higher_is_better=up)
 
+    def derive(self, definitions: Definitions) -> Evaluations:
+        """Add targets that are computed from others within each run: ``'overall=mean(bpb/*)'``.
+
+        Means, medians, weighted sums (``'0.7*mmlu + 0.3*gsm'``), the worst case (``'worst(acc/*)'``), named groups of
+        targets; see `derived.derive`. The interval of an effect on one holds the correlation of its members' errors.
+        """
+        from .derived import derive
+
+        return derive(self, definitions)
+
     def __add__(self, other: Evaluations) -> Self:
         """Put the rows of two tables of the same tasks, targets, kind and directions one under the other."""
         if not isinstance(other, Evaluations):
@@ -355,61 +341,22 @@ class Evaluations:
         return self._with(**rows, notes=notes, warnings=(*self.warnings, *other.warnings, *said))
 
     def groups(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the rows of each mask and fidelity a number, in the order in which they first appear.
-
-        Returns
-        -------
-        index : array (m,) of int64
-            The group of each row.
-        first : array (n,) of int64
-            The first row of each group.
-        """
-        number: dict[tuple[bytes, str], int] = {}
-        first: list[int] = []
-        index = np.empty(self.m, dtype=np.int64)
-        for i, (mask, word) in enumerate(zip(self.masks + 0.0, self.fidelity.tolist(), strict=True)):
-            index[i] = number.setdefault((mask.tobytes(), word), len(number))
-            if index[i] == len(first):
-                first.append(i)
-        return index, np.array(first, dtype=np.int64)
+        """Number each mask and fidelity by first appearance: the group of each row (m,), the first row of each (n,)."""
+        return groups(self)
 
     def mean_by_mask(self) -> Self:
         """Average the rows of each mask and fidelity: means of what was measured, sums of the costs.
 
         The seed stays where all rows of a mask have the same one, and is -1 otherwise.
         """
-        index, first = self.groups()
-        count, total, cost = (
-            np.zeros((len(first), self.T)),
-            np.zeros((len(first), self.T)),
-            np.zeros(len(first)),
-        )
-        np.add.at(count, index, ~np.isnan(self.values))
-        np.add.at(total, index, np.nan_to_num(self.values))
-        np.add.at(cost, index, self.cost)
-        seed = self.seed[first]
-        seed[index[self.seed != seed[index]]] = -1
-        mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-        rows = {name: getattr(self, name)[first] for name in ("masks", "fidelity", "origin")}
-        return self._with(**rows, values=mean, seed=seed, cost=cost)
+        return self._with(**means(self))
 
     # ---- checks and words -------------------------------------------------------------------------------
 
     def require(self, min_runs: int = MIN_RUNS, *, name: str = "the table") -> Self:
         """Raise an `EvaluationsError` unless there are enough runs, for every target; return the table."""
-        if self.m < min_runs:
-            raise EvaluationsError(
-                f"{name} has {self.m} run{'s' * (self.m != 1)}; at least {min_runs} are needed to attribute "
-                "anything. Add runs: `interplay design` proposes masks."
-            )
-        measured = (~np.isnan(self.values)).sum(axis=0)
-        if (measured < min_runs).any():
-            t = int(np.flatnonzero(measured < min_runs)[0])
-            raise EvaluationsError(
-                f"{name}: target {self.targets[t]!r} was measured in {measured[t]} of {self.m} "
-                "runs; at least "
-                f"{min_runs} are needed. Leave it out (--target names those to keep), or add runs."
-            )
+        enough(self.m, min_runs, name)
+        enough_measured(self.values, self.targets, min_runs, name)
         return self
 
     def equals(self, other: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .directions import guess_direction
+from .kinds import KINDS, fault
 
 __all__ = [
     "EvaluationsError",
@@ -20,11 +21,15 @@ __all__ = [
     "as_floats",
     "as_names",
     "as_notes",
+    "checked",
     "difference",
+    "enough",
+    "enough_measured",
     "frozen",
     "joined_notes",
     "listed",
     "match",
+    "unknown",
 ]
 
 
@@ -45,17 +50,73 @@ def match(patterns: str | Sequence[str], names: Sequence[str], what: str, *, als
     for pattern in [patterns] if isinstance(patterns, str) else [str(p) for p in patterns]:
         hits = [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
         if not hits and not any(n == pattern or fnmatchcase(n, pattern) for n in also):
-            near = get_close_matches(pattern, names, n=3, cutoff=0.5) or list(names)[:5]
-            raise EvaluationsError(
-                f"no {what} is called {pattern!r}. "
-                + (f"There {_counted(names)} {', '.join(map(repr, near))}." if names else "There is none.")
-            )
+            raise unknown(pattern, names, what)
         found.update(dict.fromkeys(hits))
     return list(found)
 
 
-def _counted(names: Sequence[str]) -> str:
-    return "is only" if len(names) == 1 else f"are {len(names)}, such as"
+def unknown(name: str, names: Sequence[str], what: str) -> EvaluationsError:
+    """Return the error that says that a name is not among others, and which of them are near it."""
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or list(names)[:5]
+    counted = "is only" if len(names) == 1 else f"are {len(names)}, such as"
+    there = f"There {counted} {', '.join(map(repr, near))}." if names else "There is none."
+    return EvaluationsError(f"no {what} is called {name!r}. {there}")
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read every field of a table of evaluations; what breaks one is an error that says where."""
+    masks, values = frozen(as_floats(given["masks"], "masks")), frozen(as_floats(given["values"], "values"))
+    if masks.ndim != 2 or values.ndim != 2 or len(masks) != len(values):
+        raise EvaluationsError(
+            f"masks have shape {masks.shape} and values {values.shape}; "
+            "give (m, K) and (m, T), one row for each run in both."
+        )
+    tasks = as_names(given["tasks"], "tasks", masks.shape[1])
+    targets = as_names(given["targets"], "targets", values.shape[1])
+    kind = given["kind"]
+    if kind not in KINDS:
+        raise EvaluationsError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+    if problem := fault(masks, kind, tasks, row="masks: row"):
+        raise EvaluationsError(problem)
+    if np.isinf(values).any():
+        i, t = np.argwhere(np.isinf(values))[0]
+        raise EvaluationsError(
+            f"values: row {i} has {values[i, t]:g} for target {targets[t]!r}; values must be "
+            "finite. Leave that run out, or give NaN where a target was not measured."
+        )
+    types = {"fidelity": str, "seed": np.int64, "cost": np.float64, "origin": str}
+    rows = {name: frozen(as_column(given[name], name, type_, len(masks))) for name, type_ in types.items()}
+    if (rows["fidelity"] == "").any():
+        raise EvaluationsError("fidelity is empty in some rows; say 'retrained', 'estimated' or your own word.")
+    return {
+        "masks": masks,
+        "values": values,
+        "tasks": tasks,
+        "targets": targets,
+        "higher_is_better": as_directions(given["higher_is_better"], targets),
+        **rows,
+        "notes": as_notes(given["notes"]),
+        "warnings": tuple(dict.fromkeys(str(w) for w in given["warnings"])),
+    }
+
+
+def enough(m: int, least: int, name: str) -> None:
+    """Raise an error where a table has fewer runs than `least`."""
+    if m < least:
+        raise EvaluationsError(
+            f"{name} has {m} run{'s' * (m != 1)}; at least {least} are needed to attribute "
+            "anything. Add runs: `interplay design` proposes masks."
+        )
+
+
+def enough_measured(values: np.ndarray, targets: Sequence[str], least: int, name: str) -> None:
+    """Raise an error where a target of values (m, T) was measured in fewer runs than `least`."""
+    measured = (~np.isnan(values)).sum(axis=0)
+    for t in np.flatnonzero(measured < least)[:1]:
+        raise EvaluationsError(
+            f"{name}: target {targets[t]!r} was measured in {measured[t]} of {len(values)} runs; at least {least} are "
+            "needed. Leave it out (--target names those to keep), or add runs."
+        )
 
 
 def as_directions(given: Any, targets: Sequence[str]) -> tuple[bool, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .fields import EvaluationsError, listed
 from .identifiability import identifiability
 
 Array = NDArray[np.float64]
@@ -80,3 +81,51 @@ class Players:
     def columns(self, masks: Array) -> Array:
         """Reduce masks (m, K) to players (m, P)."""
         return masks[:, self.first]
+
+    def reduced(
+        self, points: Array, names: Sequence[str], tasks: Sequence[str], kind: str
+    ) -> tuple[Array, tuple[str, ...]]:
+        """Reduce masks, mixtures or groups that were not run to players.
+
+        Parameters
+        ----------
+        points : array (n, K)
+            Masks or mixtures, or 0/1 memberships of groups.
+        names : sequence of str (n,)
+        tasks : sequence of str (K,)
+        kind : str
+            That of the runs, or "group".
+
+        Returns
+        -------
+        columns : array (n, P)
+        said : tuple of str
+            Which of them involve tasks that the runs never switch: what these do is not known, and left out.
+
+        Raises
+        ------
+        EvaluationsError
+            For one that parts tasks of a player, a mixture with weight on a task that is off in every run, or a group
+            of which the runs switch no task.
+        """
+        for player, group in zip(self.names, self.members, strict=True):
+            for i in np.flatnonzero(np.ptp(points[:, list(group)], axis=1))[:1]:
+                raise EvaluationsError(
+                    f"{names[i]} parts {player}, which always switch together in the runs: what one of them does "
+                    "without the others is not in the data. Put them in or leave them out together, or add runs."
+                )
+        on, off = (np.isin(tasks, fixed) for fixed in (self.always_on, self.always_off))
+        unknown = (points != 0) & (on | off) if kind == "group" else np.where(points != 0, off, on)
+        columns, left_out = self.columns(points), {}
+        for i in np.flatnonzero(unknown.any(axis=1)).tolist():
+            never = listed([task for task, lost in zip(tasks, unknown[i], strict=True) if lost])
+            if kind == "mixture" or (kind == "group" and not columns[i].any()):
+                raise EvaluationsError(
+                    f"{names[i]} is about {never}, which the runs never switch: nothing is known of it. Leave it out, "
+                    "or add runs."
+                )
+            left_out.setdefault(never, []).append(names[i])
+        return columns, tuple(
+            f"the runs never switch {never}: what this does in {listed(several)} is not known and is left out."
+            for never, several in left_out.items()
+        )

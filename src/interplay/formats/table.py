@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..directions import guess_direction
-from ..fields import EvaluationsError, as_names, listed, match
+from ..fields import EvaluationsError, as_names, enough, enough_measured, listed, match
 from ..kinds import KINDS, fault, guess_kind
 from .columns import as_numbers, as_text, as_whole, odd_columns, suggested_targets
 
@@ -71,12 +71,7 @@ def build(
         raise EvaluationsError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
     if not len(frame):
         raise EvaluationsError(f"{name} has no rows: it is empty below its header. Give one row for each run.")
-    if len(frame) < min_runs:
-        raise EvaluationsError(
-            f"{name} has {len(frame)} run{'s' * (len(frame) != 1)}; at least {min_runs} are needed "
-            "to attribute "
-            "anything. Add runs: `interplay design` proposes masks."
-        )
+    enough(len(frame), min_runs, name)
     task_columns, target_columns = _sorted_columns(frame, name, targets, tasks, ignore)
     names = tuple(task_columns)
     masks = np.column_stack([as_numbers(frame, c, name, _no_task(c)) for c in task_columns.values()])
@@ -275,14 +270,8 @@ def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, 
             "were not measured, say "
             "--missing skip (missing='skip'): each target is then fitted on its own rows."
         )
+    enough_measured(values, targets, least, name)
     m = len(values)
-    few = np.flatnonzero(m - per_target < least)
-    if len(few):
-        t = int(few[0])
-        raise EvaluationsError(
-            f"{name}: target {targets[t]!r} was measured in {m - per_target[t]} of {m} runs; at least {least} are "
-            "needed. Leave it out: --target names those to keep."
-        )
     short = [f"{targets[t]} on {m - per_target[t]} of {m} runs" for t in np.flatnonzero(per_target).tolist()]
     return [f"{gaps.sum()} values were not measured; fitted on fewer runs: {listed(short)}"]
 

@@ -165,11 +165,11 @@ def _players(surrogate: GaussianSurrogate) -> int:
         raise ValueError(
             f"features={surrogate.features_!r}; averages over sets of tasks want masks. Use readings.move."
         )
-    return surrogate.inputs_.shape[1]
+    return surrogate.X_.shape[1]
 
 
 def _reference(surrogate: GaussianSurrogate, reference: ArrayLike | None) -> Array:
-    K = surrogate.inputs_.shape[1]
+    K = surrogate.X_.shape[1]
     full = np.ones(K) if reference is None else np.asarray(reference, float)
     if full.shape != (K,):
         raise ValueError(f"reference has shape {full.shape}; the surrogate was fitted on {K} tasks, so give ({K},).")

@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..surrogates.base import Fit, GaussianSurrogate
+from ..surrogates.base import GaussianSurrogate
 from ..surrogates.kernels import Kernel
+from ..surrogates.members import Member, by_kernel, mixed
 from .functional import Reading
 from .sets import Nodes
 
@@ -35,16 +36,24 @@ def in_own_unit(reading: Reading, surrogate: GaussianSurrogate, nodes: Nodes, or
         Of the semivalue.
     order : int
     """
-    P = surrogate.inputs_.shape[1]
-    if P > FEW or all(fit.link == "identity" for fit in surrogate.fits_):
+    P = surrogate.X_.shape[1]
+    if P > FEW or not surrogate.link_.log.any():
         return reading
     S = ((np.arange(2**P)[:, None] >> np.arange(P)) & 1).astype(float)
     D = _differences(S, nodes, order)
     mean, deviation, prior = reading.mean.copy(), reading.deviation.copy(), reading.prior.copy()
-    for fit in surrogate.fits_:
-        if fit.link == "log":
-            m, d, p = _effects(surrogate, fit, S, D)
-            mean[:, fit.targets], deviation[:, fit.targets], prior[:, fit.targets] = m, d, p
+    targets, priors = np.flatnonzero(surrogate.link_.log), []
+
+    def moments(member: Member) -> tuple[Array, Array]:
+        m, v, p = _effects(surrogate, member, S, D, targets)
+        priors.append(p)
+        return m, v
+
+    weights = surrogate.weights_[:, targets]
+    m, v = mixed(surrogate.members_, weights, moments)
+    mean[:, targets], deviation[:, targets] = m, np.sqrt(v)
+    p = sum((w * p for w, p in zip(weights, priors, strict=True)), start=np.zeros_like(m))
+    prior[:, targets] = np.sqrt(p)
     return Reading(mean, deviation, prior)
 
 
@@ -63,24 +72,30 @@ def _differences(S: Array, nodes: Nodes, order: int) -> Array:
     return (sign[:, k] * sign[:, l] * weight[size[:, None] - inside]).T
 
 
-def _effects(surrogate: GaussianSurrogate, fit: Fit, S: Array, D: Array) -> tuple[Array, Array, Array]:
-    posterior, X = fit.posterior, surrogate.inputs_
-    rows = fit.kernel.matrix(S, X)
-    level = float(surrogate.constant)
-    v = posterior.variance(rows, fit.kernel.paired(S, S), level)
-    T, n = len(fit.targets), len(D)
-    mean, deviation, prior = np.empty((n, T)), np.empty((n, T)), np.empty((n, T))
-    mu = posterior.mean(rows, level)
-    for t in range(T):
-        F = np.exp(mu[:, t] + 0.5 * v * posterior.amplitude[t])
-        C = D * F
-        mean[:, t] = C.sum(axis=1)
-        total, LkX = C.sum(axis=1), C @ rows
-        own = np.array([c @ _prior_product(fit.kernel, S, c) for c in C])
-        variance = posterior.variance(LkX, own, total if level else 0.0)
-        deviation[:, t] = np.sqrt(np.maximum(variance, 0.0) * posterior.amplitude[t])
-        prior[:, t] = np.sqrt(np.maximum(own, 0.0) * posterior.amplitude[t])
-    return mean, deviation, prior
+def _effects(
+    surrogate: GaussianSurrogate, member: Member, S: Array, D: Array, targets: NDArray
+) -> tuple[Array, Array, Array]:
+    """Mean, variance and prior variance (n, len(targets)) of one member's effects, in the targets' own units."""
+    X, level, T = surrogate.X_, surrogate.level_, surrogate.n_targets_
+    z, v = member.at(S, X, level, T)
+    F = surrogate.link_.size(z, v)
+    n = len(D)
+    mean, variance, prior = (np.zeros((n, T)) for _ in range(3))
+    for t in targets:
+        mean[:, t] = surrogate.link_.sign[t] * (D @ F[:, t])
+    for kernel, fits in by_kernel(member.fits):
+        rows = kernel.matrix(S, X)
+        for fit in fits:
+            for i, t in enumerate(fit.targets):
+                if t not in targets:
+                    continue
+                C = D * F[:, t]
+                total, LkX = C.sum(axis=1), C @ rows
+                own = np.array([c @ _prior_product(kernel, S, c) for c in C])
+                found = np.maximum(fit.posterior.variance(LkX, own, total if level else 0.0), 0.0)
+                variance[:, t] += found * fit.amplitude[i]
+                prior[:, t] += np.maximum(own, 0.0) * fit.amplitude[i] if fit.posterior.prior else np.inf
+    return mean[:, targets], variance[:, targets], prior[:, targets]
 
 
 def _prior_product(kernel: Kernel, S: Array, c: Array) -> Array:

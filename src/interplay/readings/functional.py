@@ -7,6 +7,7 @@ A functional only says what it does to a kernel; `read` does the rest for every 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..surrogates.base import GaussianSurrogate
-from ..surrogates.features import transform
 from ..surrogates.kernels import Kernel
+from ..surrogates.members import Member, by_kernel, mixed
 
 Array = NDArray[np.float64]
 FARTHEST = 150.0  # exponents of an extrapolation under a log link are cut here, so that squares stay finite
-CHUNK = 20_000  # functionals whose rows L k_X are held in memory at once
+ROWS = 20_000  # functionals whose rows L k_X are held in memory at once
+CHUNK = 200_000  # functionals x targets that are held in memory at once
 
 
 class Functional(Protocol):
@@ -58,7 +60,9 @@ class Reading:
 
 
 def read(surrogate: GaussianSurrogate, functional: Functional, intervals: bool = True) -> Reading:
-    """Evaluate a functional exactly on every target of a fitted surrogate.
+    """Evaluate a functional exactly on every target of a fitted surrogate, in the units of the links.
+
+    Positive always means that the target rises: where the link counts down from a ceiling, the sign is turned.
 
     Parameters
     ----------
@@ -68,22 +72,33 @@ def read(surrogate: GaussianSurrogate, functional: Functional, intervals: bool =
     intervals : bool
         Whether to compute posterior deviations; without them large K costs far less time and memory.
     """
-    n, T = len(functional), surrogate.n_targets_
-    mean, deviation, prior = np.empty((n, T)), np.full((n, T), np.nan), np.full((n, T), np.nan)
-    X, cache = surrogate.inputs_, {}
-    for fit in surrogate.fits_:
-        if not intervals:
-            mean[:, fit.targets] = functional.apply(fit.kernel, X, fit.posterior.theta)
-            continue
-        if id(fit.kernel) not in cache:
-            cache = {id(fit.kernel): (functional.rows(fit.kernel, X), functional.own(fit.kernel))}
-        rows, own = cache[id(fit.kernel)]
-        amplitude = fit.posterior.amplitude
-        mean[:, fit.targets] = fit.posterior.mean(rows, 0.0)
-        variance = np.maximum(fit.posterior.variance(rows, own, 0.0), 0.0)
-        deviation[:, fit.targets] = np.sqrt(np.multiply.outer(variance, amplitude))
-        prior[:, fit.targets] = np.sqrt(np.multiply.outer(own, amplitude)) if fit.posterior.prior else np.inf
-    return Reading(mean, deviation, prior)
+    sign = np.where(surrogate.link_.sign < 0, -1.0, 1.0)
+    shape = len(functional), surrogate.n_targets_
+    priors = []
+
+    def moments(member: Member) -> tuple[Array, Array]:
+        mean, variance, prior = (np.zeros(shape) for _ in range(3))
+        for kernel, fits in by_kernel(member.fits):
+            if intervals:
+                rows, own = functional.rows(kernel, surrogate.X_), functional.own(kernel)
+            for fit in fits:
+                if not intervals:
+                    found = functional.apply(kernel, surrogate.X_, fit.posterior.theta)
+                    mean[:, fit.targets] += found if fit.loadings is None else found @ fit.loadings
+                    continue
+                mean[:, fit.targets] += fit.mean(rows, 0.0)
+                v = np.maximum(fit.posterior.variance(rows, own, 0.0), 0.0)
+                variance[:, fit.targets] += np.multiply.outer(v, fit.amplitude)
+                prior[:, fit.targets] += np.multiply.outer(own, fit.amplitude) if fit.posterior.prior else np.inf
+        priors.append(prior)
+        return mean, variance
+
+    mean, variance = mixed(surrogate.members_, surrogate.weights_, moments)
+    if not intervals:
+        nothing = np.full(shape, np.nan)
+        return Reading(sign * mean, nothing, nothing.copy())
+    prior = sum((w * p for w, p in zip(surrogate.weights_, priors, strict=True)), start=np.zeros(shape))
+    return Reading(sign * mean, np.sqrt(variance), np.sqrt(prior))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +122,6 @@ class Combination:
     def __len__(self) -> int:
         return self.points.shape[1]
 
-    def _inputs(self, features: str) -> Combination:
-        return Combination(self.coefficients, transform(self.points, features))
-
     def rows(self, kernel: Kernel, X: Array) -> Array:
         """See `Functional`."""
         return sum(
@@ -127,8 +139,8 @@ class Combination:
         """See `Functional`."""
         out = np.zeros((len(self), theta.shape[1]))
         for c, P in zip(self.coefficients, self.points, strict=True):
-            for start in range(0, len(self), CHUNK):
-                out[start : start + CHUNK] += c * (kernel.matrix(P[start : start + CHUNK], X) @ theta)
+            for start in range(0, len(self), ROWS):
+                out[start : start + ROWS] += c * (kernel.matrix(P[start : start + ROWS], X) @ theta)
         return out
 
 
@@ -137,47 +149,78 @@ def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Readi
 
     E = sum_j c_j e^{mu_j + v_jj / 2},  Var = sum_jl c_j c_l E_j E_l (e^{v_jl} - 1)
     """
-    combination = combination._inputs(surrogate.features_)
-    n, T = len(combination), surrogate.n_targets_
-    mean, deviation, prior = np.empty((n, T)), np.empty((n, T)), np.empty((n, T))
-    X, c, points = surrogate.inputs_, combination.coefficients, combination.points
-    J = len(c)
-    for fit in surrogate.fits_:
-        posterior, kernel = fit.posterior, fit.kernel
-        amplitude, flat = posterior.amplitude, posterior.prior == 0
-        for start in range(0, n, CHUNK):
-            part = slice(start, min(start + CHUNK, n))
-            block = Combination(c, points[:, part])
-            own = block.own(kernel)
-            if fit.link == "identity":
-                rows = block.rows(kernel, X)
-                mu = posterior.mean(rows, 0.0)
-                v = np.multiply.outer(np.maximum(posterior.variance(rows, own, 0.0), 0.0), amplitude)
-                scale = np.ones_like(mu)
-            else:
-                rows = [kernel.matrix(P, X) for P in block.points]
-                level = float(surrogate.constant)
-                E = []
-                for P, R in zip(block.points, rows, strict=True):
-                    own_variance = posterior.variance(R, kernel.paired(P, P), level)
-                    exponent = posterior.mean(R, level) + 0.5 * np.multiply.outer(own_variance, amplitude)
-                    E.append(np.exp(np.minimum(exponent, FARTHEST)))
-                mu = sum((w * e for w, e in zip(c, E, strict=True)), start=np.zeros_like(E[0]))
-                v = np.zeros_like(mu)
-                for i in range(J):
-                    for j in range(J):
-                        between = kernel.paired(block.points[i], block.points[j])
-                        cov = posterior.covariance(rows[i], rows[j], between, level, level)
-                        v += (
-                            c[i]
-                            * c[j]
-                            * E[i]
-                            * E[j]
-                            * np.expm1(np.minimum(np.multiply.outer(cov, amplitude), FARTHEST))
-                        )
-                scale = np.abs(E).mean(axis=0)
-            where = np.ix_(np.arange(part.start, part.stop), fit.targets)
-            mean[where] = mu
-            deviation[where] = np.sqrt(np.maximum(v, 0.0))
-            prior[where] = np.inf if flat else scale * np.sqrt(np.multiply.outer(np.maximum(own, 0.0), amplitude))
-    return Reading(mean, deviation, prior)
+    link, shape = surrogate.link_, (len(combination), surrogate.n_targets_)
+    at_once = max(CHUNK // max(shape[1], 1), 1)
+    if link.log.all() or not link.log.any():
+        each = _logarithmic if link.log.all() else _linear
+        return _in_parts(surrogate, combination, each, np.arange(shape[1]), at_once)
+    out = Reading(np.empty(shape), np.empty(shape), np.empty(shape))
+    for each, targets in ((_linear, np.flatnonzero(~link.log)), (_logarithmic, np.flatnonzero(link.log))):
+        part = _in_parts(surrogate, combination, each, targets, at_once)
+        out.mean[:, targets], out.deviation[:, targets], out.prior[:, targets] = part.mean, part.deviation, part.prior
+    return out
+
+
+Moments = tuple[Array, Array, Array]
+
+
+def _in_parts(
+    surrogate: GaussianSurrogate,
+    combination: Combination,
+    each: Callable[[GaussianSurrogate, Combination, Member], Moments],
+    targets: NDArray,
+    at_once: int,
+) -> Reading:
+    """Mean, deviation and prior (n, len(targets)) of a combination, a few functionals at a time."""
+    found = []
+    for start in range(0, len(combination), at_once):
+        block = Combination(combination.coefficients, combination.points[:, start : start + at_once])
+        priors = []
+
+        def moments(member: Member, block: Combination = block, priors: list = priors) -> tuple[Array, Array]:
+            mean, variance, prior = each(surrogate, block, member)
+            priors.append(prior[:, targets])
+            return mean[:, targets], variance[:, targets]
+
+        weights = surrogate.weights_[:, targets]
+        mean, variance = mixed(surrogate.members_, weights, moments)
+        prior = sum((w * p for w, p in zip(weights, priors, strict=True)), start=np.zeros_like(mean))
+        found.append((mean, np.sqrt(variance), np.sqrt(prior)))
+    return Reading(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _linear(surrogate: GaussianSurrogate, block: Combination, member: Member) -> Moments:
+    """Mean, variance and prior variance (n, T) of one member, in the units of the links."""
+    mean, variance, prior = (np.zeros((len(block), surrogate.n_targets_)) for _ in range(3))
+    for kernel, fits in by_kernel(member.fits):
+        rows, own = block.rows(kernel, surrogate.X_), np.maximum(block.own(kernel), 0.0)
+        for fit in fits:
+            mean[:, fit.targets] += fit.mean(rows, 0.0)
+            v = np.maximum(fit.posterior.variance(rows, own, 0.0), 0.0)
+            variance[:, fit.targets] += np.multiply.outer(v, fit.amplitude)
+            prior[:, fit.targets] += np.multiply.outer(own, fit.amplitude) if fit.posterior.prior else np.inf
+    return mean, variance, prior
+
+
+def _logarithmic(surrogate: GaussianSurrogate, block: Combination, member: Member) -> Moments:
+    """The same in the targets' own units, for those whose link is a logarithm."""
+    c, P, level, T = block.coefficients, block.points, surrogate.level_, surrogate.n_targets_
+    J, n = len(c), len(block)
+    mean, prior = np.zeros((J, n, T)) + member.centre, np.zeros((n, T))
+    between = np.zeros((J, J, n, T))
+    for kernel, fits in by_kernel(member.fits):
+        rows, own = [kernel.matrix(points, surrogate.X_) for points in P], np.maximum(block.own(kernel), 0.0)
+        pairs = {(i, j): kernel.paired(P[i], P[j]) for i in range(J) for j in range(i, J)}
+        for fit in fits:
+            mean[:, :, fit.targets] += np.stack([fit.mean(R, level) for R in rows])
+            prior[:, fit.targets] += np.multiply.outer(own, fit.amplitude) if fit.posterior.prior else np.inf
+            for (i, j), k in pairs.items():
+                v = fit.posterior.covariance(rows[i], rows[j], k, level, level)
+                between[i, j][:, fit.targets] += np.multiply.outer(v, fit.amplitude)
+    for i, j in zip(*np.triu_indices(J, 1), strict=True):
+        between[j, i] = between[i, j]
+    E = np.exp(np.clip(mean + 0.5 * np.stack([between[j, j] for j in range(J)]), -FARTHEST, FARTHEST))
+    weighted = c[:, None, None] * E
+    spread = np.expm1(np.minimum(between, FARTHEST))
+    variance = np.einsum("jnt,lnt,jlnt->nt", weighted, weighted, spread, optimize=True)
+    return surrogate.link_.sign * weighted.sum(axis=0), np.maximum(variance, 0.0), E.mean(axis=0) ** 2 * prior

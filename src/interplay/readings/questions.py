@@ -53,12 +53,12 @@ class Question:
 
     def own_unit(self, surrogate: GaussianSurrogate) -> bool:
         """Whether a log link can be brought back to the target's own unit."""
-        few = surrogate.inputs_.shape[1] <= FEW
+        few = surrogate.X_.shape[1] <= FEW
         return self.name in ("leave-one-out", "move", "removal") or (self.name in ("shapley", "banzhaf") and few)
 
     def effects(self, surrogate: GaussianSurrogate) -> Reading:
         """Effects of all tasks on g, n = P."""
-        P = surrogate.inputs_.shape[1]
+        P = surrogate.X_.shape[1]
         match self.name:
             case "leave-one-out":
                 return effects.leave_one_out(surrogate)
@@ -78,12 +78,12 @@ class Question:
 
     def pairs(self, surrogate: GaussianSurrogate) -> Reading | None:
         """Effects of all pairs k < l on g; without intervals where there are very many; None where there is none."""
-        P = surrogate.inputs_.shape[1]
+        P = surrogate.X_.shape[1]
         few = P <= MANY
         match self.name:
             case "leave-one-out" if few:
                 return effects.leave_one_out_pairs(surrogate)
-            case "leave-one-out" if all(fit.link == "identity" for fit in surrogate.fits_):
+            case "leave-one-out" if not surrogate.link_.log.any():
                 return effects.banzhaf_pairs(surrogate, p=1.0, intervals=False)
             case "shapley":
                 return in_own_unit(effects.shapley_pairs(surrogate, few), surrogate, shapley_nodes(P, 3), 2)

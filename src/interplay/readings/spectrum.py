@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..surrogates.base import GaussianSurrogate
 from ..surrogates.gaussian import Posterior
 from ..surrogates.kernels import Kernel
+from ..surrogates.members import Member
 from .sets import factors
 
 Array = NDArray[np.float64]
@@ -69,8 +70,8 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
     T = surrogate.n_targets_
     share, expected, deviation, prior = (np.full((3, T), np.nan) for _ in range(4))
     variance = np.empty(T)
-    for fit in surrogate.fits_:
-        orders = Orders.of(fit.kernel, surrogate.inputs_)
+    for fit in _heaviest(surrogate).fits:
+        orders = Orders.of(fit.kernel, surrogate.X_)
         plug_in, mean, covariance = orders.moments(fit.posterior)
         variance[fit.targets] = total = plug_in.sum(axis=0)
         some = fit.targets[(total > 0) & (mean.sum(axis=0) > 0)]
@@ -83,6 +84,12 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
         if fit.posterior.prior:
             prior[:, some] = (orders.trace / orders.trace.sum())[:, None]
     return OrderShares(share, expected, deviation, prior, variance)
+
+
+def _heaviest(surrogate: GaussianSurrogate) -> Member:
+    """The member of the largest mean weight: shares are quadratic in g, and those of a mixture are nobody's."""
+    plain = [all(fit.loadings is None for fit in member.fits) for member in surrogate.members_]
+    return surrogate.members_[int(np.argmax(surrogate.weights_.mean(axis=1) * np.array(plain)))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,26 +1,27 @@
-"""Choice between tuned ridge and the kernel surrogate, by a paired comparison on held-out rows.
+"""Choice among tuned ridge, RBF, ARD and their stack, by paired comparisons on held-out rows.
 
-d_i = mean over targets of (ridge's squared error - kernel's) / variance of the target, row i held out by both;
-the kernel is taken where mean d exceeds its standard error over groups of rows, otherwise ridge, the simpler one.
-Each fold chooses its hyper-parameters anew from its own rows: errors at hyper-parameters that saw the row favour
-whichever surrogate has more of them (on additive games the kernel would win most of the time).
+d_i = mean over targets of (one's squared error - the best one's) / variance of the target, row i held out by both;
+of the surrogates whose mean d is within its standard error over groups of rows the simplest is taken:
+ridge, then RBF, then ARD, then the stack. Each fold chooses its hyper-parameters anew from its own rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 
 from .base import GaussianSurrogate
-from .gaussian import Groups
 from .kernel import KernelSurrogate
 from .linear import LinearSurrogate
+from .rows import Rows
+from .stacking import folds
 
 Array = NDArray[np.float64]
+SIMPLEST = ("ridge", "rbf", "ard", "stack")
+WORDS = {"ridge": "tuned ridge", "rbf": "the RBF kernel", "ard": "ARD", "stack": "the stack of kernels"}
+ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +31,17 @@ class Choice:
     Attributes
     ----------
     name : str
-        'ridge' or 'kernel'.
+        'ridge', 'rbf', 'ard' or 'stack'.
     surrogate : GaussianSurrogate
         The one taken, fitted.
+    best : str
+        The one with the smallest held-out error.
+    asked : bool
+        Whether ``name`` was asked for, not chosen.
     skill : dict of str to array (T,)
-        Held-out R^2 of 'ridge' and 'kernel' per target: 1 - error / error of the mean of the other rows.
-    gain : float
-        Mean difference of relative squared errors, ridge minus kernel: positive favours the kernel.
-    standard_error : float
-        Of ``gain``, over groups of rows that are held out together.
+        Held-out R^2 of each: 1 - error / error of the mean of the other rows.
+    worse, standard_error : dict of str to float
+        Mean difference of relative squared errors to the best, and its standard error over groups of rows.
     over_constant, over_constant_error : array (T,)
         Difference of absolute errors, constant minus the one taken, relative to the target's standard deviation, and
         its standard error. Absolute, since a few far runs rule squared errors and hide a skill that is there.
@@ -46,94 +49,113 @@ class Choice:
 
     name: str
     surrogate: GaussianSurrogate = field(repr=False)
+    best: str
+    asked: bool
     skill: dict[str, Array]
-    gain: float
-    standard_error: float
+    worse: dict[str, float]
+    standard_error: dict[str, float]
     over_constant: Array
     over_constant_error: Array
 
     @property
     def sentence(self) -> str:
         """The choice in words."""
-        size = f"held-out error {abs(self.gain):.3f} +- {self.standard_error:.3f} of the variance"
-        if (self.name == "kernel") != (self.gain > self.standard_error):  # taken as asked, against the comparison
-            name, other = (
-                ("Kernel surrogate", "tuned ridge") if self.name == "kernel" else ("Tuned ridge", "the kernel")
-            )
-            way = "below" if (self.gain > 0) == (self.name == "kernel") else "above"
-            return f"{name}, as asked: {size} {way} {other}."
-        if self.name == "kernel":
-            return f"Kernel surrogate: {size} below tuned ridge, more than the standard error."
-        if self.gain > 0:
-            return f"Tuned ridge: the kernel's {size} lower is within the standard error, so the simpler one is taken."
-        return f"Tuned ridge: the kernel is no better ({size} higher), so the simpler one is taken."
+        taken, best = WORDS[self.name], WORDS[self.best]
+        head = taken[0].upper() + taken[1:]
+        by = lambda name: f"{self.worse[name]:.3f} +- {self.standard_error[name]:.3f} of the variance"
+        if self.name == self.best:
+            others = [name for name in SIMPLEST if name in self.worse and name != self.name]
+            beside = ", ".join(f"{WORDS[name].removeprefix('the ')} {by(name)} higher" for name in others)
+            return f"{head}{', as asked' if self.asked else ''}: the smallest held-out error ({beside})."
+        if self.asked:
+            return f"{head}, as asked: held-out error {by(self.name)} above {best}."
+        return f"{head}: {best}'s lower held-out error ({by(self.name)}) is within the standard error: simpler is taken."
+
+    def table(self) -> list[dict[str, object]]:
+        """One row per surrogate: held-out R^2 (mean over targets), distance to the best with its 95 % interval."""
+        return [
+            {
+                "surrogate": name,
+                "r2": float(np.mean(self.skill[name])),
+                "worse": self.worse[name],
+                "lower": self.worse[name] - 1.96 * self.standard_error[name],
+                "upper": self.worse[name] + 1.96 * self.standard_error[name],
+                "taken": name == self.name,
+            }
+            for name in SIMPLEST
+            if name in self.skill
+        ]
 
 
 def compare(
-    X: ArrayLike, Y: ArrayLike, groups: ArrayLike | None = None, prefer: str = "auto", features: str = "auto"
+    X: ArrayLike,
+    Y: ArrayLike,
+    groups: ArrayLike | None = None,
+    prefer: str = "auto",
+    features: str = "auto",
+    *,
+    higher_is_better: ArrayLike = False,
+    seeds: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
 ) -> Choice:
-    """Fit tuned ridge and the kernel surrogate and take one.
+    """Fit ridge, RBF, ARD and their stack, and take one.
 
     Parameters
     ----------
     X : array (m, K)
     Y : array (m, T)
-    groups : array (m,), optional
-        Rows that are held out together; equal rows of X if not given.
-    prefer : {'auto', 'ridge', 'kernel'}
-        'auto' compares; a name takes that one and still reports the comparison.
-    features : {'auto', 'raw', 'log'}
-        As in the surrogates; state it where the kind of the columns is known.
+    groups, seeds, noise : array (m,), optional
+        See `KernelSurrogate.fit`.
+    prefer : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
+        'auto' chooses; a name takes that one and still reports the comparison; 'kernel' is the stack.
+    features, higher_is_better
+        As in the surrogates; state features where the kind of the columns is known.
     """
+    if prefer not in ASKED:
+        raise ValueError(f"surrogate={prefer!r}; choose {', '.join(map(repr, ASKED))}.")
     X, Y = np.asarray(X, float), np.asarray(Y, float)
-    if prefer not in ("auto", "ridge", "kernel"):
-        raise ValueError(f"surrogate={prefer!r}; choose 'auto', 'ridge' or 'kernel'.")
-    candidates: dict[str, GaussianSurrogate] = {
-        "ridge": LinearSurrogate(features=features),
-        "kernel": KernelSurrogate(features=features),
-    }
-    index = (Groups.of_rows(X) if groups is None else Groups.of(np.asarray(groups))).index
-    if index.max() == 0:
-        index = np.arange(len(X))
+    kernel = KernelSurrogate(features=features, higher_is_better=higher_is_better).fit(X, Y, groups, seeds, noise)
+    ridge = LinearSurrogate(features=features)
+    held, rows = kernel.held_out_, kernel.rows_
+    predicted = ridge_held_out(ridge, X, Y, rows)
+    predicted |= {name: held.mean[held.names.index(name)] for name in ("rbf", "ard") if name in held.names}
+    predicted["stack"] = kernel.cv_.mean
     variance = np.where(np.ptp(Y, axis=0) > 0, Y.var(axis=0), np.inf)
-    predicted = held_out(X, Y, index, candidates)
     errors = {name: (p - Y) ** 2 / variance for name, p in predicted.items()}
-    skill = {
-        name: 1.0 - errors[name].mean(axis=0) / np.maximum(errors["constant"].mean(axis=0), 1e-300)
-        for name in candidates
-    }
-    gain, se = _paired((errors["ridge"] - errors["kernel"]).mean(axis=1, keepdims=True), index)
-    name = prefer if prefer != "auto" else "kernel" if gain[0] > se[0] else "ridge"
-    over, over_error = _paired(np.sqrt(errors["constant"]) - np.sqrt(errors[name]), index)
-    fitted = candidates[name].fit(X, Y, index)
-    return Choice(name, fitted, skill, float(gain[0]), float(se[0]), over, over_error)
+    constant = errors.pop("constant")
+    base = np.maximum(constant.mean(axis=0), 1e-300)
+    skill = {name: 1.0 - error.mean(axis=0) / base for name, error in errors.items()}
+    best = min(errors, key=lambda name: float(errors[name].mean()))
+    pairs = {name: _paired((e - errors[best]).mean(axis=1, keepdims=True), rows) for name, e in errors.items()}
+    worse, standard_error = ({name: float(pair[i][0]) for name, pair in pairs.items()} for i in (0, 1))
+    name = ASKED[prefer]
+    if name not in errors:
+        name = next(n for n in SIMPLEST if n in errors and worse[n] <= standard_error[n])
+    over, over_error = _paired(np.sqrt(constant) - np.sqrt(errors[name]), rows)
+    taken = ridge.fit(X, Y, groups, seeds, noise) if name == "ridge" else kernel
+    if name in ("rbf", "ard"):
+        taken = kernel.only(name)
+    return Choice(name, taken, best, prefer != "auto", skill, worse, standard_error, over, over_error)
 
 
-def held_out(X: Array, Y: Array, groups: NDArray, candidates: dict[str, GaussianSurrogate]) -> dict[str, Array]:
-    """Predictions (m, T) of every row by fits that saw nothing of its group, hyper-parameters included.
-
-    Groups go to folds at random from a fixed seed: 10 folds up to 128 rows, 5 above. The candidates are joined by
-    'constant', the mean of the fold's own rows.
-    """
-    n = int(groups.max()) + 1
-    folds = min(10 if len(X) <= 128 else 5, n)
-    fold = (np.random.default_rng(0).permutation(n) % folds)[groups]
-    out = {name: np.empty_like(Y) for name in (*candidates, "constant")}
-    for k in range(folds):
+def ridge_held_out(ridge: LinearSurrogate, X: Array, Y: Array, rows: Rows) -> dict[str, Array]:
+    """Predictions (m, T) of every row by tuned ridge and by the constant, from the folds without its group."""
+    fold = folds(rows.groups.index)
+    out = {"ridge": np.empty_like(Y), "constant": np.empty_like(Y)}
+    for k in range(int(fold.max()) + 1):
         left = fold == k
-        out["constant"][left] = Y[~left].mean(axis=0)
-        if not np.ptp(X[~left], axis=0).any():  # nothing is switched there: nothing but the mean can be learnt
-            for name in candidates:
-                out[name][left] = out["constant"][left]
-            continue
-        for name, candidate in candidates.items():
-            surrogate = cast(GaussianSurrogate, clone(candidate)).fit(X[~left], Y[~left], groups[~left])
-            out[name][left] = np.reshape(surrogate.predict(X[left]), (-1, Y.shape[1]))
+        out["constant"][left] = out["ridge"][left] = Y[~left].mean(axis=0)
+        if np.ptp(X[~left], axis=0).any():
+            kept = rows.take(~left)
+            seeds = kept.basis.argmax(axis=1) if kept.basis.shape[1] > 1 else None
+            ridge.fit(X[~left], Y[~left], kept.groups.index, seeds, kept.noise)
+            out["ridge"][left] = np.reshape(ridge.predict(X[left]), (-1, Y.shape[1]))
     return out
 
 
-def _paired(difference: Array, groups: NDArray) -> tuple[Array, Array]:
+def _paired(difference: Array, rows: Rows) -> tuple[Array, Array]:
     """Mean of paired differences (m, T) and its standard error over groups of rows."""
+    groups = rows.groups.index
     counts = np.bincount(groups)
     sums = np.zeros((len(counts), difference.shape[1]))
     np.add.at(sums, groups, difference - difference.mean(axis=0))

@@ -1,7 +1,8 @@
 """What the columns of a design are, and the features in which a surrogate sees them.
 
-Masks (0/1) and weights are seen as they are; mixtures (rows that sum to one) through log(w + 1e-3), since their
-losses are close to linear in the logarithm of a weight (design: section 3).
+Masks (0/1) and weights are seen as they are. Losses of mixtures are close to linear in the logarithm of a weight while
+it is small, so they are seen through maps that spread small weights: log(w + 1e-3), log(w + 3e-3), sqrt(w), or
+logarithm and root side by side (design: section 3).
 """
 
 from __future__ import annotations
@@ -13,6 +14,14 @@ from ..kinds import SIMPLEX_TOLERANCE
 
 Array = NDArray[np.float64]
 FLOOR = 1e-3
+ROOT = 16.0  # scale of the root beside the logarithm: both then vary about alike over Dirichlet mixtures
+MAPS = {
+    "raw": lambda X: X,
+    "log": lambda X: np.log(np.maximum(X, 0.0) + FLOOR),
+    "log3": lambda X: np.log(np.maximum(X, 0.0) + 3.0 * FLOOR),
+    "sqrt": lambda X: np.sqrt(np.maximum(X, 0.0)),
+    "both": lambda X: np.hstack([MAPS["log"](X), ROOT * MAPS["sqrt"](X)]),
+}
 
 
 def kind_of(X: Array) -> str:
@@ -27,5 +36,5 @@ def kind_of(X: Array) -> str:
 
 
 def transform(X: Array, name: str) -> Array:
-    """Features of rows X (n, K): 'raw' or 'log'."""
-    return np.log(np.maximum(X, 0.0) + FLOOR) if name == "log" else X
+    """Features (n, D) of rows X (n, K); ``name`` is among `MAPS`."""
+    return MAPS[name](X)

@@ -1,13 +1,13 @@
 """The one algebra of every Gaussian surrogate: constant with a flat prior + Gaussian process + noise.
 
-g = b + f,  f ~ GP(0, sigma^2 k),  y_i = g(x_i) + noise of variance sigma^2 lambda
+g = b + f,  f ~ GP(0, sigma^2 k),  y_i = (H b)_i + f(x_i) + noise of variance sigma^2 nu D_i
 
-Q = A^-1 - A^-1 1 1' A^-1 / (1' A^-1 1),   A = k_XX + lambda I                      (design: section 3)
+Q = A^-1 - A^-1 H (H' A^-1 H)^-1 H' A^-1,   A = k_XX + nu D                         (design: section 3)
 
-Everything follows from Q: theta = Q y, the constant b, leave-one-out residuals (Q y)_i / Q_ii, leave-a-group-out
-residuals (Q_GG)^-1 (Q y)_G, the restricted likelihood and the posterior of any linear functional. With one noise
-level Q = U (U' A U)^-1 U' for an orthonormal basis U of the vectors that sum to zero, so one eigendecomposition
-of the doubly centred kernel serves every noise level and every target.
+Everything follows from Q: theta = Q y, the constants b, leave-one-out residuals (Q y)_i / Q_ii, leave-a-group-out
+residuals (Q_GG)^-1 (Q y)_G, the restricted likelihood and the posterior of any linear functional. With
+V = D^-1/2 U for an orthonormal basis U of the complement of D^-1/2 H, Q = V (V' A V)^-1 V': one eigendecomposition
+of V' k V serves every noise level nu and every target. H and D are those of `rows.Rows`.
 
 References
 ----------
@@ -22,35 +22,40 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from .rows import Groups, Rows
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Eigendecomposition of the doubly centred kernel matrix H k H, shared by all noise levels.
-
-    Without a constant (the published surrogate has none) the kernel matrix itself is decomposed and Q = A^-1.
+    """Eigendecomposition of the kernel matrix on the complement of the flat part, shared by all noise levels.
 
     Attributes
     ----------
-    vectors : array (m, m - 1) or (m, m)
-        Orthonormal eigenvectors, each summing to zero where there is a constant.
-    values : array (m - 1,) or (m,)
-        Their eigenvalues, clipped at 0.
+    vectors : array (m, m - p)
+        V: V' k V is diagonal, V' D V = 1, V' H = 0.
+    values : array (m - p,)
+        Its eigenvalues, clipped at 0.
     """
 
     vectors: Array
     values: Array
 
     @classmethod
-    def of(cls, kernel: Array, constant: bool = True) -> Spectrum:
-        """Decompose ``kernel`` (m, m), on the complement of the constant if there is one."""
-        if not constant:
-            values, vectors = np.linalg.eigh(kernel)
-            return cls(vectors, np.clip(values, 0.0, None))
-        values, vectors = np.linalg.eigh(_reflect(_reflect(kernel).T)[1:, 1:])
-        return cls(_reflect(np.pad(vectors, ((1, 0), (0, 0)))), np.clip(values, 0.0, None))
+    def of(cls, kernel: Array, rows: Rows) -> Spectrum:
+        """Decompose ``kernel`` (m, m)."""
+        root = np.sqrt(rows.noise)
+        if rows.plain:
+            values, vectors = np.linalg.eigh(_reflect(_reflect(kernel).T)[1:, 1:])
+            return cls(_reflect(np.pad(vectors, ((1, 0), (0, 0)))), np.clip(values, 0.0, None))
+        p = rows.basis.shape[1]
+        U = np.linalg.qr(rows.basis / root[:, None], mode="complete")[0][:, p:] if p else np.eye(len(kernel))
+        V = U / root[:, None]
+        values, vectors = np.linalg.eigh(V.T @ kernel @ V)
+        return cls(V @ vectors, np.clip(values, 0.0, None))
 
     def precision(self, noise: float) -> Array:
         """Q (m, m) at this noise level."""
@@ -112,45 +117,6 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Rows that are always left out together.
-
-    Attributes
-    ----------
-    index : array (m,)
-        Group of every row.
-    blocks : tuple of arrays (g, size)
-        The rows of all groups of one size, one group a row: what batched linear algebra wants.
-    """
-
-    index: NDArray[np.int64]
-    blocks: tuple[NDArray[np.int64], ...]
-
-    @classmethod
-    def of(cls, labels: NDArray) -> Groups:
-        """Group rows by equal labels (m,)."""
-        index = np.unique(labels, return_inverse=True)[1].reshape(-1)
-        order = np.argsort(index, kind="stable")
-        counts = np.bincount(index)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        blocks = []
-        for size in np.unique(counts):
-            first = starts[counts == size]
-            blocks.append(order[first[:, None] + np.arange(size)])
-        return cls(index, tuple(blocks))
-
-    @classmethod
-    def of_rows(cls, X: Array) -> Groups:
-        """Group equal rows of X (m, K): the seeds of one mask."""
-        return cls.of(np.unique(X, axis=0, return_inverse=True)[1].reshape(-1))
-
-    @property
-    def single(self) -> bool:
-        """Whether every row is a group of its own."""
-        return len(self.blocks) == 1 and self.blocks[0].shape[1] == 1
-
-
-@dataclass(frozen=True)
 class Posterior:
     """Posterior of one kernel and one noise level, for all targets that share them.
 
@@ -161,9 +127,9 @@ class Posterior:
     prior : float
         1, or 0 where the prior is flat (ordinary least squares): then L k L' drops out and ``precision`` is negative.
     constant : array (m,)
-        Weights h of the constant, b = h'y, A h = constant_variance 1.
+        Weights h of the constant at new points, b = h'y (the mean of the seeds' constants).
     constant_variance : float
-        1 / (1' A^-1 1), in units of the amplitude.
+        Variance of the constant, 1 / (1' A^-1 1) for a single one, in units of the amplitude.
     theta : array (m, T)
     intercept : array (T,)
     amplitude : array (T,)
@@ -179,53 +145,49 @@ class Posterior:
     prior: float = 1.0
 
     @classmethod
-    def of(
-        cls, kernel: Array, y: Array, noise: float, constant: bool = True, spectrum: Spectrum | None = None
-    ) -> Posterior:
+    def of(cls, kernel: Array, y: Array, noise: float, rows: Rows, Q: Array | None = None) -> Posterior:
         """Condition on y (m, T) given the kernel matrix (m, m) and the noise in units of the amplitude.
 
-        ``spectrum`` is the kernel's own, where it is there already.
+        ``Q`` is given where it is there already.
         """
-        spectrum = spectrum or Spectrum.of(kernel, constant)
-        Q = spectrum.precision(noise)
-        m = len(kernel)
-        if not constant:
-            zero = np.zeros(m)
-            return cls(Q, zero, 0.0, Q @ y, np.zeros(y.shape[1]), spectrum.amplitude(y, noise))
-        column = kernel.sum(axis=1)
-        h = (1.0 - Q @ column) / m
+        if Q is None:
+            Q = precision(kernel + noise * np.diag(rows.noise), rows)[0]
+        theta, a = Q @ y, rows.level
+        inverse, gram = _left_inverse(rows)
+        h = inverse - (inverse @ kernel) @ Q  # (H' A^-1 H)^-1 H' A^-1, since inverse D Q = 0
         return cls(
             precision=Q,
-            constant=h,
-            constant_variance=float((column @ h + noise) / m),
-            theta=Q @ y,
-            intercept=h @ y,
-            amplitude=spectrum.amplitude(y, noise),
+            constant=a @ h,
+            constant_variance=float(a @ (inverse @ (kernel @ (h.T @ a)) + noise * (gram @ a))),
+            theta=theta,
+            intercept=a @ h @ y,
+            amplitude=np.maximum((y * theta).sum(axis=0), 0.0) / max(len(y) - len(a), 1),
         )
 
     @classmethod
-    def least_squares(cls, X: Array, y: Array, constant: bool = True) -> Posterior:
+    def least_squares(cls, X: Array, y: Array, rows: Rows) -> Posterior:
         """Ordinary least squares of minimum norm, solved in the primal: the limit of no noise and a flat prior.
 
         Coefficients w = X_c^+ y; theta = (X_c^+)' w, so that X' theta = w; amplitude is the residual variance.
         """
-        m = len(X)
-        centre = X.mean(axis=0) if constant else np.zeros(X.shape[1])
-        U, s, Vt = np.linalg.svd(X - centre, full_matrices=False)
+        root, a = np.sqrt(rows.noise)[:, None], rows.level
+        inverse, gram = _left_inverse(rows)
+        centre = inverse @ X  # (p, K)
+        U, s, Vt = np.linalg.svd((X - rows.basis @ centre) / root, full_matrices=False)
         keep = s > max(X.shape) * np.finfo(float).eps * (s[0] if len(s) and s[0] > 0 else 1.0)
         U, s, Vt = U[:, keep], s[keep], Vt[keep]
-        z = U.T @ y
+        z = U.T @ (y / root)
         w = Vt.T @ (z / s[:, None])
-        intercept = y.mean(axis=0) - centre @ w if constant else np.zeros(y.shape[1])
-        residual = y - X @ w - intercept
-        freedom = max(m - len(s) - int(constant), 1)
-        projected = Vt @ centre
+        residual = (y - X @ w - rows.basis @ (inverse @ (y - X @ w))) / root
+        freedom = max(len(X) - len(s) - len(centre), 1)
+        projected = Vt @ (a @ centre)
+        U = U / root
         return cls(
             precision=-(U / s**4) @ U.T,
             constant=U @ (projected / s**3),
-            constant_variance=float(((projected / s) ** 2).sum() + int(constant) / m),
+            constant_variance=float(((projected / s) ** 2).sum() + a @ gram @ a),
             theta=(U / s) @ (z / s[:, None]),
-            intercept=intercept,
+            intercept=a @ inverse @ (y - X @ w),
             amplitude=(residual**2).sum(axis=0) / freedom,
             prior=0.0,
         )
@@ -256,3 +218,32 @@ def _reflect(A: Array) -> Array:
     v = np.full(len(A), 1.0 / np.sqrt(len(A)))
     v[0] += 1.0
     return A - np.outer(v / v[0], v @ A)
+
+
+def precision(A: Array, rows: Rows) -> tuple[Array, float]:
+    """Q (m, m) and log|A| + log|H' A^-1 H| of a positive definite A (m, m), which is overwritten.
+
+    Raises
+    ------
+    LinAlgError
+        If A is not positive definite.
+    """
+    factor, failed = lapack.dpotrf(A, lower=1, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the kernel matrix with its noise is not positive definite")
+    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
+    Q, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    Q = np.tril(Q) + np.tril(Q, -1).T
+    if rows.basis.shape[1]:
+        AH = Q @ rows.basis
+        HAH = rows.basis.T @ AH
+        Q -= AH @ np.linalg.solve(HAH, AH.T)
+        log_det += float(np.linalg.slogdet(HAH)[1])
+    return Q, log_det
+
+
+def _left_inverse(rows: Rows) -> tuple[Array, Array]:
+    """(H' D^-1 H)^-1 H' D^-1, array (p, m), and (H' D^-1 H)^-1."""
+    H, D = rows.basis, rows.noise[:, None]
+    gram = np.linalg.inv(H.T @ (H / D))
+    return gram @ (H / D).T, gram

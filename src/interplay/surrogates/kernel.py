@@ -8,19 +8,23 @@ closed-form leave-one-out instead of refitting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .base import GaussianSurrogate, grid
+from .features import transform
 from .kernels import Kernel, candidates
+from .members import Member
+from .recipes import GAMMAS, NOISES, SHARES, stack
+from .rows import Rows
+from .search import CrossValidation, search
+from .stacking import fit_members, held_out
 
 Array = NDArray[np.float64]
-GAMMAS = np.array([0.1, 0.3, 1.0, 3.0])
-SHARES = np.array([0.0, 0.5, 0.9])
-NOISES = np.logspace(-4, 3, 15)
+KERNELS = ("auto", "rbf", "ard")
 
 
 class KernelSurrogate(GaussianSurrogate):
@@ -63,23 +67,25 @@ class KernelSurrogate(GaussianSurrogate):
     True
     """
 
-    _noise_by_likelihood = True
-
     def __init__(
         self,
         gamma: Any = "cv",
         alpha: Any = "cv",
         linear: Any = "cv",
         *,
-        links: Sequence[str] = ("identity", "log"),
+        kernel: str = "auto",
+        links: Any = "auto",
         features: str = "auto",
+        higher_is_better: Any = False,
         constant: bool = True,
     ):
         self.gamma = gamma
         self.alpha = alpha
         self.linear = linear
+        self.kernel = kernel
         self.links = links
         self.features = features
+        self.higher_is_better = higher_is_better
         self.constant = constant
 
     @classmethod
@@ -91,18 +97,48 @@ class KernelSurrogate(GaussianSurrogate):
         """
         return cls("published", alpha + 1e-8, 0.0, links=("identity",), features="raw", constant=False)
 
-    def _kernels(self, inputs: Array) -> list[Kernel]:
-        K = inputs.shape[1]
+    def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
+        if self.kernel not in KERNELS:
+            raise ValueError(f"kernel={self.kernel!r}; choose one of {', '.join(map(repr, KERNELS))}.")
+        tuned = all(isinstance(value, str) and value == "cv" for value in (self.gamma, self.alpha, self.linear))
+        if self.kernel == "ard" and not (tuned and self.constant):
+            raise ValueError("kernel='ard' finds its own gamma, alpha and linear, beside a constant: leave them out.")
+        if self.kernel == "rbf" or not tuned or not self.constant:
+            noises = grid(self.alpha, NOISES, "alpha", above=True)
+            found = search(X, Y, rows, self._kernels(X), noises, self._links(Y), settle=True)
+            self.members_, self.link_, self.cv_ = [Member("rbf", found.fits)], found.link, found.cv
+            self.weights_ = np.ones((1, Y.shape[1]))
+            return
+        recipes = stack(self.kind_, Y.shape[1], self.features, ard_only=self.kernel == "ard")
+        self.link_, self.members_ = fit_members(X, Y, rows, recipes, self._links(Y))
+        self.held_out_ = held_out(X, Y, rows, recipes, self._links, self.members_)
+        if self.kernel == "ard":
+            self.members_, self.held_out_ = self.members_[1:], self.held_out_.without(0)
+        self.weights_ = self.held_out_.weights(Y)
+        mean, variance = self.held_out_.stacked(Y)
+        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - Y) ** 2).mean(axis=0), rows.groups.index)
+
+    def only(self, name: str) -> KernelSurrogate:
+        """The same fit with one member alone, and that member's held-out predictions."""
+        if name not in self.held_out_.names:
+            raise ValueError(f"there is no member {name!r}; there are {', '.join(self.held_out_.names)}.")
+        f, alone = self.held_out_.names.index(name), copy(self)
+        alone.members_, alone.weights_ = [self.members_[f]], np.ones((1, self.n_targets_))
+        alone.cv_ = CrossValidation(
+            self.held_out_.mean[f], np.sqrt(self.held_out_.variance[f]), self.held_out_.error[f], self.cv_.groups
+        )
+        return alone
+
+    def _kernels(self, X: Array) -> list[Kernel]:
+        D = transform(X[:1], self.features_).shape[1]
+        of = lambda gamma, rbf, linear: Kernel(np.full(D, gamma), rbf, linear, self.features_, self.features_)
         if isinstance(self.gamma, str) and self.gamma == "published":
-            return [Kernel(np.full(K, 1.0 / K), 1.0, 0.0)]
+            return [of(1.0 / D, 1.0, 0.0)]
         weights = grid(self.linear, SHARES, "linear")
         if isinstance(self.gamma, str):
             if (weights > 1).any():
                 raise ValueError(f"linear={self.linear!r}; with gamma='cv' it is a share between 0 and 1.")
-            return candidates(inputs, grid(self.gamma, GAMMAS, "gamma"), weights)
+            return candidates(X, self.features_, grid(self.gamma, GAMMAS, "gamma"), weights)
         rates = grid(self.gamma, GAMMAS, "gamma")
         weights = np.zeros(1) if isinstance(self.linear, str) else weights
-        return [Kernel(np.full(K, rate), 1.0, weight) for rate in rates for weight in weights]
-
-    def _noises(self) -> Array:
-        return grid(self.alpha, NOISES, "alpha", above=True)
+        return [of(rate, 1.0, weight) for rate in rates for weight in weights]

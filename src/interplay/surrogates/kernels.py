@@ -1,9 +1,10 @@
-"""Kernels of the surrogates: a product (RBF) kernel beside a linear one.
+"""Kernels of the surrogates: a product kernel beside a linear one, each on its own features of the weights.
 
-k(x, x') = rbf exp(-sum_k gamma_k (x_k - x'_k)^2) + linear x . x'
+k(x, x') = rbf exp(-sum_d gamma_d (u_d(x) - u_d(x'))^2) + linear v(x) . v(x')
 
-On 0/1 masks the product kernel has the factor 1 where two masks agree on a task and r_k = exp(-gamma_k) where they
-do not. The linear kernel extrapolates where the product kernel returns to the constant (design: section 3).
+On 0/1 masks (u = v = x) the product kernel has the factor 1 where two masks agree on a task and r_k = exp(-gamma_k)
+where they do not; all gamma equal is the RBF kernel, one for each task automatic relevance determination (ARD). The
+linear kernel extrapolates where the product kernel returns to the constant (design: section 3).
 """
 
 from __future__ import annotations
@@ -13,35 +14,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .features import transform
+
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A product kernel and a linear kernel, with their weights.
+    """A product kernel and a linear kernel, with their weights and features.
 
     Attributes
     ----------
-    gamma : array (K,)
-        Rates of the product kernel, one per task (all equal: RBF).
+    gamma : array (D,)
+        Rates of the product kernel, one per feature.
     rbf, linear : float
         Weights of the two parts, >= 0.
+    features, linear_features : str
+        Maps u and v, see `features.MAPS`.
     """
 
     gamma: Array
     rbf: float
     linear: float
+    features: str = "raw"
+    linear_features: str = "raw"
 
     def matrix(self, A: Array, B: Array) -> Array:
-        """k(A, B) for A (n, K) and B (m, K); array (n, m)."""
-        out = self.linear * (A @ B.T) if self.linear else np.zeros((len(A), len(B)))
+        """k(A, B) for A (n, K) and B (m, K) as the user writes them; array (n, m)."""
+        if self.linear:
+            out = self.linear * (transform(A, self.linear_features) @ transform(B, self.linear_features).T)
+        else:
+            out = np.zeros((len(A), len(B)))
         if self.rbf:
-            out += self.rbf * np.exp(-squared_distances(A * np.sqrt(self.gamma), B * np.sqrt(self.gamma)))
+            root = np.sqrt(self.gamma)
+            d = squared_distances(transform(A, self.features) * root, transform(B, self.features) * root)
+            np.exp(np.negative(d, out=d), out=d)
+            out += self.rbf * d
         return out
 
     def paired(self, A: Array, B: Array) -> Array:
         """k(A_i, B_i) row by row, array (n,)."""
-        return self.rbf * np.exp(-((A - B) ** 2 @ self.gamma)) + self.linear * np.einsum("ik,ik->i", A, B)
+        out = np.zeros(len(A))
+        if self.rbf:
+            out += self.rbf * np.exp(-((transform(A, self.features) - transform(B, self.features)) ** 2 @ self.gamma))
+        if self.linear:
+            u, v = transform(A, self.linear_features), transform(B, self.linear_features)
+            out += self.linear * np.einsum("ik,ik->i", u, v)
+        return out
 
 
 def squared_distances(A: Array, B: Array) -> Array:
@@ -50,21 +69,24 @@ def squared_distances(A: Array, B: Array) -> Array:
     return np.maximum(d, 0.0, out=d)
 
 
-def candidates(X: Array, gammas: Array, shares: Array) -> list[Kernel]:
+def candidates(X: Array, features: str, gammas: Array, shares: Array) -> list[Kernel]:
     """Kernels to choose from, scaled so that one grid of noise levels fits all designs.
 
     Parameters
     ----------
     X : array (m, K)
+    features : str
+        Of both parts.
     gammas : array
         Rates in units of 1 / (mean squared distance of two rows).
     shares : array
         Shares of the linear kernel in the prior variance of the rows around their mean; 1 is ridge regression.
     """
-    m, K = X.shape
-    centred = X - X.mean(axis=0)
+    U = transform(X, features)
+    m, D = U.shape
+    centred = U - U.mean(axis=0)
     spread = float((centred**2).sum() / max(m - 1, 1)) or 1.0  # mean squared distance of two rows is twice this
-    distances = squared_distances(X, X) if any(share < 1 for share in shares) else np.zeros((m, m))
+    distances = squared_distances(U, U) if any(share < 1 for share in shares) else np.zeros((m, m))
     kernels = []
     for share in shares:
         for gamma in gammas if share < 1 else [1.0]:
@@ -73,5 +95,5 @@ def candidates(X: Array, gammas: Array, shares: Array) -> list[Kernel]:
             if share < 1:
                 off = (np.exp(-rate * distances).sum() - m) / max(m * (m - 1), 1)
                 variance = max(1.0 - off, 1e-12)
-            kernels.append(Kernel(np.full(K, rate), (1.0 - share) / variance, share / spread))
+            kernels.append(Kernel(np.full(D, rate), (1.0 - share) / variance, share / spread, features, features))
     return kernels

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import links
-from .base import CrossValidation, Fit, GaussianSurrogate, Search, grid, link_targets
-from .gaussian import Groups, Posterior
-from .kernels import Kernel, candidates
+from .base import GaussianSurrogate, grid
+from .features import transform
+from .gaussian import Posterior
+from .kernels import Kernel
+from .members import Fit, Member
+from .recipes import RIDGES, linear
+from .rows import Rows
+from .search import CrossValidation, Found, Search, search
 
 Array = NDArray[np.float64]
-RIDGES = np.logspace(-3, 3, 13)
 
 
 class LinearSurrogate(GaussianSurrogate):
@@ -31,10 +34,13 @@ class LinearSurrogate(GaussianSurrogate):
     alpha : 'cv', float or sequence of floats
         Ridge on the squared coefficients, as in scikit-learn's `Ridge`. 'cv' chooses it per target by closed-form
         leave-one-out over a grid that follows the spread of the design; 0 is ordinary least squares of minimum norm.
-    links : sequence of str
-        Units to choose from per target: 'identity', 'log'.
-    features : {'auto', 'raw', 'log'}
-        'auto' takes log(w + 1e-3) for mixtures and the columns themselves otherwise.
+    links : 'auto' or sequence of str
+        Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
+    features : str
+        'auto' takes log(w + 1e-3) for mixtures and the columns themselves otherwise; or one of 'raw', 'log', 'log3',
+        'sqrt', 'both'.
+    higher_is_better : bool or sequence of bool (T,)
+        Whether a target is a score: a bounded link then has a ceiling instead of a floor.
     constant : bool
         Whether there is an intercept (never penalised).
 
@@ -65,10 +71,12 @@ class LinearSurrogate(GaussianSurrogate):
         *,
         links: Sequence[str] = ("identity",),
         features: str = "auto",
+        higher_is_better: Any = False,
         constant: bool = True,
     ):
         self.alpha = alpha
         self.links = links
+        self.higher_is_better = higher_is_better
         self.features = features
         self.constant = constant
 
@@ -77,57 +85,54 @@ class LinearSurrogate(GaussianSurrogate):
         """Least squares of minimum norm on raw masks without intercept: the linear rival of the authors."""
         return cls(alpha=0.0, features="raw", constant=False)
 
-    def _kernels(self, inputs: Array) -> list[Kernel]:
-        if isinstance(self.alpha, str):
-            return candidates(inputs, np.ones(1), np.ones(1))
-        return [Kernel(np.ones(inputs.shape[1]), 0.0, 1.0)]
-
-    def _noises(self) -> Array:
+    def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
         ridges = grid(self.alpha, RIDGES, "alpha")
         if len(ridges) > 1 and (ridges == 0).any():
             raise ValueError(f"alpha={self.alpha!r}; 0 is ordinary least squares and stands alone, a grid is > 0.")
-        return ridges
-
-    def _choose(self, Y: Array, groups: Groups) -> None:
-        if np.array_equal(self._noises(), [0.0]):
-            self._least_squares(Y, groups)
+        U = transform(X, self.features_)
+        if np.array_equal(ridges, [0.0]):
+            found = self._least_squares(U, Y, rows)
+        elif isinstance(self.alpha, str):
+            found = linear(self.features_).search(X, Y, rows, self._links(Y))
         else:
-            super()._choose(Y, groups)
-        coefficients = np.empty((self.n_targets_, self.inputs_.shape[1]))
-        intercept = np.empty(self.n_targets_)
-        for fit in self.fits_:
-            coefficients[fit.targets] = fit.kernel.linear * (self.inputs_.T @ fit.posterior.theta).T
+            kernel = Kernel(np.ones(U.shape[1]), 0.0, 1.0, self.features_, self.features_)
+            found = search(X, Y, rows, [kernel], ridges, self._links(Y))
+        self.members_, self.link_, self.cv_ = [Member("ridge", found.fits)], found.link, found.cv
+        self.weights_ = np.ones((1, Y.shape[1]))
+        coefficients, intercept = np.empty((Y.shape[1], U.shape[1])), np.empty(Y.shape[1])
+        for fit in found.fits:
+            coefficients[fit.targets] = fit.kernel.linear * (U.T @ fit.posterior.theta).T
             intercept[fit.targets] = fit.posterior.intercept
         self.coef_ = coefficients[0] if self.single_ else coefficients
         self.intercept_ = float(intercept[0]) if self.single_ else intercept
 
-    def _least_squares(self, Y: Array, groups: Groups) -> None:
-        kernel, search = self._kernels(self.inputs_)[0], Search.over(Y)
-        for c, (link, own) in enumerate(link_targets(Y, self.links)):
-            z, v, amplitude = held_out_least_squares(
-                self.inputs_, links.forward(Y[:, own], link), groups, self.constant
-            )
-            search.offer((0, 0, c), link, own, z, v, 1.0, amplitude)
-        self.fits_ = []
-        for (_, _, c), targets in search.winners():
-            Z = links.forward(Y[:, targets], self.links[c])
-            posterior = Posterior.least_squares(self.inputs_, Z, self.constant)
-            self.fits_.append(Fit(kernel, 0.0, self.links[c], targets, posterior))
-        self.n_targets_ = Y.shape[1]
-        self.cv_ = CrossValidation(search.mean, search.deviation, search.error, groups.index)
+    def _least_squares(self, U: Array, Y: Array, rows: Rows) -> Found:
+        kernel = Kernel(np.ones(U.shape[1]), 0.0, 1.0, self.features_, self.features_)
+        held, choices = Search.over(Y, rows.noise), self._links(Y)
+        for c, (link, own) in enumerate(choices):
+            z, v, amplitude = held_out_least_squares(U, link.forward(Y[:, own]), rows)
+            held.offer((0, 0, c), link, own, z, v, 1.0, amplitude)
+        link = held.link(choices)
+        fits = []
+        for _, targets in held.winners():
+            posterior = Posterior.least_squares(U, link[targets].forward(Y[:, targets]), rows)
+            fits.append(Fit(kernel, 0.0, targets, posterior))
+        return Found(tuple(fits), link, CrossValidation(held.mean, held.deviation, held.error, rows.groups.index))
 
 
-def held_out_least_squares(X: Array, Y: Array, groups: Groups, constant: bool) -> tuple[Array, Array, Array]:
+def held_out_least_squares(X: Array, Y: Array, rows: Rows) -> tuple[Array, Array, Array]:
     """Held-out means (m, T), variances (m,) and amplitudes (m, T) by refitting: minimum norm has no closed form.
 
     Variances are in units of the amplitude, the residual variance of the other rows, and hold the noise, 1.
     """
     mean, variance, amplitude = np.empty_like(Y), np.empty(len(Y)), np.empty_like(Y)
-    for label in np.unique(groups.index):
-        out = groups.index == label
-        posterior = Posterior.least_squares(X[~out], Y[~out], constant)
-        rows = X[out] @ X[~out].T
-        mean[out] = posterior.mean(rows, float(constant))
-        variance[out] = 1.0 + np.maximum(posterior.variance(rows, np.zeros(len(rows)), float(constant)), 0.0)
+    for label in np.unique(rows.groups.index):
+        out = rows.groups.index == label
+        kept = rows.take(~out)
+        level = float(kept.basis.shape[1] > 0)
+        posterior = Posterior.least_squares(X[~out], Y[~out], kept)
+        across = X[out] @ X[~out].T
+        mean[out] = posterior.mean(across, level)
+        variance[out] = rows.noise[out] + np.maximum(posterior.variance(across, np.zeros(len(across)), level), 0.0)
         amplitude[out] = posterior.amplitude
     return mean, variance, amplitude

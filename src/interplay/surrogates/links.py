@@ -1,32 +1,128 @@
-"""Links: the unit in which a target is close to additive.
+"""Links: the unit in which a target is close to additive, one per target.
 
-identity  z = y          log  z = log y (targets that are positive everywhere)
+identity  z = y
+log       z = log y                                    (targets that are positive everywhere)
+floor     z = log(y - c),  c = min - delta x range     (losses: the logarithm of what is left to gain)
+          z = log(c - y),  c = max + delta x range     (scores: accuracies, R^2, rewards)
 
-Predictions come back in the unit of the target as the mean of the lognormal distribution, E y = exp(mu + v / 2)
-(design: section 3).
+with delta in {.05, .2, 1}, c from the fitted rows only. z falls as the target improves. Predictions come back in the
+unit of the target as the mean of the lognormal distribution, E |y - c| = exp(mu + v / 2)  (design: section 3).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-LINKS = ("identity", "log")
+LINKS = ("identity", "log", "floor")
+DELTAS = (1.0, 0.2, 0.05)
+FARTHEST = 600.0  # exponents are cut here, so that they stay finite
 
 
-def forward(y: Array, link: str) -> Array:
-    """From the target's own unit to the unit of the link."""
-    return np.log(y) if link == "log" else y
+@dataclass(frozen=True, eq=False)
+class Link:
+    """The links of n targets.
+
+    Attributes
+    ----------
+    sign : array (n,)
+        0 for identity, +1 for y = c + exp z, -1 for y = c - exp z.
+    bound : array (n,)
+        c: the floor of a loss, the ceiling of a score, 0 for log y.
+    """
+
+    sign: Array
+    bound: Array
+
+    @classmethod
+    def identity(cls, n: int) -> Link:
+        """The identity for n targets."""
+        return cls(np.zeros(n), np.zeros(n))
+
+    @property
+    def log(self) -> NDArray[np.bool_]:
+        """Which targets have a logarithm, array (n,)."""
+        return self.sign != 0
+
+    def __getitem__(self, targets: ArrayLike) -> Link:
+        """The links of some of the targets."""
+        return Link(self.sign[targets], self.bound[targets])
+
+    def forward(self, y: Array) -> Array:
+        """From the targets' own units (m, n) to those of the links."""
+        if not self.log.any():
+            return y
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.log, np.log(self.sign * (y - self.bound)), y)
+
+    def backward(self, mean: Array, variance: Array) -> Array:
+        """Means in the targets' own units from Gaussian means and variances (m, n) in those of the links."""
+        if not self.log.any():
+            return mean
+        return np.where(self.log, self.bound + self.sign * self.size(mean, variance), mean)
+
+    def size(self, mean: Array, variance: Array) -> Array:
+        """E exp z: the distance from the bound."""
+        return np.exp(np.clip(mean + 0.5 * variance, -FARTHEST, FARTHEST))
+
+    def backward_variance(self, mean: Array, variance: Array) -> Array:
+        """Variances in the targets' own units."""
+        if not self.log.any():
+            return variance
+        with np.errstate(over="ignore"):
+            spread = self.size(mean, variance) ** 2 * np.expm1(np.minimum(variance, FARTHEST))
+        return np.where(self.log, np.minimum(spread, 1e300), variance)
 
 
-def backward(mean: Array, variance: Array, link: str) -> Array:
-    """Mean in the target's own unit from the Gaussian mean and variance in the unit of the link."""
-    return np.exp(np.minimum(mean + 0.5 * variance, 700.0)) if link == "log" else mean
+def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = False) -> list[tuple[Link, NDArray]]:
+    """Links to choose from, each with the targets that can take it, simplest first.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Among `LINKS`.
+    Y : array (m, T)
+    higher_is_better : bool or array (T,) of bool
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or where a target can take none of them.
+    """
+    if isinstance(names, str) or not len(names) or not set(names) <= set(LINKS):
+        raise ValueError(f"links={names!r}; give 'auto' or a sequence of {', '.join(map(repr, LINKS))}.")
+    T, low, high = Y.shape[1], Y.min(axis=0), Y.max(axis=0)
+    up = np.broadcast_to(np.asarray(higher_is_better, dtype=bool), (T,))
+    found = []
+    if "identity" in names:
+        found.append((Link.identity(T), np.arange(T)))
+    if "log" in names:
+        own = np.flatnonzero(low > 0)
+        if "identity" not in names and "floor" not in names and len(own) < T:
+            t = int(np.argmin(low))
+            raise ValueError(
+                f"links={names!r}, but target {t} has the value {low[t]:g} and a logarithm needs values > 0. "
+                "Add 'identity'."
+            )
+        found.append((Link(np.ones(len(own)), np.zeros(len(own))), own))
+    if "floor" in names:
+        own = np.flatnonzero(high - low > 1e-9 * np.maximum(np.abs(low), np.abs(high)))
+        if len(own) < T and "identity" not in names:
+            raise ValueError(f"links={names!r}, but target {np.argmin(high - low)} never changes. Add 'identity'.")
+        sign = np.where(up[own], -1.0, 1.0)
+        for delta in DELTAS:
+            bound = np.where(up, high + delta * (high - low), low - delta * (high - low))[own]
+            found.append((Link(sign, bound), own))
+    return [(link, own) for link, own in found if len(own)]
 
 
-def backward_deviation(mean: Array, variance: Array, link: str) -> Array:
-    """Standard deviation in the target's own unit."""
-    if link == "log":
-        return backward(mean, variance, link) * np.sqrt(np.expm1(np.minimum(variance, 700.0)))
-    return np.sqrt(variance)
+def assemble(T: int, chosen: Sequence[tuple[Link, NDArray]]) -> Link:
+    """One `Link` for T targets from links of some of them; identity where there is none."""
+    sign, bound = np.zeros(T), np.zeros(T)
+    for link, targets in chosen:
+        sign[targets], bound[targets] = link.sign, link.bound
+    return Link(sign, bound)

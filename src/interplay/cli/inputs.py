@@ -1,0 +1,108 @@
+"""Options that name files or formulas, as the objects that the library takes; errors name the option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..evaluations import Evaluations
+    from ..formats.points import Contrasts, Points
+    from ..tokens import Tokens
+
+DERIVE = (
+    "A target computed within each run: 'overall=mean(bpb/*)', '0.7*mmlu + 0.3*gsm', worst(...), median, min, max, "
+    "sum, mean_z (standardised). Repeatable; attributed beside those of --target, or alone."
+)
+TOKENS = "Table task,tokens[,cost]: the token-proportional reference, epochs per task, benefit per billion tokens."
+BUDGET = "Tokens that one training reads, for epochs and benefit per billion tokens: 2e10."
+GROUPS = "Table task,group: what leaving each group out does. Or a row per group with a 0/1 column per task."
+CONTRAST = "Two files of masks or mixtures (task,weight; or one column per task): the first against the second, by row."
+REFERENCE = "Mixture that moves start from: mean, uniform, tokens (with --tokens), or a file with task,weight."
+CANDIDATES = "Masks or mixtures to predict: one row each, one column per task; other columns are kept."
+
+
+def runs_with_derived(
+    read: Callable[[list[str] | None], Evaluations],
+    target: Sequence[str] | None,
+    derive: Sequence[str] | Mapping[str, str] | None,
+) -> Evaluations:
+    """Read what --target names and what --derive uses; keep the named and the derived targets.
+
+    Parameters
+    ----------
+    read : callable
+        Reads runs with these targets (names or globs), or with those that the file itself marks (None).
+    target : sequence of str or None
+    derive : sequence of str, or mapping
+        As `Evaluations.derive`; ``notes["derived"]`` of the runs for their truth.
+    """
+    from ..derived import derive as derived
+    from ..derived import parse
+
+    if not derive:
+        return read(list(target) if target else None)
+    with option("--derive"):
+        plan = parse(derive)
+    names = [one.name for one in plan]
+    own = [name for name in target or () if name not in names]
+    used = [member for i, one in enumerate(plan) for member in one.members if member not in names[:i]]
+    runs = read([*own, *used])
+    with option("--derive"):
+        return derived(runs, derive).select([*own, *names])
+
+
+def tokens(path: Path | None, tasks: Sequence[str]) -> Tokens | None:
+    """--tokens: counts of all tasks of the runs."""
+    from ..tokens import Tokens
+
+    with option("--tokens"):
+        return None if path is None else Tokens.read(path, tasks)
+
+
+def groups(path: Path | None, tasks: Sequence[str]) -> Points | None:
+    """--groups: named memberships."""
+    from ..formats.groups import read_groups
+
+    with option("--groups"):
+        return None if path is None else read_groups(path, tasks)
+
+
+def contrasts(files: tuple[Path, Path] | None, runs: Evaluations) -> Contrasts | None:
+    """--contrast: pairs of masks or mixtures, of the kind of the runs."""
+    from ..formats.points import read_contrasts
+
+    with option("--contrast"):
+        return None if files is None else read_contrasts(*files, runs.tasks, runs.kind)
+
+
+def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> str | np.ndarray | None:
+    """--reference: a word that `attribute` knows, or the mixture (K,) of --tokens or of a file."""
+    from ..formats.points import read_points
+
+    if text is None or text in ("mean", "uniform"):
+        return text
+    with option("--reference"):
+        if text == "tokens":
+            if counted is None:
+                raise ValueError("there are no token counts; name their file with --tokens.")
+            return counted.reference(runs.masks)
+        if not Path(text).suffix:
+            raise ValueError(f"{text!r} is none of mean, uniform and tokens, and no file.")
+        given = read_points(text, runs.tasks, runs.kind).weights
+        if len(given) > 1:
+            raise ValueError(f"{text} holds {len(given)} rows; a reference is one.")
+        return given[0]
+
+
+@contextmanager
+def option(name: str) -> Iterator[None]:
+    """Put the option before the words of an error in its input."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -1,0 +1,147 @@
+"""Masks and mixtures given by the names of tasks: candidates to predict, contrasts, a reference.
+
+Wide: one row per point and one column per task, in any order; other columns stay beside the points. Long: columns
+``task`` and ``weight``, one row for each task that is in; a column ``name`` there parts several points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import EvaluationsError, listed, unknown
+from ..kinds import fault
+from . import read_table
+from .columns import as_numbers, as_text
+from .table import FACTS, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Contrasts", "Points", "long_points", "read_contrasts", "read_points", "sheet", "tasks_of", "wide_points"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Named rows over the tasks of some runs.
+
+    Attributes
+    ----------
+    names : tuple of str (n,)
+        From the column ``name``; else the name of the file, with the number of the row where there are several.
+    weights : array (n, K)
+        Masks, mixtures, weights or memberships, in the order of the tasks.
+    beside : pandas.DataFrame
+        The other columns of the file, n rows.
+    """
+
+    names: tuple[str, ...]
+    weights: Array
+    beside: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """Pairs of points, read as g(first) - g(second): arrays (n, K), and names such as 'a against b'."""
+
+    names: tuple[str, ...]
+    first: Array
+    second: Array
+
+
+def read_points(path: str | Path, tasks: Sequence[str], kind: str) -> Points:
+    """Read masks or mixtures over the tasks of some runs, and of their kind.
+
+    Parameters
+    ----------
+    path : path
+        .csv, .tsv or .parquet, wide or long.
+    tasks : sequence of str (K,)
+    kind : str
+        "mask", "mixture", "weights" or "coefficients", see `Evaluations.kind`.
+
+    Raises
+    ------
+    EvaluationsError
+        For a task that is unknown or given twice (long) or has no column (wide), or a row that breaks the kind.
+    """
+    table = sheet(path)
+    key = "name" if "name" in table.frame and "name" not in tasks else None
+    long = {"task", "weight"} <= set(table.frame.columns) and not {"task", "weight"} <= set(tasks)
+    points = long_points(table, tasks, key, "weight") if long else wide_points(table, tasks, key)
+    if problem := fault(points.weights, kind, tasks, row=f"{table.name}: {'point' if long else 'row'}", first=1):
+        raise EvaluationsError(problem)
+    return points
+
+
+def read_contrasts(first: str | Path, second: str | Path, tasks: Sequence[str], kind: str) -> Contrasts:
+    """Read two files of as many points each, row by row; a single point is set against each of the other file's."""
+    a, b = read_points(first, tasks, kind), read_points(second, tasks, kind)
+    n = max(len(a.names), len(b.names))
+    if not {len(a.names), len(b.names)} <= {1, n}:
+        raise EvaluationsError(
+            f"{Path(first).name} has {len(a.names)} rows and {Path(second).name} {len(b.names)}; give as many in both, "
+            "or a single one in one of them."
+        )
+    i, j = (np.arange(n) % len(points.names) for points in (a, b))
+    names = tuple(f"{a.names[k]} against {b.names[l]}" for k, l in zip(i, j, strict=True))
+    return Contrasts(names, a.weights[i], b.weights[j])
+
+
+def sheet(path: str | Path) -> Table:
+    """Read a table that is none of runs: names of columns without blanks around them, and at least one row."""
+    table = read_table(path)
+    frame = table.frame.set_axis([str(c).strip() for c in table.frame.columns], axis=1)
+    if not len(frame):
+        raise EvaluationsError(f"{table.name} has no rows: it is empty below its header. Give at least one.")
+    return Table(frame.drop(columns=FACTS, errors="ignore"), table.name)
+
+
+def wide_points(table: Table, tasks: Sequence[str], key: str | None) -> Points:
+    """Read points that have a column for every task (``task:NAME`` where NAME alone means something else)."""
+    frame, stem = table.frame, Path(table.name).stem
+    columns = [f"task:{t}" if f"task:{t}" in frame else t for t in tasks]
+    if absent := [t for t, c in zip(tasks, columns, strict=True) if c not in frame]:
+        raise EvaluationsError(
+            f"{table.name} has no column for {len(absent)} of {len(tasks)} tasks: {listed(absent)}. Add one for each, "
+            "with 0 where the task is out; or give columns 'task' and 'weight', one row for each task that is in."
+        )
+    weights = np.column_stack([as_numbers(frame, c, table.name, "Give 0 or 1, or a weight.") for c in columns])
+    given = [""] * len(frame) if key is None else as_text(frame, key)
+    names = tuple(name or (f"{stem} {i + 1}" if len(frame) > 1 else stem) for i, name in enumerate(given))
+    return Points(names, weights, frame.drop(columns=columns))
+
+
+def long_points(table: Table, tasks: Sequence[str], key: str | None, weight: str | None) -> Points:
+    """Read points that have a row for every task that is in; without a column of weights it is in with 1."""
+    import pandas as pd
+
+    frame, name = table.frame, table.name
+    index = tasks_of(table, tasks)
+    owners = [Path(name).stem] * len(frame) if key is None else as_text(frame, key)
+    given = np.ones(len(frame)) if weight is None else as_numbers(frame, weight, name, "Give 1, or a weight.")
+    number = {owner: n for n, owner in enumerate(dict.fromkeys(owners))}
+    weights = np.full((len(number), len(tasks)), np.nan)
+    for i, (owner, k, w) in enumerate(zip(owners, index, given, strict=True)):
+        if not owner or np.isnan(w):
+            raise EvaluationsError(f"{name}: row {i + 1} has no {weight if owner else key}. Every row needs one.")
+        if not np.isnan(weights[number[owner], k]):
+            raise EvaluationsError(f"{name}: row {i + 1} gives task {tasks[k]!r} of {owner!r} again. Keep one row.")
+        weights[number[owner], k] = w
+    return Points(tuple(number), np.nan_to_num(weights), pd.DataFrame(index=range(len(number))))
+
+
+def tasks_of(table: Table, tasks: Sequence[str]) -> list[int]:
+    """Return which tasks the cells of the column ``task`` name."""
+    number, named = {task: k for k, task in enumerate(tasks)}, as_text(table.frame, "task")
+    for i, task in enumerate(named):
+        if task not in number:
+            raise EvaluationsError(f"{table.name}: row {i + 1}: {unknown(task, tasks, 'task of the runs')}")
+    return [number[task] for task in named]

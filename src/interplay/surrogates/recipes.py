@@ -1,0 +1,156 @@
+"""Recipes: the ways in which a member of a surrogate is fitted, each a small object with one verb.
+
+`ClosedForm` searches kernels and noise levels by closed-form held-out errors (ridge, RBF), `relevance.Relevance` finds
+length scales by likelihood (ARD), `Components` fits either to principal components of the targets, which then share
+strength. Which of them make a stack depends on the kind of design and on its size (design: section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import Kernel, candidates
+from .links import Link
+from .members import Fit, Member
+from .relevance import Relevance
+from .rows import Rows
+from .search import Found, search
+
+Array = NDArray[np.float64]
+GAMMAS = np.array([0.1, 0.3, 1.0, 3.0])
+SHARES = np.array([0.0, 0.5, 0.9])
+NOISES = np.logspace(-4, 3, 15)
+RIDGES = np.logspace(-3, 3, 13)
+MANY_TARGETS = 50  # above, length scales are those of principal components of the targets
+FEW_TARGETS = 3  # below, targets have no components worth the name
+COMPONENTS = 30
+
+
+class Recipe(Protocol):
+    """A way to fit all targets at given links."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+        """Fit Z (m, T), in the units of the links; ``start`` is the settings of another fit of the same recipe."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm:
+    """Kernels scaled to the design, chosen by closed-form held-out errors.
+
+    Attributes
+    ----------
+    name : str
+    features : str
+    gammas, shares, noises : array
+        See `kernels.candidates`.
+    settle : bool
+        See `search.search`.
+    """
+
+    name: str
+    features: str
+    gammas: Array
+    shares: Array
+    noises: Array
+    settle: bool
+
+    def search(self, X: Array, Y: Array, rows: Rows, links: Sequence[tuple[Link, NDArray]]) -> Found:
+        """Search over links too."""
+        kernels: list[Kernel] = candidates(X, self.features, self.gammas, self.shares)
+        return search(X, Y, rows, kernels, self.noises, links, self.settle)
+
+    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+        """See `Recipe`."""
+        identity = [(Link.identity(Z.shape[1]), np.arange(Z.shape[1]))]
+        return Member(self.name, self.search(X, Z, rows, identity).fits)
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Length scales per task."""
+
+    name: str
+    relevance: Relevance
+
+    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+        """See `Recipe`."""
+        fits, settings = self.relevance.fit(X, Z, rows, start)
+        return Member(self.name, tuple(fits), settings=settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Another recipe, fitted to principal components of the standardised targets.
+
+    z_t = centre_t + sd_t sum_c V_ct h_c; what is beyond the components counts as noise.
+    """
+
+    name: str
+    recipe: Recipe
+    most: int = COMPONENTS
+
+    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+        """See `Recipe`."""
+        centre, deviation = Z.mean(axis=0), Z.std(axis=0)
+        deviation = np.where(deviation > 0, deviation, 1.0)
+        U, s, V = np.linalg.svd((Z - centre) / deviation, full_matrices=False)
+        kept = min(self.most, int((s > 1e-10 * max(s[0], 1e-300)).sum()) or 1)
+        member = self.recipe.fit(X, U[:, :kept] * s[:kept], rows, start)
+        loadings, T = V[:kept] * deviation, Z.shape[1]
+        spread = lambda fit: replace(fit, targets=np.arange(T), loadings=loadings[fit.targets])
+        fits: tuple[Fit, ...] = tuple(spread(fit) for fit in member.fits)
+        beyond = ((s[kept:, None] * V[kept:]) ** 2).sum(axis=0) / len(Z) * deviation**2
+        return Member(self.name, fits, centre, beyond, member.settings)
+
+
+def rbf(features: str) -> ClosedForm:
+    """RBF + linear."""
+    return ClosedForm("rbf", features, GAMMAS, SHARES, NOISES, True)
+
+
+def linear(features: str, name: str = "linear") -> ClosedForm:
+    """Ridge regression."""
+    return ClosedForm(name, features, np.ones(1), np.ones(1), RIDGES, False)
+
+
+def ard(features: str) -> Scales:
+    """ARD + linear on the weights themselves; scales of masks are shrunk harder than those of mixtures."""
+    shrunk = (0.5, 0.3) if features == "raw" else (1.0, 1.0)
+    return Scales("ard" if features == "raw" else f"ard {features}", Relevance(features, "raw", *shrunk))
+
+
+def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False) -> list[Recipe]:
+    """Members of the default surrogate, the closed-form RBF first: it chooses the links.
+
+    Parameters
+    ----------
+    kind : str
+        As `features.kind_of` says.
+    T : int
+        Number of targets.
+    features : str
+        One map for all members; 'auto' takes several for mixtures.
+    ard_only : bool
+        Nothing beside it but length scales per task.
+    """
+    many = T > MANY_TARGETS
+    if features != "auto":
+        maps = [features]
+    else:
+        maps = ["log", "log3", "sqrt", "both"] if kind == "mixture" else ["raw"]
+    members: list[Recipe] = [rbf(maps[0])]
+    members += [Components(r.name, r) if many else r for r in map(ard, maps)]
+    if not ard_only and kind != "mixture":
+        members.append(linear(maps[0]))
+        if T >= FEW_TARGETS:
+            members.append(Components("rbf of components", rbf(maps[0])))
+    return members

@@ -1,0 +1,131 @@
+"""What is known of the rows of a fit beside their masks: which belong together, how noisy each is, whose level it shares.
+
+y = H b + f(x) + noise of variance sigma^2 lambda_i,   b with a flat prior
+
+H is a column of ones, or one indicator per seed where runs are coupled (every mask of a seed shares initialisation
+and batch order, so a seed shifts them all); a prediction is made at the mean of the seeds' levels (design: section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows that are always left out together.
+
+    Attributes
+    ----------
+    index : array (m,)
+        Group of every row.
+    blocks : tuple of arrays (g, size)
+        The rows of all groups of one size, one group a row: what batched linear algebra wants.
+    """
+
+    index: NDArray[np.int64]
+    blocks: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, labels: NDArray) -> Groups:
+        """Group rows by equal labels (m,)."""
+        index = np.unique(labels, return_inverse=True)[1].reshape(-1)
+        order = np.argsort(index, kind="stable")
+        counts = np.bincount(index)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        blocks = []
+        for size in np.unique(counts):
+            first = starts[counts == size]
+            blocks.append(order[first[:, None] + np.arange(size)])
+        return cls(index, tuple(blocks))
+
+    @classmethod
+    def of_rows(cls, X: Array) -> Groups:
+        """Group equal rows of X (m, K): the seeds of one mask."""
+        return cls.of(np.unique(X, axis=0, return_inverse=True)[1].reshape(-1))
+
+    @property
+    def single(self) -> bool:
+        """Whether every row is a group of its own."""
+        return len(self.blocks) == 1 and self.blocks[0].shape[1] == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one fit.
+
+    Attributes
+    ----------
+    groups : Groups
+    noise : array (m,)
+        Variance of each row's noise, in units of the common level.
+    basis : array (m, p)
+        Columns with a flat prior: ones, or one indicator per seed; p = 0 without a constant.
+    """
+
+    groups: Groups
+    noise: Array
+    basis: Array
+
+    @classmethod
+    def of(
+        cls,
+        X: Array,
+        groups: ArrayLike | None = None,
+        seeds: ArrayLike | None = None,
+        noise: ArrayLike | None = None,
+        constant: bool = True,
+    ) -> Rows:
+        """Check and complete what the user said of the rows of X (m, K).
+
+        Equal rows of X are one group if ``groups`` (m,) is not given; without ``seeds`` (m,) there is one level;
+        without ``noise`` (m,) all rows are equally noisy.
+
+        Raises
+        ------
+        ValueError
+            If one of them does not hold one entry per row, or a noise is not positive.
+        """
+        m = len(X)
+        for name, given in (("groups", groups), ("seeds", seeds), ("noise", noise)):
+            if given is not None and np.shape(given) != (m,):
+                raise ValueError(f"{name} has shape {np.shape(given)}; give one entry for each of the {m} rows of X.")
+        held = Groups.of_rows(X) if groups is None else Groups.of(np.asarray(groups))
+        if held.index.max() == 0:
+            held = Groups.of(np.arange(m))
+        variance = np.ones(m) if noise is None else np.asarray(noise, dtype=np.float64)
+        if not (np.isfinite(variance).all() and (variance > 0).all()):
+            i = int(np.argmin(np.where(np.isfinite(variance), variance, -np.inf)))
+            raise ValueError(f"noise[{i}] is {variance[i]:g}; give the variance of each row's noise, > 0.")
+        variance = variance / np.exp(np.log(variance).mean())
+        return cls(held, variance, _levels(np.zeros(m) if seeds is None else np.asarray(seeds), held, constant))
+
+    @property
+    def level(self) -> Array:
+        """How a prediction takes the columns of the basis: the mean over seeds, array (p,)."""
+        return np.full(self.basis.shape[1], 1.0 / max(self.basis.shape[1], 1))
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but one constant and one level of noise."""
+        return self.basis.shape[1] == 1 and bool((self.noise == 1.0).all())
+
+    def take(self, kept: NDArray) -> Rows:
+        """Keep some rows (a mask (m,) of bool or indices); seeds that lose all rows lose their level."""
+        basis = self.basis[kept]
+        return Rows(Groups.of(self.groups.index[kept]), self.noise[kept], basis[:, basis.any(axis=0)])
+
+
+def _levels(seeds: NDArray, groups: Groups, constant: bool) -> Array:
+    """One indicator column per seed; where a seed has one group only, leaving it out would leave no level: one for all."""
+    if not constant:
+        return np.zeros((len(seeds), 0))
+    names, index = np.unique(seeds, return_inverse=True)
+    columns = (index.reshape(-1)[:, None] == np.arange(len(names))).astype(float)
+    alone = any(np.ptp(groups.index[column > 0]) == 0 for column in columns.T)
+    return np.ones((len(seeds), 1)) if alone else columns
