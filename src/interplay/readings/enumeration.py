@@ -84,7 +84,7 @@ def _effects(
     for t in targets:
         mean[:, t] = surrogate.link_.sign[t] * (D @ F[:, t])
     for kernel, fits in by_kernel(member.fits):
-        rows = kernel.matrix(S, X)
+        rows = kernel.matrix(S, member.rows(X))
         for fit in fits:
             for i, t in enumerate(fit.targets):
                 if t not in targets:

@@ -78,12 +78,13 @@ def read(surrogate: GaussianSurrogate, functional: Functional, intervals: bool =
 
     def moments(member: Member) -> tuple[Array, Array]:
         mean, variance, prior = (np.zeros(shape) for _ in range(3))
+        X = member.rows(surrogate.X_)
         for kernel, fits in by_kernel(member.fits):
             if intervals:
-                rows, own = functional.rows(kernel, surrogate.X_), functional.own(kernel)
+                rows, own = functional.rows(kernel, X), functional.own(kernel)
             for fit in fits:
                 if not intervals:
-                    found = functional.apply(kernel, surrogate.X_, fit.posterior.theta)
+                    found = functional.apply(kernel, X, fit.posterior.theta)
                     mean[:, fit.targets] += found if fit.loadings is None else found @ fit.loadings
                     continue
                 mean[:, fit.targets] += fit.mean(rows, 0.0)
@@ -193,7 +194,7 @@ def _linear(surrogate: GaussianSurrogate, block: Combination, member: Member) ->
     """Mean, variance and prior variance (n, T) of one member, in the units of the links."""
     mean, variance, prior = (np.zeros((len(block), surrogate.n_targets_)) for _ in range(3))
     for kernel, fits in by_kernel(member.fits):
-        rows, own = block.rows(kernel, surrogate.X_), np.maximum(block.own(kernel), 0.0)
+        rows, own = block.rows(kernel, member.rows(surrogate.X_)), np.maximum(block.own(kernel), 0.0)
         for fit in fits:
             mean[:, fit.targets] += fit.mean(rows, 0.0)
             v = np.maximum(fit.posterior.variance(rows, own, 0.0), 0.0)
@@ -209,7 +210,7 @@ def _logarithmic(surrogate: GaussianSurrogate, block: Combination, member: Membe
     mean, prior = np.zeros((J, n, T)) + member.centre, np.zeros((n, T))
     between = np.zeros((J, J, n, T))
     for kernel, fits in by_kernel(member.fits):
-        rows, own = [kernel.matrix(points, surrogate.X_) for points in P], np.maximum(block.own(kernel), 0.0)
+        rows, own = [kernel.matrix(points, member.rows(surrogate.X_)) for points in P], np.maximum(block.own(kernel), 0.0)
         pairs = {(i, j): kernel.paired(P[i], P[j]) for i in range(J) for j in range(i, J)}
         for fit in fits:
             mean[:, :, fit.targets] += np.stack([fit.mean(R, level) for R in rows])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController
 
 from . import features, links
 from .links import Link
@@ -17,6 +19,15 @@ from .rows import Rows
 from .search import CrossValidation
 
 Array = NDArray[np.float64]
+
+
+SMALL = 500  # rows up to which linear algebra on several threads costs more than it brings
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Return the thread pools of the linear algebra in use."""
+    return ThreadpoolController()
 
 
 class GaussianSurrogate(RegressorMixin, BaseEstimator):
@@ -33,6 +44,8 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         The fitted rows.
     rows_ : Rows
     cv_ : CrossValidation
+    noise_ : Noise or None
+        How the noise depends on the mask, where repeats show it (`KernelSurrogate`).
     """
 
     features: str
@@ -91,7 +104,8 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         self.features_ = ("log" if self.kind_ == "mixture" else "raw") if self.features == "auto" else self.features
         self.X_, self.n_targets_ = X, Y.shape[1]
         self.rows_ = Rows.of(X, groups, seeds, noise, self.constant)
-        self._fit(X, Y, self.rows_)
+        with _threads().limit(limits=1 if len(X) <= SMALL else None):
+            self._fit(X, Y, self.rows_)
         return self
 
     def _links(self, Y: Array) -> list[tuple[Link, NDArray]]:
@@ -127,11 +141,12 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = np.asarray(validate_data(self, X, reset=False, dtype=np.float64))  # pyright: ignore[reportArgumentType]
-        T = self.n_targets_
+        T, depends = self.n_targets_, getattr(self, "noise_", None)
+        relative = 1.0 if depends is None else depends.at(X)[:, None]
 
         def moments(member: Member) -> tuple[Array, Array]:
             z, v = member.at(X, self.X_, self.level_, T)
-            extra = member.noise(T) if noise else 0.0
+            extra = member.noise(T) * relative if noise else 0.0
             return self.link_.backward(z, v), self.link_.backward_variance(z, v + extra)
 
         mean, variance = mixed(self.members_, self.weights_, moments)
@@ -140,11 +155,25 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
             mean, deviation = mean[:, 0], deviation[:, 0]
         return (mean, deviation) if return_std else mean
 
+    def save(self, path: str | Path) -> Path:
+        """Write ``path`` (JSON) and the arrays beside it (the same name with .npz); `load_surrogate` reads both."""
+        from ..formats.surrogate import save
+
+        check_is_fitted(self)
+        return save(self, Path(path))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
         return tags
+
+
+def load_surrogate(path: str | Path) -> GaussianSurrogate:
+    """Read a surrogate that its ``save`` wrote: it predicts the same numbers."""
+    from ..formats.surrogate import load
+
+    return load(Path(path))
 
 
 def grid(value: Any, default: ArrayLike, name: str, above: bool = False) -> Array:

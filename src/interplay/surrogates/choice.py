@@ -45,6 +45,8 @@ class Choice:
     over_constant, over_constant_error : array (T,)
         Difference of absolute errors, constant minus the one taken, relative to the target's standard deviation, and
         its standard error. Absolute, since a few far runs rule squared errors and hide a skill that is there.
+    given_up : str
+        What was left out because of the number of runs, in words.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Choice:
     standard_error: dict[str, float]
     over_constant: Array
     over_constant_error: Array
+    given_up: str = ""
 
     @property
     def sentence(self) -> str:
@@ -116,8 +119,9 @@ def compare(
     X, Y = np.asarray(X, float), np.asarray(Y, float)
     kernel = KernelSurrogate(features=features, higher_is_better=higher_is_better).fit(X, Y, groups, seeds, noise)
     ridge = LinearSurrogate(features=features)
-    held, rows = kernel.held_out_, kernel.rows_
-    predicted = ridge_held_out(ridge, X, Y, rows)
+    held, kept = kernel.held_out_, kernel.kept_  # a sample where there are very many rows
+    whole, Y, rows = Y, Y[kept], Rows.of(X, groups, seeds, noise).take(kept)
+    predicted = ridge_held_out(ridge, X[kept], Y, rows)
     predicted |= {name: held.mean[held.names.index(name)] for name in ("rbf", "ard") if name in held.names}
     predicted["stack"] = kernel.cv_.mean
     variance = np.where(np.ptp(Y, axis=0) > 0, Y.var(axis=0), np.inf)
@@ -132,10 +136,10 @@ def compare(
     if name not in errors:
         name = next(n for n in SIMPLEST if n in errors and worse[n] <= standard_error[n])
     over, over_error = _paired(np.sqrt(constant) - np.sqrt(errors[name]), rows)
-    taken = ridge.fit(X, Y, groups, seeds, noise) if name == "ridge" else kernel
+    taken = ridge.fit(X, whole, groups, seeds, noise) if name == "ridge" else kernel
     if name in ("rbf", "ard"):
         taken = kernel.only(name)
-    return Choice(name, taken, best, prefer != "auto", skill, worse, standard_error, over, over_error)
+    return Choice(name, taken, best, prefer != "auto", skill, worse, standard_error, over, over_error, kernel.given_up_)
 
 
 def ridge_held_out(ridge: LinearSurrogate, X: Array, Y: Array, rows: Rows) -> dict[str, Array]:

@@ -9,6 +9,7 @@ closed-form leave-one-out instead of refitting.
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .stacking import fit_members, held_out
 
 Array = NDArray[np.float64]
 KERNELS = ("auto", "rbf", "ard")
+LARGE = 1000  # rows above which hyper-parameters are those of a random sample of them, shared by all targets
 
 
 class KernelSurrogate(GaussianSurrogate):
@@ -88,6 +90,16 @@ class KernelSurrogate(GaussianSurrogate):
         self.higher_is_better = higher_is_better
         self.constant = constant
 
+    @property
+    def given_up_(self) -> str:
+        """What was left out because of the number of rows, in words; empty if nothing was."""
+        if len(self.X_) <= LARGE or not hasattr(self, "kept_"):
+            return ""
+        return (
+            f"{len(self.X_):,} runs: kernels, length scales and weights are those of {len(self.kept_):,} of them, shared "
+            "by all targets, without components of the targets; the fit itself holds all runs, and is judged by those."
+        )
+
     @classmethod
     def published(cls, alpha: float = 1e-3) -> KernelSurrogate:
         """Kernel ridge exactly as the authors released it.
@@ -109,14 +121,21 @@ class KernelSurrogate(GaussianSurrogate):
             self.members_, self.link_, self.cv_ = [Member("rbf", found.fits)], found.link, found.cv
             self.weights_ = np.ones((1, Y.shape[1]))
             return
-        recipes = stack(self.kind_, Y.shape[1], self.features, ard_only=self.kernel == "ard")
-        self.link_, self.members_ = fit_members(X, Y, rows, recipes, self._links(Y))
-        self.held_out_ = held_out(X, Y, rows, recipes, self._links, self.members_)
-        if self.kernel == "ard":
-            self.members_, self.held_out_ = self.members_[1:], self.held_out_.without(0)
-        self.weights_ = self.held_out_.weights(Y)
-        mean, variance = self.held_out_.stacked(Y)
-        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - Y) ** 2).mean(axis=0), rows.groups.index)
+        large = len(X) > LARGE
+        recipes = stack(self.kind_, Y.shape[1], self.features, self.kernel == "ard", large)
+        kept = rows.sample(LARGE) if large else np.arange(len(X))
+        some, own = rows.take(kept) if large else rows, Y[kept]
+        fitted = fit_members(X[kept], own, some, recipes, self._links(Y), self.features_)
+        self.link_, self.members_, self.noise_ = fitted.link, fitted.members, fitted.noise
+        self.held_out_ = held_out(X[kept], own, some, recipes, self._links, self.features_, self.members_)
+        self.weights_ = self.held_out_.weights(own)
+        mean, variance = self.held_out_.stacked(own)
+        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), some.groups.index)
+        self.kept_ = kept
+        if self.noise_ is not None:
+            rows = self.rows_ = replace(rows, noise=self.noise_.at(X))
+        if large:
+            self.members_ = [member.conditioned(X, self.link_.forward(Y), rows) for member in self.members_]
 
     def only(self, name: str) -> KernelSurrogate:
         """The same fit with one member alone, and that member's held-out predictions."""

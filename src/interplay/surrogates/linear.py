@@ -18,6 +18,7 @@ from .base import GaussianSurrogate, grid
 from .features import transform
 from .gaussian import Posterior
 from .kernels import Kernel
+from .lasso import fit_lasso
 from .members import Fit, Member
 from .recipes import RIDGES, linear
 from .rows import Rows
@@ -34,6 +35,9 @@ class LinearSurrogate(GaussianSurrogate):
     alpha : 'cv', float or sequence of floats
         Ridge on the squared coefficients, as in scikit-learn's `Ridge`. 'cv' chooses it per target by closed-form
         leave-one-out over a grid that follows the spread of the design; 0 is ordinary least squares of minimum norm.
+    penalty : {'ridge', 'lasso'}
+        'lasso' finds the few tasks with an effect where there are far more tasks than runs; it chooses its own alpha,
+        and its intervals come from refits to resampled runs (see `surrogates.lasso`).
     links : 'auto' or sequence of str
         Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
     features : str
@@ -69,12 +73,14 @@ class LinearSurrogate(GaussianSurrogate):
         self,
         alpha: Any = "cv",
         *,
+        penalty: str = "ridge",
         links: Sequence[str] = ("identity",),
         features: str = "auto",
         higher_is_better: Any = False,
         constant: bool = True,
     ):
         self.alpha = alpha
+        self.penalty = penalty
         self.links = links
         self.higher_is_better = higher_is_better
         self.features = features
@@ -90,6 +96,11 @@ class LinearSurrogate(GaussianSurrogate):
         if len(ridges) > 1 and (ridges == 0).any():
             raise ValueError(f"alpha={self.alpha!r}; 0 is ordinary least squares and stands alone, a grid is > 0.")
         U = transform(X, self.features_)
+        if self.penalty not in ("ridge", "lasso"):
+            raise ValueError(f"penalty={self.penalty!r}; choose 'ridge' or 'lasso'.")
+        if self.penalty == "lasso":
+            self._lasso(U, Y, rows)
+            return
         if np.array_equal(ridges, [0.0]):
             found = self._least_squares(U, Y, rows)
         elif isinstance(self.alpha, str):
@@ -99,8 +110,22 @@ class LinearSurrogate(GaussianSurrogate):
             found = search(X, Y, rows, [kernel], ridges, self._links(Y))
         self.members_, self.link_, self.cv_ = [Member("ridge", found.fits)], found.link, found.cv
         self.weights_ = np.ones((1, Y.shape[1]))
-        coefficients, intercept = np.empty((Y.shape[1], U.shape[1])), np.empty(Y.shape[1])
-        for fit in found.fits:
+        self._expose(U)
+
+    def _lasso(self, U: Array, Y: Array, rows: Rows) -> None:
+        links = self._links(Y)
+        if len(links) != 1 or not isinstance(self.alpha, str) or not self.constant:
+            raise ValueError("penalty='lasso' takes one link, alpha='cv' and a constant.")
+        self.link_ = links[0][0]
+        member, self.cv_ = fit_lasso(U, Y, rows, self.link_, self.features_)
+        self.members_, self.weights_ = [member], np.ones((1, Y.shape[1]))
+        self._expose(np.eye(U.shape[1]))
+
+    def _expose(self, U: Array) -> None:
+        """Set ``coef_`` and ``intercept_``; U are the features that theta weighs."""
+        T = self.n_targets_
+        coefficients, intercept = np.empty((T, U.shape[1])), np.empty(T)
+        for fit in self.fits_:
             coefficients[fit.targets] = fit.kernel.linear * (U.T @ fit.posterior.theta).T
             intercept[fit.targets] = fit.posterior.intercept
         self.coef_ = coefficients[0] if self.single_ else coefficients

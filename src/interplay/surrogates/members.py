@@ -9,13 +9,14 @@ g_t = centre_t + sum_c V_ct h_c with independent components h_c.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .gaussian import Posterior
 from .kernels import Kernel
+from .rows import Rows
 
 Array = NDArray[np.float64]
 
@@ -67,6 +68,8 @@ class Member:
         Level beside the fits, and variance of measurements that no component holds.
     settings : array or None
         Hyper-parameters found by ascent, to start another from.
+    anchors : array (q, K) or None
+        Points between which and new ones kernels are taken; the fitted rows if None.
     """
 
     name: str
@@ -74,17 +77,31 @@ class Member:
     centre: Array | float = 0.0
     remainder: Array | float = 0.0
     settings: Array | None = field(default=None, repr=False)
+    anchors: Array | None = field(default=None, repr=False)
+
+    def rows(self, X: Array) -> Array:
+        """Points (q, K) that posteriors are expressed in; X (m, K) are the fitted rows."""
+        return X if self.anchors is None else self.anchors
 
     def at(self, points: Array, X: Array, level: float, T: int) -> tuple[Array, Array]:
         """Means and variances (n, T) of g at points (n, K), in the units of the links; X (m, K) are the fitted rows."""
         mean, variance = np.zeros((len(points), T)) + self.centre, np.zeros((len(points), T))
         for kernel, fits in by_kernel(self.fits):
-            rows, own = kernel.matrix(points, X), kernel.paired(points, points)
+            rows, own = kernel.matrix(points, self.rows(X)), kernel.paired(points, points)
             for fit in fits:
                 v = np.maximum(fit.posterior.variance(rows, own, level), 0.0)
                 mean[:, fit.targets] += fit.mean(rows, level)
                 variance[:, fit.targets] += np.multiply.outer(v, fit.amplitude)
         return mean, variance
+
+    def conditioned(self, X: Array, Z: Array, rows: Rows) -> Member:
+        """The same kernels and noise levels, conditioned on other rows; for fits without components."""
+        fits = []
+        for kernel, shared in by_kernel(self.fits):
+            k = kernel.matrix(X, X)
+            for fit in shared:
+                fits.append(replace(fit, posterior=Posterior.of(k, Z[:, fit.targets], fit.noise, rows)))
+        return replace(self, fits=tuple(fits))
 
     def noise(self, T: int) -> Array:
         """Variance of a measurement around g, array (T,), in the units of the links."""

@@ -37,8 +37,8 @@ class Recipe(Protocol):
     @property
     def name(self) -> str: ...
 
-    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
-        """Fit Z (m, T), in the units of the links; ``start`` is the settings of another fit of the same recipe."""
+    def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
+        """Fit Y (m, T) at the links; ``start`` is the settings of another fit of the same recipe."""
         ...
 
 
@@ -52,7 +52,7 @@ class ClosedForm:
     features : str
     gammas, shares, noises : array
         See `kernels.candidates`.
-    settle : bool
+    settle, joint : bool
         See `search.search`.
     """
 
@@ -62,16 +62,16 @@ class ClosedForm:
     shares: Array
     noises: Array
     settle: bool
+    joint: bool = False
 
     def search(self, X: Array, Y: Array, rows: Rows, links: Sequence[tuple[Link, NDArray]]) -> Found:
         """Search over links too."""
         kernels: list[Kernel] = candidates(X, self.features, self.gammas, self.shares)
-        return search(X, Y, rows, kernels, self.noises, links, self.settle)
+        return search(X, Y, rows, kernels, self.noises, links, self.settle, self.joint)
 
-    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+    def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """See `Recipe`."""
-        identity = [(Link.identity(Z.shape[1]), np.arange(Z.shape[1]))]
-        return Member(self.name, self.search(X, Z, rows, identity).fits)
+        return Member(self.name, self.search(X, Y, rows, [(link, np.arange(Y.shape[1]))]).fits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class Scales:
     name: str
     relevance: Relevance
 
-    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+    def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """See `Recipe`."""
-        fits, settings = self.relevance.fit(X, Z, rows, start)
+        fits, settings = self.relevance.fit(X, link.forward(Y), rows, start)
         return Member(self.name, tuple(fits), settings=settings)
 
 
@@ -98,13 +98,14 @@ class Components:
     recipe: Recipe
     most: int = COMPONENTS
 
-    def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> Member:
+    def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """See `Recipe`."""
+        Z = link.forward(Y)
         centre, deviation = Z.mean(axis=0), Z.std(axis=0)
         deviation = np.where(deviation > 0, deviation, 1.0)
         U, s, V = np.linalg.svd((Z - centre) / deviation, full_matrices=False)
         kept = min(self.most, int((s > 1e-10 * max(s[0], 1e-300)).sum()) or 1)
-        member = self.recipe.fit(X, U[:, :kept] * s[:kept], rows, start)
+        member = self.recipe.fit(X, U[:, :kept] * s[:kept], rows, Link.identity(kept), start)
         loadings, T = V[:kept] * deviation, Z.shape[1]
         spread = lambda fit: replace(fit, targets=np.arange(T), loadings=loadings[fit.targets])
         fits: tuple[Fit, ...] = tuple(spread(fit) for fit in member.fits)
@@ -117,19 +118,25 @@ def rbf(features: str) -> ClosedForm:
     return ClosedForm("rbf", features, GAMMAS, SHARES, NOISES, True)
 
 
+def coarse(features: str) -> ClosedForm:
+    """One RBF + linear kernel and few noise levels: enough to choose links by."""
+    return ClosedForm("coarse", features, np.array([0.3]), np.array([0.5]), NOISES[::2], False)
+
+
 def linear(features: str, name: str = "linear") -> ClosedForm:
     """Ridge regression."""
     return ClosedForm(name, features, np.ones(1), np.ones(1), RIDGES, False)
 
 
 def ard(features: str) -> Scales:
-    """ARD + linear on the weights themselves; scales of masks are shrunk harder than those of mixtures."""
-    shrunk = (0.5, 0.3) if features == "raw" else (1.0, 1.0)
-    return Scales("ard" if features == "raw" else f"ard {features}", Relevance(features, "raw", *shrunk))
+    """ARD + linear on the weights themselves, with priors for masks and weights or, on other features, for mixtures."""
+    if features == "raw":
+        return Scales("ard", Relevance())
+    return Scales(f"ard {features}", Relevance(features, "raw", 1.0, 1.0, -4.0, 1.0, 3.0))
 
 
-def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False) -> list[Recipe]:
-    """Members of the default surrogate, the closed-form RBF first: it chooses the links.
+def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False) -> list[Recipe]:
+    """Members of the default surrogate, simplest first.
 
     Parameters
     ----------
@@ -141,16 +148,17 @@ def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False) -> 
         One map for all members; 'auto' takes several for mixtures.
     ard_only : bool
         Nothing beside it but length scales per task.
+    large : bool
+        One kernel and noise level for all targets in each member, and no components.
     """
-    many = T > MANY_TARGETS
-    if features != "auto":
-        maps = [features]
-    else:
-        maps = ["log", "log3", "sqrt", "both"] if kind == "mixture" else ["raw"]
-    members: list[Recipe] = [rbf(maps[0])]
-    members += [Components(r.name, r) if many else r for r in map(ard, maps)]
-    if not ard_only and kind != "mixture":
-        members.append(linear(maps[0]))
-        if T >= FEW_TARGETS:
-            members.append(Components("rbf of components", rbf(maps[0])))
-    return members
+    maps = [features] if features != "auto" else ["both", "log"] if kind == "mixture" else ["raw"]
+    simple: list[ClosedForm] = [rbf(maps[0])] + ([linear(maps[0])] if kind != "mixture" else [])
+    scales = [ard(features) for features in maps]
+    if large:
+        shared = [replace(s, relevance=replace(s.relevance, own=0.0)) for s in scales]
+        return shared if ard_only else [*(replace(r, joint=True) for r in simple), *shared]
+    many = [Components(s.name, s) for s in scales] if T > MANY_TARGETS else scales
+    if ard_only:
+        return list(many)
+    together = [Components("rbf of components", simple[0])] if kind != "mixture" and T >= FEW_TARGETS else []
+    return [*simple, *together, *many]

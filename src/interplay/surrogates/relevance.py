@@ -45,13 +45,23 @@ class Relevance:
         Maps of the two kernels, see `features.MAPS`.
     shared, own : float
         Standard deviations of the normal priors on log gamma: around the common scale, and of a target's around the
-        shared ones. Tasks of masks differ less than the weights of mixtures (measured: .5 and .3, 1 and 1).
+        shared ones; 0 leaves all targets the shared scales and noise. Tasks of masks differ less than the weights of mixtures (measured: .5 and .3, 1 and 1).
+    smooth : float
+        Centre of the prior on the mean log gamma; 0 is where two rows are about exp(-1) alike, less is smoother. Where
+        the likelihood is flat a smooth kernel extrapolates, as an optimum beyond the runs wants it.
+    smooth_deviation : float
+        Standard deviation of that prior.
+    linear : float
+        Centre of the prior on the logarithm of the linear kernel's weight.
     """
 
     features: str = "raw"
     linear_features: str = "raw"
     shared: float = 0.5
     own: float = 0.3
+    smooth: float = 0.0
+    smooth_deviation: float = 2.0
+    linear: float = 0.0
 
     def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> tuple[list[Fit], Array]:
         """Find the scales of each column of Z (m, T), standardised, and condition on them.
@@ -65,6 +75,9 @@ class Relevance:
         """
         problem = Likelihood.of(X, rows, self)
         T = Z.shape[1]
+        if not self.own:
+            first = problem.ascend(Z, problem.start() if start is None else start[0], self.shared)
+            return [problem.condition(Z, first, np.arange(T))], np.tile(first, (T + 1, 1))
         first = problem.ascend(Z, problem.start() if start is None else start[0], self.shared)
         settings = [first]
         for t in range(T):
@@ -73,7 +86,7 @@ class Relevance:
             else:
                 begin = first if start is None else start[1 + t]
                 settings.append(problem.ascend(Z[:, [t]], begin, self.own, first[: problem.D]))
-        return [problem.condition(Z[:, [t]], p, t) for t, p in enumerate(settings[1:])], np.array(settings)
+        return [problem.condition(Z[:, [t]], p, np.array([t])) for t, p in enumerate(settings[1:])], np.array(settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +132,13 @@ class Likelihood:
         return self.U.shape[1]
 
     def start(self) -> Array:
-        """Equal scales at which two rows are about exp(-1) alike, a linear part and some noise."""
-        return np.concatenate([np.full(self.D, -np.log(2.0 * self.D)), [-1.0, -3.0]])
+        """Equal scales and the linear weight at the centres of their priors, and some noise."""
+        return np.concatenate([np.full(self.D, self.centre), [self.relevance.linear, -3.0]])
+
+    @property
+    def centre(self) -> float:
+        """Centre of the prior on the mean log gamma: features have unit variance, two rows are 2 D apart."""
+        return self.relevance.smooth - np.log(2.0 * self.D)
 
     def ascend(self, Z: Array, start: Array, deviation: float, centre: Array | None = None) -> Array:
         """Settings of the highest posterior near ``start``, for all columns of Z (m, T) together."""
@@ -162,20 +180,20 @@ class Likelihood:
         return value + prior, gradient + slope
 
     def _prior(self, p: Array, deviation: float, centre: Array | None) -> tuple[float, Array]:
-        """log gamma around the common mean (itself near the start) or the centre, the linear weight near 1."""
+        """log gamma around the common mean (itself near the start) or the centre; the linear weight near the start."""
         D, slope = self.D, np.zeros_like(p)
-        mean = p[:D].mean()
+        mean, weight = p[:D].mean(), p[D] - self.relevance.linear
         away = p[:D] - (mean if centre is None else centre)
-        value = 0.5 * (away @ away) / deviation**2 + 0.5 * (p[D] / 3.0) ** 2
-        slope[:D], slope[D] = away / deviation**2, p[D] / 9.0
+        value = 0.5 * (away @ away) / deviation**2 + 0.5 * (weight / 3.0) ** 2
+        slope[:D], slope[D] = away / deviation**2, weight / 9.0
         if centre is None:
-            shift = mean + np.log(2.0 * D)
-            value += shift**2 / 8.0
-            slope[:D] += shift / (4.0 * D)
+            shift, width = mean - self.centre, self.relevance.smooth_deviation
+            value += 0.5 * (shift / width) ** 2
+            slope[:D] += shift / width**2 / D
         return float(value), slope
 
-    def condition(self, Z: Array, p: Array, target: int) -> Fit:
-        """Posterior at settings p of one column Z (m, 1)."""
+    def condition(self, Z: Array, p: Array, targets: NDArray) -> Fit:
+        """Posterior at settings p of some columns Z (m, n), with their numbers."""
         D, found = self.D, self.relevance
         kernel = Kernel(
             np.exp(p[:D]) / self.scale**2,
@@ -188,6 +206,6 @@ class Likelihood:
         return Fit(
             kernel,
             noise,
-            np.array([target]),
+            targets,
             Posterior.of(kernel.matrix(self.X, self.X), Z, noise, self.rows),
         )

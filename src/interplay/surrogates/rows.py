@@ -111,9 +111,21 @@ class Rows:
         return np.full(self.basis.shape[1], 1.0 / max(self.basis.shape[1], 1))
 
     @property
+    def uniform(self) -> bool:
+        """Whether all rows are equally noisy."""
+        return bool((self.noise == 1.0).all())
+
+    @property
     def plain(self) -> bool:
         """Whether there is nothing but one constant and one level of noise."""
-        return self.basis.shape[1] == 1 and bool((self.noise == 1.0).all())
+        return self.basis.shape[1] == 1 and self.uniform
+
+    def sample(self, most: int) -> NDArray[np.int64]:
+        """Rows of randomly chosen whole groups, at most ``most`` in all (one group at least), from a fixed seed."""
+        order = np.random.default_rng(0).permutation(int(self.groups.index.max()) + 1)
+        counts = np.bincount(self.groups.index)[order].cumsum()
+        chosen = order[: max(int((counts <= most).sum()), 1)]
+        return np.flatnonzero(np.isin(self.groups.index, chosen))
 
     def take(self, kept: NDArray) -> Rows:
         """Keep some rows (a mask (m,) of bool or indices); seeds that lose all rows lose their level."""

@@ -77,15 +77,27 @@ class Search:
         return cls(Y, noise, np.full(T, np.inf), np.zeros((T, 3), np.int64), np.zeros_like(Y), np.zeros_like(Y))
 
     def offer(
-        self, key: tuple[int, int, int], link: Link, own: NDArray, z: Array, v: Array, noise: float, amplitude: Array
+        self,
+        key: tuple[int, int, int],
+        link: Link,
+        own: NDArray,
+        z: Array,
+        v: Array,
+        noise: float,
+        amplitude: Array,
+        joint: bool = False,
     ) -> None:
         """Take a candidate for those of the targets ``own`` that it predicts better than all before it.
 
-        Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
+        Jointly, for all of them if it is better on the mean of errors relative to the targets' variances. Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
         """
         y = self.Y[:, own]
         error = self._error(y, self.predicted(link, z, v, noise, amplitude))
         better = error + 1e-24 * (y**2).mean(axis=0) < self.error[own]  # less is rounding, of a constant target
+        if joint:
+            with np.errstate(over="ignore", invalid="ignore"):
+                gain = (self.error[own] - error) / np.maximum(y.var(axis=0), 1e-300)
+            better[:] = not gain.sum() <= 0  # the first candidate gains infinitely
         if better.any():
             self.take(key, link[better], own[better], z[:, better], v, noise, amplitude[..., better])
 
@@ -147,6 +159,7 @@ def search(
     noises: Array,
     links: Sequence[tuple[Link, NDArray]],
     settle: bool = False,
+    joint: bool = False,
 ) -> Found:
     """Search kernels x noise levels x links for every target, then condition on the winners.
 
@@ -162,6 +175,8 @@ def search(
         See `links.candidates`.
     settle : bool
         Take the most likely of the noise levels that predict equally well, and bound the amplitude.
+    joint : bool
+        Take one kernel and noise level for all targets of a link.
     """
     found = Search.over(Y, rows.noise)
     spectra: dict[int, Spectrum] = {}
@@ -170,11 +185,11 @@ def search(
         for c, (link, own) in enumerate(links):
             Z = link.forward(Y[:, own])
             for b, (z, v, amplitude) in enumerate(spectrum.sweep(Z, noises, rows.groups)):
-                found.offer((a, b, c), link, own, z, v, noises[b], amplitude)
+                found.offer((a, b, c), link, own, z, v, noises[b], amplitude, joint)
         spectra = {a: spectra[a] for a in set(found.chosen[:, 0])}
     settle = settle and len(noises) > 1
     link = found.link(links)
-    if settle:
+    if settle and not joint:
         _settle_noise(found, spectra, noises, rows, link)
     fits = []
     for (a, b, _), targets in found.winners():

@@ -1,6 +1,6 @@
 """Stacking: members weighted by how well they predict rows that they have not seen.
 
-w_ft = (1 / e_ft^2) / sum_f (1 / e_ft^2),   e_ft = mean squared error of member f on held-out rows of target t
+w_ft = e_ft^-4 / sum_f e_ft^-4,   e_ft = mean squared error of member f on held-out rows of target t
 
 Groups of rows go to folds; in every fold all members are fitted anew, links, length scales and components included,
 since errors at hyper-parameters that saw the row favour whoever has more of them. The stack's own held-out
@@ -9,19 +9,22 @@ predictions weigh the members by the errors in the other folds.             (des
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .links import Link
 from .members import Member
-from .recipes import ClosedForm, Recipe
+from .noise import Noise
+from .recipes import Recipe, coarse
 from .rows import Rows
 
 Array = NDArray[np.float64]
+POWER = 4  # 2 lets members of thrice the error spoil the best; equal members stay equal
 Links = Sequence[tuple[Link, NDArray]]
+Starts = Sequence[Member] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +51,8 @@ class HeldOut:
         """Weights of the members by their errors on ``rows``, array (F, T)."""
         error = ((self.mean[:, rows] - Y[rows]) ** 2).mean(axis=1)
         best = error.min(axis=0)
-        ratio = np.where(best > 0, best / np.maximum(error, 1e-300), error <= best) ** 2
+        ratio = np.where(best > 0, best / np.maximum(error, 1e-300), error <= best) ** POWER
         return ratio / ratio.sum(axis=0)
-
-    def without(self, f: int) -> HeldOut:
-        """All members but one."""
-        others = [i for i in range(len(self.names)) if i != f]
-        return HeldOut(tuple(self.names[i] for i in others), self.mean[others], self.variance[others], self.error[others], self.fold)
 
     def stacked(self, Y: Array) -> tuple[Array, Array]:
         """Mean and variance (m, T) of the stack, each fold with the weights that the others give."""
@@ -74,21 +72,50 @@ def folds(groups: NDArray) -> NDArray[np.int64]:
     return (np.random.default_rng(0).permutation(n) % count)[groups]
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Members fitted to the same rows.
+
+    Attributes
+    ----------
+    link : Link
+    members : list of Member
+    noise : Noise or None
+        How the noise depends on the mask.
+    """
+
+    link: Link
+    members: list[Member]
+    noise: Noise | None
+
+    def at(self, points: Array, X: Array, level: float, T: int) -> Iterator[tuple[Array, Array]]:
+        """Yield mean and variance of a measurement (n, T) by each member, in the targets' own units."""
+        relative = 1.0 if self.noise is None else self.noise.at(points)[:, None]
+        for member in self.members:
+            z, v = member.at(points, X, level, T)
+            yield self.link.backward(z, v), self.link.backward_variance(z, v + relative * member.noise(T))
+
+
 def fit_members(
-    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], links: Links, starts: Sequence[Member] | None = None
-) -> tuple[Link, list[Member]]:
-    """Fit all members at the links that the first of them chooses; ``starts`` are members to ascend from."""
-    first = recipes[0]
-    assert isinstance(first, ClosedForm)
-    found = first.search(X, Y, rows, links)
-    Z, members = found.link.forward(Y), [Member(first.name, found.fits)]
-    for i, recipe in enumerate(recipes[1:], start=1):
-        members.append(recipe.fit(X, Z, rows, None if starts is None else starts[i].settings))
-    return found.link, members
+    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], links: Links, features: str, starts: Starts = None
+) -> Fitted:
+    """Choose the links with one coarse kernel, see whether noise depends on the mask, then fit all members.
+
+    ``starts`` are members to ascend from.
+    """
+    link = links[0][0]
+    if len(links) > 1:
+        link = coarse(features).search(X, Y, rows, links).link
+    noise = Noise.of(X, link.forward(Y), rows, features) if rows.uniform else None
+    if noise is not None:
+        rows = replace(rows, noise=noise.at(X))
+    begin = [None] * len(recipes) if starts is None else [member.settings for member in starts]
+    members = [recipe.fit(X, Y, rows, link, start) for recipe, start in zip(recipes, begin, strict=True)]
+    return Fitted(link, members, noise)
 
 
 def held_out(
-    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], choose_links, starts: Sequence[Member] | None = None
+    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], choose_links: Callable[[Array], Links], features: str, starts: Starts = None
 ) -> HeldOut:
     """Predict every row by members fitted without its fold; ``choose_links`` makes candidates of the fitted Y."""
     fold, T = folds(rows.groups.index), Y.shape[1]
@@ -100,10 +127,8 @@ def held_out(
         if not np.ptp(X[~left], axis=0).any():  # nothing is switched there: nothing but the mean can be learnt
             mean[:, left], variance[:, left] = Y[~left].mean(axis=0), Y[~left].var(axis=0)
             continue
-        link, members = fit_members(X[~left], Y[~left], kept, recipes, choose_links(Y[~left]), starts)
-        for f, member in enumerate(members):
-            z, v = member.at(X[left], X[~left], level, T)
-            mean[f, left] = link.backward(z, v)
-            variance[f, left] = link.backward_variance(z, v + member.noise(T))
+        fitted = fit_members(X[~left], Y[~left], kept, recipes, choose_links(Y[~left]), features, starts)
+        for f, (mu, v) in enumerate(fitted.at(X[left], X[~left], level, T)):
+            mean[f, left], variance[f, left] = mu, v
     error = ((mean - Y) ** 2).mean(axis=1)
     return HeldOut(tuple(recipe.name for recipe in recipes), mean, variance, error, fold)

@@ -1,0 +1,90 @@
+"""Noise that depends on the mask, where repeated seeds show it.
+
+log v_i = log of the variance of the repeats of mask i, mean over targets in units of each target's pooled variance
+log lambda(s) = ridge regression of log v_i - (psi(n_i / 2) - log(n_i / 2)) on the masks,  n_i degrees of freedom
+
+The second term is the mean of the logarithm of a chi-square variable over n, so masks with few repeats do not look
+quieter. The regression is taken only if it predicts log v of masks left out better than their mean does, by more than
+the standard error; otherwise all rows are equally noisy, and the likelihood pools the repeats into one level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from .kernels import Kernel, candidates
+from .links import Link
+from .members import Member
+from .rows import Rows
+from .search import search
+
+Array = NDArray[np.float64]
+FEWEST = 12  # masks with repeats below which no dependence is looked for
+RIDGES = np.logspace(-2, 3, 11)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Variance of a row's noise as a function of its mask, in units of its geometric mean over the fitted rows.
+
+    Attributes
+    ----------
+    member : Member
+        A ridge regression of log variances on ``masks``.
+    masks : array (g, K)
+        Masks with repeats.
+    level : float
+        Mean of the log variance over the fitted rows.
+    """
+
+    member: Member
+    masks: Array
+    level: float
+
+    @classmethod
+    def of(cls, X: Array, Z: Array, rows: Rows, features: str) -> Noise | None:
+        """Look for a dependence in the repeats among rows X (m, K) of values Z (m, T); None if there is none."""
+        first, log_variance = repeats(X, Z, rows)
+        if len(first) < FEWEST:
+            return None
+        masks = X[first]
+        kernels: list[Kernel] = candidates(masks, features, np.ones(1), np.ones(1))
+        plain = Rows.of(masks)
+        found = search(masks, log_variance[:, None], plain, kernels, RIDGES, [(Link.identity(1), np.arange(1))])
+        n = len(first)
+        constant = ((log_variance - log_variance.mean()) * n / (n - 1)) ** 2  # left out of its own mean
+        gain = constant - (log_variance - found.cv.mean[:, 0]) ** 2
+        if gain.mean() <= 2.0 * gain.std(ddof=1) / np.sqrt(n):
+            return None
+        member = Member("noise", found.fits)
+        return cls(member, masks, float(member.at(X, masks, 1.0, 1)[0].mean()))
+
+    def at(self, X: Array) -> Array:
+        """Relative variance of the noise at points (n, K), array (n,)."""
+        return np.exp(np.clip(self.member.at(X, self.masks, 1.0, 1)[0][:, 0] - self.level, -7.0, 7.0))
+
+
+def repeats(X: Array, Z: Array, rows: Rows) -> tuple[NDArray[np.int64], Array]:
+    """First rows (g,) of the masks with repeats, and their log variances (g,), free of the bias of few repeats."""
+    index, first = Rows.of(X).groups.index, []
+    H = rows.basis if rows.basis.shape[1] else np.ones((len(X), 1))
+    counts = np.bincount(index)
+    mean = np.zeros((len(counts), Z.shape[1]))
+    R = Z - H @ np.linalg.lstsq(H, Z, rcond=None)[0]
+    np.add.at(mean, index, R)
+    mean /= counts[:, None]
+    squares = np.zeros_like(mean)
+    np.add.at(squares, index, (R - mean[index]) ** 2)
+    repeated = np.flatnonzero((counts > 1) & (squares.sum(axis=1) > 0))
+    if not len(repeated):
+        return np.array([], dtype=np.int64), np.array([])
+    freedom = counts[repeated] - 1.0
+    pooled = squares[repeated].sum(axis=0) / freedom.sum()
+    own = pooled > 0
+    variance = (squares[repeated][:, own] / pooled[own]).mean(axis=1) / freedom
+    first = np.array([np.flatnonzero(index == g)[0] for g in repeated])
+    return first, np.log(variance) - (digamma(freedom / 2) - np.log(freedom / 2))
