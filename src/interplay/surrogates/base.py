@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,7 +68,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         seeds: ArrayLike | None = None,
         noise: ArrayLike | None = None,
-    ) -> GaussianSurrogate:
+    ) -> Self:
         """Fit all targets, each with its own hyper-parameters.
 
         Parameters

@@ -22,11 +22,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from .rows import Groups, Rows
 
 Array = NDArray[np.float64]
+POTRF, POTRI = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -228,11 +229,11 @@ def precision(A: Array, rows: Rows) -> tuple[Array, float]:
     LinAlgError
         If A is not positive definite.
     """
-    factor, failed = lapack.dpotrf(A, lower=1, overwrite_a=1)
+    factor, failed = POTRF(A, lower=1, overwrite_a=1)
     if failed:
         raise np.linalg.LinAlgError("the kernel matrix with its noise is not positive definite")
     log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
-    Q, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    Q, _ = POTRI(factor, lower=1, overwrite_c=1)
     Q = np.tril(Q) + np.tril(Q, -1).T
     if rows.basis.shape[1]:
         AH = Q @ rows.basis
@@ -245,5 +246,5 @@ def precision(A: Array, rows: Rows) -> tuple[Array, float]:
 def _left_inverse(rows: Rows) -> tuple[Array, Array]:
     """(H' D^-1 H)^-1 H' D^-1, array (p, m), and (H' D^-1 H)^-1."""
     H, D = rows.basis, rows.noise[:, None]
-    gram = np.linalg.inv(H.T @ (H / D))
+    gram = np.asarray(np.linalg.inv(H.T @ (H / D)), dtype=np.float64)
     return gram @ (H / D).T, gram

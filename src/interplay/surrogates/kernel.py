@@ -1,9 +1,10 @@
-"""Kernel surrogate: kernel ridge regression with an RBF kernel beside a linear one, tuned per target.
+"""Kernel surrogate: Gaussian process regression with product and linear kernels, tuned and stacked per target.
 
-g(s) = b + sum_i theta_i k(s, s_i),  k = RBF + linear           (KernelSM, arXiv 2602.03783, section 3; design: 3)
+g(s) = b + sum_i theta_i k(s, s_i),  k = product + linear       (KernelSM, arXiv 2602.03783, section 3; design: 3)
 
-Close to scikit-learn's `KernelRidge` in a `GridSearchCV` per target, with a constant, posterior variances and
-closed-form leave-one-out instead of refitting.
+With kernel='rbf' close to scikit-learn's `KernelRidge` in a `GridSearchCV` per target, with a constant, posterior
+variances and closed-form leave-one-out instead of refitting; the default stacks it with ridge and with kernels that
+have a length scale per task, weighed by what they predict of runs held out.
 """
 
 from __future__ import annotations
@@ -30,32 +31,51 @@ LARGE = 1000  # rows above which hyper-parameters are those of a random sample o
 
 
 class KernelSurrogate(GaussianSurrogate):
-    """RBF + linear surrogate; use it when tasks may interact: duplicates, saturation, sources that need each other.
+    """Surrogate for tasks that may interact: duplicates, saturation, sources that need each other. The default.
 
     Parameters
     ----------
     gamma : 'cv', float or sequence of floats
-        Rate of exp(-gamma |x - x'|^2). 'cv' tries rates that follow the spread of the design, and scales the kernel
-        to it; numbers are taken as they are.
+        Rate of exp(-gamma |x - x'|^2) of an RBF kernel. 'cv' tries rates that follow the spread of the design, and
+        scales the kernel to it; numbers are taken as they are.
     alpha : 'cv', float or sequence of floats
         Noise variance in units of the kernel's amplitude, > 0: the ridge on the diagonal.
         Of several numbers that predict held-out rows equally well the most likely one is taken.
     linear : 'cv', float or sequence of floats
         With ``gamma='cv'`` the share (0 to 1) of the linear kernel in the prior variance; with numbers for gamma the
         weight of x . x' beside the RBF.
-    links : sequence of str
-        Units to choose from per target: 'identity', 'log'.
-    features : {'auto', 'raw', 'log'}
-        'auto' takes log(w + 1e-3) for mixtures and the columns themselves otherwise.
+    kernel : {'auto', 'rbf', 'ard'}
+        'auto' stacks an RBF kernel, ridge and length scales per task (on masks), or RBF and length scales on two
+        feature maps (on mixtures); with numbers for gamma, alpha or linear it is 'rbf'. 'ard' is length scales alone.
+    links : 'auto' or sequence of str
+        Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
+    features : str
+        'auto' takes maps that spread small weights for mixtures (see `surrogates.features`) and the columns themselves
+        otherwise; or one of 'raw', 'log', 'log3', 'sqrt', 'both'.
+    higher_is_better : bool or sequence of bool (T,)
+        Whether a target is a score: a bounded link then has a ceiling instead of a floor.
     constant : bool
         Whether there is a constant with a flat prior.
 
     Attributes
     ----------
-    fits_ : list of Fit
-        Hyper-parameters and posteriors with the targets that use them.
+    members_ : list of Member
+        Kernels, noise levels and posteriors of each member of the stack.
+    weights_ : array (F, T)
+        Of the members, per target.
+    link_ : Link
+        Of each target.
     cv_ : CrossValidation
-        Held-out predictions at the chosen hyper-parameters.
+        Predictions of held-out rows by folds in which everything was chosen anew ('rbf': closed-form at the chosen
+        hyper-parameters).
+    held_out_ : HeldOut
+        The same of each member.
+    noise_ : Noise or None
+        How the noise depends on the mask, where repeated seeds show it.
+    kept_ : array of int
+        Rows that hyper-parameters, weights and ``cv_`` come from: all, or a sample of more than `LARGE`.
+    given_up_ : str
+        What was left out because of the number of rows, in words.
     kind_, features_ : str
         What the columns were taken for.
 
@@ -96,8 +116,8 @@ class KernelSurrogate(GaussianSurrogate):
         if len(self.X_) <= LARGE or not hasattr(self, "kept_"):
             return ""
         return (
-            f"{len(self.X_):,} runs: kernels, length scales and weights are those of {len(self.kept_):,} of them, shared "
-            "by all targets, without components of the targets; the fit itself holds all runs, and is judged by those."
+            f"{len(self.X_):,} runs: kernels, length scales and weights are those of {len(self.kept_):,} of them, "
+            "shared by all targets, without components of the targets; the fit itself holds all runs."
         )
 
     @classmethod

@@ -48,7 +48,7 @@ class Link:
         """Which targets have a logarithm, array (n,)."""
         return self.sign != 0
 
-    def __getitem__(self, targets: ArrayLike) -> Link:
+    def __getitem__(self, targets: NDArray) -> Link:
         """The links of some of the targets."""
         return Link(self.sign[targets], self.bound[targets])
 

@@ -1,6 +1,6 @@
-"""What a fitted surrogate is made of: members, each a set of Gaussian fits, mixed with weights that held-out rows set.
+"""Members of a fitted surrogate, each a set of Gaussian fits, mixed with weights that held-out rows set.
 
-g_t = sum_f w_ft g_ft,   E g = sum_f w_f mu_f,   Var g = sum_f w_f (v_f + (mu_f - E g)^2)      (design: section 3, Stacking)
+g_t = sum_f w_ft g_ft,   E g = sum_f w_f mu_f,   Var g = sum_f w_f (v_f + (mu_f - E g)^2)        (design: section 3)
 
 A fit conditions one kernel and noise level on the targets that share them, or on components of the targets: then
 g_t = centre_t + sum_c V_ct h_c with independent components h_c.
@@ -8,7 +8,7 @@ g_t = centre_t + sum_c V_ct h_c with independent components h_c.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -120,19 +120,16 @@ def by_kernel(fits: Iterable[Fit]) -> list[tuple[Kernel, list[Fit]]]:
 
 
 def mixed(
-    members: Iterable[Member], weights: Array, moments: Callable[[Member], tuple[Array, Array]]
+    members: Sequence[Member], weights: Array, moments: Callable[[Member], tuple[Array, Array]]
 ) -> tuple[Array, Array]:
     """Mean and variance (n, T) of a mixture of members with weights (F, T); ``moments`` gives each member's own."""
-    mean = second = None
+    mean, second, shift = 0.0, 0.0, 0.0
     for member, weight in zip(members, weights, strict=True):
         mu, v = moments(member)
         if len(weights) == 1:
             return mu, v
-        first = weight * mu
-        mean = first if mean is None else mean + first
-        if second is None:
-            second, shift = weight * v, mu  # squares are taken around the first member's mean: no cancellation
-        else:
-            second = second + weight * (v + (mu - shift) ** 2)
-    assert mean is not None and second is not None
-    return mean, np.maximum(second - (mean - shift) ** 2, 0.0)
+        if member is members[0]:
+            shift = mu  # squares are taken around the first member's mean: no cancellation
+        mean = mean + weight * mu
+        second = second + weight * (v + (mu - shift) ** 2)
+    return np.asarray(mean), np.maximum(second - (mean - shift) ** 2, 0.0)

@@ -35,7 +35,9 @@ class Recipe(Protocol):
     """A way to fit all targets at given links."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the member is called."""
+        ...
 
     def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """Fit Y (m, T) at the links; ``start`` is the settings of another fit of the same recipe."""
@@ -135,7 +137,7 @@ def ard(features: str) -> Scales:
     return Scales(f"ard {features}", Relevance(features, "raw", 1.0, 1.0, -4.0, 1.0, 3.0))
 
 
-def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False) -> list[Recipe]:
+def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False) -> Sequence[Recipe]:
     """Members of the default surrogate, simplest first.
 
     Parameters
@@ -157,8 +159,8 @@ def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, lar
     if large:
         shared = [replace(s, relevance=replace(s.relevance, own=0.0)) for s in scales]
         return shared if ard_only else [*(replace(r, joint=True) for r in simple), *shared]
-    many = [Components(s.name, s) for s in scales] if T > MANY_TARGETS else scales
+    many: Sequence[Recipe] = [Components(s.name, s) for s in scales] if T > MANY_TARGETS else scales
     if ard_only:
-        return list(many)
+        return many
     together = [Components("rbf of components", simple[0])] if kind != "mixture" and T >= FEW_TARGETS else []
     return [*simple, *together, *many]

@@ -45,7 +45,8 @@ class Relevance:
         Maps of the two kernels, see `features.MAPS`.
     shared, own : float
         Standard deviations of the normal priors on log gamma: around the common scale, and of a target's around the
-        shared ones; 0 leaves all targets the shared scales and noise. Tasks of masks differ less than the weights of mixtures (measured: .5 and .3, 1 and 1).
+        shared ones; 0 leaves all targets the shared scales and noise. Tasks of masks differ less than the weights of
+        mixtures (measured: .5 and .3, 1 and 1).
     smooth : float
         Centre of the prior on the mean log gamma; 0 is where two rows are about exp(-1) alike, less is smoother. Where
         the likelihood is flat a smooth kernel extrapolates, as an optimum beyond the runs wants it.

@@ -1,4 +1,4 @@
-"""What is known of the rows of a fit beside their masks: which belong together, how noisy each is, whose level it shares.
+"""Rows of a fit beside their masks: which belong together, how noisy each is, whose level it shares.
 
 y = H b + f(x) + noise of variance sigma^2 lambda_i,   b with a flat prior
 
@@ -134,7 +134,7 @@ class Rows:
 
 
 def _levels(seeds: NDArray, groups: Groups, constant: bool) -> Array:
-    """One indicator column per seed; where a seed has one group only, leaving it out would leave no level: one for all."""
+    """One indicator per seed; one column for all where a seed has one group, which would lose its level with it."""
     if not constant:
         return np.zeros((len(seeds), 0))
     names, index = np.unique(seeds, return_inverse=True)

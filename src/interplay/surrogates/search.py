@@ -89,7 +89,8 @@ class Search:
     ) -> None:
         """Take a candidate for those of the targets ``own`` that it predicts better than all before it.
 
-        Jointly, for all of them if it is better on the mean of errors relative to the targets' variances. Held-out means z (m, n) and variances v (m,), the noise among them, in units of ``amplitude`` (n,) or (m, n).
+        Jointly, for all of them if it is better on the mean of errors relative to the targets' variances. Held-out
+        means z (m, n) and variances v (m,), the noise among them, are in units of ``amplitude`` (n,) or (m, n).
         """
         y = self.Y[:, own]
         error = self._error(y, self.predicted(link, z, v, noise, amplitude))
@@ -124,7 +125,6 @@ class Search:
         """Yield every candidate that was chosen, with its targets."""
         for key in np.unique(self.chosen, axis=0):
             yield tuple(key), np.flatnonzero((self.chosen == key).all(axis=1))
-
 
     def link(self, links: Sequence[tuple[Link, NDArray]]) -> Link:
         """The links chosen, of all targets."""
@@ -199,9 +199,7 @@ def search(
             most = WIDEST * Z.var(axis=0) / max(float(spectra[a].values.mean()), 1e-300)
             posterior = replace(posterior, amplitude=np.minimum(posterior.amplitude, most))
         fits.append(Fit(kernel, noise, targets, posterior))
-    return Found(
-        tuple(fits), link, CrossValidation(found.mean, found.deviation, found.error, rows.groups.index)
-    )
+    return Found(tuple(fits), link, CrossValidation(found.mean, found.deviation, found.error, rows.groups.index))
 
 
 def _settle_noise(found: Search, spectra: dict[int, Spectrum], noises: Array, rows: Rows, link: Link) -> None:

@@ -115,7 +115,13 @@ def fit_members(
 
 
 def held_out(
-    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], choose_links: Callable[[Array], Links], features: str, starts: Starts = None
+    X: Array,
+    Y: Array,
+    rows: Rows,
+    recipes: Sequence[Recipe],
+    choose_links: Callable[[Array], Links],
+    features: str,
+    starts: Starts = None,
 ) -> HeldOut:
     """Predict every row by members fitted without its fold; ``choose_links`` makes candidates of the fitted Y."""
     fold, T = folds(rows.groups.index), Y.shape[1]
