@@ -16,7 +16,9 @@ SURROGATES = {
     "published linear": LinearSurrogate.published(),
     "rbf": KernelSurrogate(gamma=0.2, alpha=0.05, links=("identity",)),
     "rbf + linear": KernelSurrogate(gamma=0.15, alpha=0.05, linear=0.3, links=("identity",)),
-    "kernel cv": KernelSurrogate(links=("identity",)),
+    "rbf cv": KernelSurrogate(kernel="rbf", links=("identity",)),
+    "ard": KernelSurrogate(kernel="ard", links=("identity",)),
+    "stack": KernelSurrogate(links=("identity",)),
     "published": KernelSurrogate.published(),
 }
 

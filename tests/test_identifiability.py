@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from interplay import Evaluations, masks
-from interplay.identifiability import constant_targets, findings, identifiability, identifiability_by_target
+from interplay.identifiability import identifiability, identifiability_by_target
 
 
 def test_tasks_that_never_switch_or_always_together():
@@ -59,7 +59,7 @@ def test_no_rows():
         identifiability([1, 0])
 
 
-def test_findings(rng):
+def test_targets_that_were_measured_in_some_runs(rng):
     x = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 1, 0], [0, 1, 1]], dtype=float)
     own = np.where(x[:, 0] == 1, rng.random(6), np.nan)
     runs = Evaluations.from_arrays(
@@ -67,17 +67,10 @@ def test_findings(rng):
         np.column_stack([rng.random(6), np.full(6, 0.3), own]),
         tasks=["a", "b", "c"],
         targets=["loss", "flat_loss", "a_loss"],
-        warnings=["from the reader"],
     )
-    assert constant_targets(runs) == (1,)
     by_target = identifiability_by_target(runs)
     assert by_target[0] is by_target[1]
     assert by_target[2].always_on == (0, 1)
-    assert findings(runs) == (
-        "target flat_loss is constant: there are no effects on it",
-        "b is always on: its effect is not identifiable",
-        "a is always on where a_loss was measured: its effect is not identifiable",
-        "from the reader",
-    )
-    fixed = Evaluations.from_arrays(masks.fixed_size(4, 6, 2, rng), np.arange(6.0))
-    assert findings(fixed) == ("every mask has 2 of 4 tasks: only swaps of one task for another are identifiable",)
+    assert by_target[2].messages(runs.tasks, where="where a_loss was measured", others=by_target[0]) == [
+        "a is always on where a_loss was measured: its effect is not identifiable"
+    ]

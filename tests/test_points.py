@@ -194,7 +194,8 @@ def test_options(write):
     counted = inputs.tokens(write("task,tokens\nweb,3\ncode,1\nwiki,6\n"), TASKS)
     assert isinstance(counted, Tokens)
     assert inputs.reference("uniform", runs, counted) == "uniform"
-    np.testing.assert_allclose(inputs.reference("tokens", runs, counted), [0.75, 0.25, 0])
+    assert inputs.reference("tokens", runs, counted) == "tokens"
+    np.testing.assert_allclose(counted.reference(runs.masks), [0.75, 0.25, 0])
     mixture = write("task,weight\nweb,.4\ncode,.6\n")
     np.testing.assert_allclose(inputs.reference(str(mixture), runs, None), [0.4, 0.6, 0])
     np.testing.assert_allclose(inputs.contrasts((mixture, mixture), runs).first, [[0.4, 0.6, 0]])
@@ -214,7 +215,7 @@ def test_errors_name_the_option(write):
         inputs.contrasts((bad, bad), runs)
     with pytest.raises(ValueError, match=r"--reference: there are no token counts; name their file with --tokens"):
         inputs.reference("tokens", runs, None)
-    with pytest.raises(ValueError, match=r"--reference: 'unifrom' is none of mean, uniform and tokens"):
+    with pytest.raises(ValueError, match=r"--reference: 'unifrom' is none of mean, uniform, tokens and best"):
         inputs.reference("unifrom", runs, None)
     two = write("web,code,wiki\n1,0,0\n0,1,0\n")
     with pytest.raises(ValueError, match=r"--reference: .*a.csv holds 2 rows; a reference is one"):

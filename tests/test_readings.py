@@ -10,14 +10,15 @@ from sklearn.base import clone
 from interplay import readings
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
 from interplay.surrogates.gaussian import Posterior
+from interplay.surrogates.members import Fit, Member
 from tests.helpers import SURROGATES, brute_average, every_mask, runs, shapley_weight
 
 K = 7
 
 
-@pytest.fixture(params=SURROGATES)
-def fitted(request, rng):
-    X, y = runs(K, 30, rng)
+@pytest.fixture(params=SURROGATES, scope="module")
+def fitted(request):
+    X, y = runs(K, 30, np.random.default_rng(0))
     return clone(SURROGATES[request.param]).fit(X, y)
 
 
@@ -107,24 +108,40 @@ def test_deviation_equals_the_joint_posterior_over_all_masks(fitted, name):
     S = every_mask(K)
     basis = np.eye(2**K)
     L = (singles if order == 1 else pairs)(basis, weight())
-    found = reading(fitted)
-    for fit in fitted.fits_:
-        X, post, kernel = fitted.inputs_, fit.posterior, fit.kernel
-        rows = L @ kernel.matrix(S, X)
-        own = np.einsum("ns,st,nt->n", L, kernel.matrix(S, S), L)
-        variance = post.prior * own - np.einsum("nm,ml,nl->n", rows, post.precision, rows)
-        expected = np.sqrt(np.maximum(np.multiply.outer(variance, post.amplitude), 0))
-        np.testing.assert_allclose(found.deviation[:, fit.targets], expected, atol=1e-7)
-        if post.prior:
-            np.testing.assert_allclose(
-                found.prior[:, fit.targets],
-                np.sqrt(np.multiply.outer(np.maximum(own, 0), post.amplitude)),
-                atol=1e-7,
+    found, (mean, variance, prior) = reading(fitted), joint(fitted, S, L)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-9)
+    np.testing.assert_allclose(found.deviation, np.sqrt(variance), atol=1e-7)
+    np.testing.assert_allclose(found.prior, np.sqrt(prior), atol=1e-7)
+
+
+def joint(fitted, S, L):
+    """Mean, variance and prior variance (n, T) of functionals L (n, 2^K) by the dense joint posterior of every member.
+
+    Members are mixed: w-weighted means, variances with the spread of the means, and prior variances.
+    """
+    parts = []
+    for member in fitted.members_:
+        mean, variance, prior = (np.zeros((len(L), fitted.n_targets_)) for _ in range(3))
+        for fit in member.fits:
+            post, rows = fit.posterior, L @ fit.kernel.matrix(S, fitted.X_)
+            own = np.einsum("ns,st,nt->n", L, fit.kernel.matrix(S, S), L)
+            v = post.prior * own - np.einsum("nm,ml,nl->n", rows, post.precision, rows)
+            share = np.eye(len(fit.targets)) if fit.loadings is None else fit.loadings
+            mean[:, fit.targets] += rows @ post.theta @ share
+            variance[:, fit.targets] += np.multiply.outer(np.maximum(v, 0), post.amplitude) @ share**2
+            flat = np.full((len(L), len(fit.targets)), np.inf)
+            prior[:, fit.targets] += (
+                np.multiply.outer(np.maximum(own, 0), post.amplitude) @ share**2 if post.prior else flat
             )
+        parts.append((mean, variance, prior))
+    w = fitted.weights_
+    mean = sum(w[f] * part[0] for f, part in enumerate(parts))
+    variance = sum(w[f] * (part[1] + (part[0] - mean) ** 2) for f, part in enumerate(parts))
+    return mean, variance, sum(w[f] * part[2] for f, part in enumerate(parts))
 
 
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("name", ["ridge", "rbf + linear"])
+@pytest.mark.parametrize("name", ["ridge", "rbf + linear", "ard"])
 def test_swap_deviation(name, size, rng):
     X, y = runs(K, 30, rng)
     fitted = clone(SURROGATES[name]).fit(X, y)
@@ -137,28 +154,27 @@ def test_swap_deviation(name, size, rng):
         cell = lambda a, b, k=k, l=l: share((S[:, k] == a) & (S[:, l] == b))
         L2.append(cell(1, 1) - cell(1, 0) - cell(0, 1) + cell(0, 0))
     for L, found in ((L1, readings.swap(fitted, size)), (np.array(L2), readings.swap_pairs(fitted, size))):
-        (fit,) = fitted.fits_
-        rows = L @ fit.kernel.matrix(S, X)
-        own = np.einsum("ns,st,nt->n", L, fit.kernel.matrix(S, S), L)
-        variance = np.maximum(own - np.einsum("nm,ml,nl->n", rows, fit.posterior.precision, rows), 0)
-        expected = np.sqrt(np.multiply.outer(variance, fit.posterior.amplitude))
-        np.testing.assert_allclose(found.deviation, expected, atol=1e-7)
+        mean, variance, prior = joint(fitted, S, L)
+        np.testing.assert_allclose(found.mean, mean, atol=1e-9)
+        np.testing.assert_allclose(found.deviation, np.sqrt(variance), atol=1e-7)
+        np.testing.assert_allclose(found.prior, np.sqrt(prior), atol=1e-7)
 
 
 def test_length_scales_that_differ_by_task(rng):
     X, y = runs(5, 20, rng)
     fitted = KernelSurrogate(gamma=0.3, alpha=0.1, links=("identity",)).fit(X, y)
-    fit = fitted.fits_[0]
-    kernel = type(fit.kernel)(rng.uniform(0.05, 1.0, 5), 1.0, 0.2)
-    posterior = Posterior.of(kernel.matrix(X, X), y, 0.1)
-    fitted.fits_ = [type(fit)(kernel, 0.1, "identity", fit.targets, posterior)]
-    S = every_mask(5)
+    kernel = type(fitted.fits_[0].kernel)(rng.uniform(0.05, 1.0, 5), 1.0, 0.2)
+    posterior = Posterior.of(kernel.matrix(X, X), y, 0.1, fitted.rows_)
+    fitted.members_ = [Member("by hand", (Fit(kernel, 0.1, np.arange(2), posterior),))]
+    S, order = every_mask(5), list(combinations(range(5), 2))
     L = np.array([brute_average(np.eye(32), 5, (k,), shapley_weight(5, 1)) for k in range(5)])
-    P = np.array([brute_average(np.eye(32), 5, kl, shapley_weight(5, 2)) for kl in combinations(range(5), 2)])
+    P = np.array([brute_average(np.eye(32), 5, kl, shapley_weight(5, 2)) for kl in order])
     for matrix, found in ((L, readings.shapley(fitted)), (P, readings.shapley_pairs(fitted))):
+        mean, variance, prior = joint(fitted, S, matrix)
         np.testing.assert_allclose(found.mean, matrix @ fitted.predict(S), atol=1e-9)
-        own = np.einsum("ns,st,nt->n", matrix, kernel.matrix(S, S), matrix)
-        np.testing.assert_allclose(found.prior, np.sqrt(np.multiply.outer(own, posterior.amplitude)), atol=1e-7)
+        np.testing.assert_allclose(found.mean, mean, atol=1e-9)
+        np.testing.assert_allclose(found.deviation, np.sqrt(variance), atol=1e-7)
+        np.testing.assert_allclose(found.prior, np.sqrt(prior), atol=1e-7)
 
 
 def test_log_link_comes_back_by_lognormal_moments(rng):
@@ -216,7 +232,7 @@ def test_semivalues_under_a_log_link_are_those_of_the_prediction(name, rng):
 def test_moves_of_a_mixture(rng):
     X = rng.dirichlet(np.ones(4), size=40)
     y = np.log(X + 0.01) @ rng.normal(size=(4, 2))
-    fitted = KernelSurrogate(links=("identity",)).fit(X, y)
+    fitted = KernelSurrogate(kernel="rbf", links=("identity",)).fit(X, y)
     assert fitted.kind_ == "mixture"
     assert fitted.features_ == "log"
     w, e = np.full(4, 0.25), np.eye(4)

@@ -17,7 +17,7 @@ WALSH = hadamard(2**K) / 2**K * (-1.0) ** SIZES[:, None]  # coefficients of prod
 ORDERS = [SIZES == 1, SIZES == 2, SIZES >= 3]
 
 
-@pytest.mark.parametrize("name", SURROGATES)
+@pytest.mark.parametrize("name", [name for name in SURROGATES if name != "stack"])
 def test_against_the_transform_of_all_masks(rng, name):
     X, y = runs(K, 30, rng, T=3)
     fitted = clone(SURROGATES[name]).fit(X, y)
@@ -50,6 +50,35 @@ def test_against_the_transform_of_all_masks(rng, name):
                 assert_allclose(found.prior[:, target], L / L.sum(), atol=1e-9)
 
 
+def test_shares_of_a_stack_are_a_mixture(rng):
+    """Those of its members, with their weights; members that are made of components of the targets are left out."""
+    X, y = runs(K, 30, rng, T=3)
+    fitted = clone(SURROGATES["stack"]).fit(X, y)
+    found, names = walsh_spectrum(fitted), fitted.held_out_.names
+    plain = [all(fit.loadings is None for fit in member.fits) for member in fitted.members_]
+    assert sum(plain) > 1
+    w = fitted.weights_[plain] / fitted.weights_[plain].sum(axis=0)
+    parts = [walsh_spectrum(fitted.only(name)) for name, kept in zip(names, plain, strict=True) if kept]
+    mixed = lambda field: sum(u * getattr(part, field) for u, part in zip(w, parts, strict=True))
+    for field in ("share", "expected", "prior", "variance"):
+        assert_allclose(getattr(found, field), mixed(field), rtol=1e-9)
+    variance = sum(
+        u * (part.deviation**2 + (part.expected - found.expected) ** 2) for u, part in zip(w, parts, strict=True)
+    )
+    assert_allclose(found.deviation, np.sqrt(variance), rtol=1e-7)
+    assert_allclose(found.share.sum(axis=0), 1.0, atol=1e-9)
+    assert_allclose(found.expected.sum(axis=0), 1.0, atol=1e-9)
+
+
+def test_components_alone_have_no_shares(rng):
+    """Above fifty targets length scales are those of components, and shares of sums of them are not known."""
+    X, y = runs(K, 20, rng, T=2)
+    fitted = KernelSurrogate(kernel="ard", links=("identity",)).fit(X, y @ rng.normal(size=(2, 51)))
+    found = walsh_spectrum(fitted)
+    assert found.share.shape == (3, 51)
+    assert np.isnan(found.share).all()
+
+
 def test_deviation_is_that_of_draws_from_the_posterior(rng):
     X, y = runs(K, 40, rng, T=1)
     fitted = KernelSurrogate(gamma=0.2, alpha=0.02, linear=0.1, links=("identity",)).fit(X, y)
@@ -68,7 +97,7 @@ def test_additive_and_paired_games():
     single = 2.0 * S[:, 0] - S[:, 1]
     pair = (2 * S[:, 2] - 1) * (2 * S[:, 3] - 1)
     y = np.column_stack([single, pair, np.zeros(2**K)])
-    found = walsh_spectrum(KernelSurrogate(links=("identity",)).fit(S, y))
+    found = walsh_spectrum(KernelSurrogate(kernel="rbf", links=("identity",)).fit(S, y))
     assert_allclose(found.share[:, 0], [1, 0, 0], atol=1e-4)
     assert_allclose(found.share[:, 1], [0, 1, 0], atol=1e-2)
     assert np.isnan(found.share[:, 2]).all()

@@ -1,4 +1,4 @@
-"""Surrogates as scikit-learn estimators, and what they choose."""
+"""Surrogates against scikit-learn, refitting and shapiq: the same numbers, and what they choose."""
 
 from itertools import combinations, pairwise
 
@@ -8,21 +8,15 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_predict
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from interplay import readings
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
-from interplay.surrogates.features import kind_of
 from tests.helpers import SURROGATES, brute_average, every_mask, runs, shapley_weight
 
 K, M = 6, 30
 PLAIN = dict(links=("identity",))
-
-
-@parametrize_with_checks([LinearSurrogate(), LinearSurrogate(alpha=0.0), LinearSurrogate(alpha=1.0), KernelSurrogate()])
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)
+ALL = [LinearSurrogate(), LinearSurrogate(0.0), KernelSurrogate(kernel="rbf"), KernelSurrogate()]
 
 
 @pytest.fixture
@@ -143,68 +137,81 @@ def test_choice_is_the_grid_search_over_kernel_ridge(rng):
     assert (ours.fits_[0].kernel.gamma[0], ours.fits_[0].noise) == pytest.approx(best)
 
 
-def test_targets_together_equal_targets_alone(data):
+@pytest.mark.parametrize("surrogate", ALL[:3])
+def test_targets_together_equal_targets_alone(data, surrogate):
+    """Where nothing is shared: length scales and components are, see test_relevance and test_components."""
     X, y = data
-    for surrogate in (LinearSurrogate(), KernelSurrogate()):
-        together = clone(surrogate).fit(X, np.exp(y / 5))
-        for t in range(3):
-            alone = clone(surrogate).fit(X, np.exp(y[:, t] / 5))
-            mean, deviation = alone.predict(1 - X, return_std=True)
-            expected = together.predict(1 - X, return_std=True)
-            assert_allclose(mean, expected[0][:, t], atol=1e-10)
-            assert_allclose(deviation, expected[1][:, t], atol=1e-10)
-            assert_allclose(alone.cv_.deviation[:, 0], together.cv_.deviation[:, t], atol=1e-10)
+    together = clone(surrogate).fit(X, np.exp(y / 5))
+    for t in range(3):
+        alone = clone(surrogate).fit(X, np.exp(y[:, t] / 5))
+        mean, deviation = alone.predict(1 - X, return_std=True)
+        expected = together.predict(1 - X, return_std=True)
+        assert_allclose(mean, expected[0][:, t], atol=1e-10)
+        assert_allclose(deviation, expected[1][:, t], atol=1e-10)
+        assert_allclose(alone.cv_.deviation[:, 0], together.cv_.deviation[:, t], atol=1e-10)
+
+
+def test_among_noise_levels_that_predict_equally_well_the_most_likely_is_taken(rng):
+    """Equally well: within the standard error of the paired difference to the best, which is always among them."""
+    X, y = runs(8, 50, rng, T=20)
+    levels = np.logspace(-4, 2, 13)
+    fitted = KernelSurrogate(0.1, levels, 0.2, **PLAIN).fit(X, y)
+    each = [KernelSurrogate(0.1, level, 0.2, **PLAIN).fit(X, y) for level in levels]
+    squared = np.array([(one.cv_.mean - y) ** 2 for one in each])
+    likelihood = np.array([_likelihood(one.fits_[0], X, y) for one in each])
+    taken = {int(t): fit.noise for fit in fitted.fits_ for t in fit.targets}
+    for t in range(20):
+        best = squared[:, :, t].mean(axis=1).argmin()
+        worse = squared[:, :, t] - squared[best, :, t]
+        equal = worse.mean(axis=1) <= worse.std(axis=1) / np.sqrt(50) + 1e-12
+        assert taken[t] == levels[np.where(equal, likelihood[:, t], -np.inf).argmax()]
+
+
+def _likelihood(fit, X, y):
+    """Restricted likelihood of every target, dense, amplitude profiled out."""
+    A = fit.kernel.matrix(X, X) + fit.noise * np.eye(len(X))
+    one, inverse = np.ones(len(X)), np.linalg.inv(A)
+    Q = inverse - np.outer(inverse @ one, inverse @ one) / (one @ inverse @ one)
+    log_det = np.linalg.slogdet(A)[1] + np.log(one @ inverse @ one)
+    return -0.5 * (log_det + (len(X) - 1) * np.log(np.einsum("mt,mn,nt->t", y, Q, y)))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e4])
+@pytest.mark.parametrize("shift", [0.0, 7.0, -1e3])
+def test_rounding_does_not_choose(rng, unit, shift):
+    """Hyper-parameters of many targets are the same in any unit."""
+    X, y = runs(6, 45, rng, T=25)
+    one, other = (KernelSurrogate(kernel="rbf", **PLAIN).fit(X, values) for values in (y, unit * (y + shift)))
+    chosen = lambda s: {
+        (int(t), fit.noise, fit.kernel.gamma[0], fit.kernel.linear) for fit in s.fits_ for t in fit.targets
+    }
+    assert chosen(one) == chosen(other)
 
 
 def test_seeds_of_one_mask_are_held_out_together(rng):
     """Noise that a mask's seeds share must not look like signal."""
     X = np.repeat((rng.random((20, 8)) < 0.5).astype(float), 3, axis=0)
     y = np.repeat(rng.normal(size=20), 3) + 0.01 * rng.normal(size=60)
-    grouped = KernelSurrogate(**PLAIN).fit(X, y)
-    by_row = KernelSurrogate(**PLAIN).fit(X, y, groups=np.arange(60))
+    grouped = KernelSurrogate(kernel="rbf", **PLAIN).fit(X, y)
+    by_row = KernelSurrogate(kernel="rbf", **PLAIN).fit(X, y, groups=np.arange(60))
     assert by_row.cv_.error[0] < 0.1 * y.var() < 0.7 * y.var() < grouped.cv_.error[0]
 
 
-# ---------------------------------------------------------------- links and units
-
-
-def test_log_link_is_taken_where_the_target_is_multiplicative(rng):
-    X = (rng.random((80, K)) < 0.5).astype(float)
-    additive = 5 + X @ rng.normal(size=K)
-    w = 1.5 * rng.normal(size=K)
-    multiplicative = np.exp(1 + X @ w)
-    y = np.column_stack([additive, multiplicative]) * (1 + 0.01 * rng.normal(size=(80, 2)))
-    for surrogate in (LinearSurrogate(links=("identity", "log")), KernelSurrogate()):
-        fitted = surrogate.fit(X, y)
-        links = {int(t): fit.link for fit in fitted.fits_ for t in fit.targets}
-        assert links == {0: "identity", 1: "log"}
-        new = every_mask(K)
-        error = np.abs(fitted.predict(new)[:, 1] - np.exp(1 + new @ w))
-        assert error.mean() < 0.05 * multiplicative.mean()  # in the target's own unit
-
-
-def test_log_link_predicts_lognormal_means(data):
-    X, y = data
-    y = np.exp(y / 5)
-    fitted = KernelSurrogate(0.2, 0.1, 0.0, links=("log",)).fit(X, y)
-    plain = KernelSurrogate(0.2, 0.1, 0.0, **PLAIN).fit(X, np.log(y))
-    z, s = plain.predict(1 - X, return_std=True)
-    mean, deviation = fitted.predict(1 - X, return_std=True)
-    assert_allclose(mean, np.exp(z + s**2 / 2), rtol=1e-9)
-    assert_allclose(deviation, mean * np.sqrt(np.expm1(s**2)), rtol=1e-9)
+# ---------------------------------------------------------------- units and deviations
 
 
 @pytest.mark.parametrize("name", SURROGATES)
 @pytest.mark.parametrize("unit", [1e-3, 1e4])
 def test_units_scale_and_shift(data, name, unit):
     X, y = data
+    tolerance = 1e-4 if name in ("ard", "stack") else 1e-6  # an ascent ends where it is flat
     one = clone(SURROGATES[name]).fit(X, y)
     other = clone(SURROGATES[name]).fit(X, unit * y)
     for a, b in zip(one.predict(1 - X, return_std=True), other.predict(1 - X, return_std=True), strict=True):
-        assert_allclose(unit * a, b, rtol=1e-6, atol=1e-9 * unit)
+        assert_allclose(unit * a, b, rtol=tolerance, atol=1e-3 * tolerance * unit)
     if one.constant:
         shifted = clone(SURROGATES[name]).fit(X, y + 7.0)
-        assert_allclose(one.predict(1 - X) + 7.0, shifted.predict(1 - X), atol=1e-7)
+        assert_allclose(one.predict(1 - X) + 7.0, shifted.predict(1 - X), atol=0.1 * tolerance)
 
 
 def test_deviation_covers_what_was_not_seen(rng):
@@ -220,132 +227,6 @@ def test_deviation_covers_what_was_not_seen(rng):
     # held-out deviations hold the noise of one more measurement
     z = (fitted.cv_.mean - measured) / fitted.cv_.deviation
     assert 0.9 < z.std() < 1.1
-
-
-# ---------------------------------------------------------------- kinds, shapes, edges
-
-
-def test_kinds_are_recognised(rng):
-    mixtures = rng.dirichlet(np.ones(4), 20)
-    assert kind_of(every_mask(3)) == "mask"
-    assert kind_of(mixtures) == kind_of(mixtures.round(3)) == "mixture"
-    assert kind_of(2 * mixtures) == "weights"
-    assert kind_of(mixtures - 0.5) == "coefficients"
-    y = rng.normal(size=20)
-    for surrogate in (LinearSurrogate(), KernelSurrogate()):
-        fitted = surrogate.fit(mixtures, y)
-        assert (fitted.kind_, fitted.features_) == ("mixture", "log")
-        assert clone(surrogate).set_params(features="raw").fit(mixtures, y).features_ == "raw"
-
-
-def test_shapes(data):
-    X, y = data
-    for surrogate in (LinearSurrogate(), LinearSurrogate(0.0), KernelSurrogate()):
-        single = clone(surrogate).fit(X, y[:, 0])
-        mean, deviation = single.predict(X[:4], return_std=True)
-        assert mean.shape == deviation.shape == (4,)
-        column = clone(surrogate).fit(X, y[:, :1])
-        assert column.predict(X[:4]).shape == (4, 1)
-        assert clone(surrogate).fit(X, y).predict(X[:4]).shape == (4, 3)
-        if isinstance(surrogate, LinearSurrogate):
-            assert single.coef_.shape == (K,)
-            assert isinstance(single.intercept_, float)
-            assert column.coef_.shape == (1, K)
-
-
-@pytest.mark.parametrize("surrogate", [LinearSurrogate(), LinearSurrogate(0.0), KernelSurrogate()])
-@pytest.mark.parametrize("value", [0.0, 0.1, 3.0, -2.0])
-def test_a_constant_target_has_no_effects(data, surrogate, value):
-    X, y = data
-    y = np.column_stack([np.full(M, value), y[:, 0]])
-    fitted = clone(surrogate).fit(X, y)
-    mean, deviation = fitted.predict(every_mask(K), return_std=True)
-    assert_allclose(mean[:, 0], value, atol=1e-9)
-    assert_allclose(deviation[:, 0], 0.0, atol=1e-7)
-    assert_allclose(readings.shapley(fitted).mean[:, 0], 0.0, atol=1e-9)
-    assert_allclose(mean[:, 1], clone(surrogate).fit(X, y[:, 1]).predict(every_mask(K)), atol=1e-9)
-
-
-@pytest.mark.parametrize("surrogate", [LinearSurrogate(), LinearSurrogate(0.0), KernelSurrogate()])
-def test_odd_designs_are_fitted(rng, surrogate):
-    y = rng.normal(size=12)
-    always_on = np.column_stack([np.ones(12), rng.random((12, 3)) < 0.5]).astype(float)
-    same_mask = np.ones((12, 3))
-    one_task = (np.arange(12) % 2)[:, None].astype(float)
-    for X in (always_on, same_mask, one_task):
-        assert np.isfinite(clone(surrogate).fit(X, y).predict(X, return_std=True)).all()
-    two = clone(surrogate).fit(one_task[:2], y[:2])
-    assert np.isfinite(two.predict(one_task, return_std=True)).all()
-
-
-def test_a_single_group_is_held_out_row_by_row(rng):
-    y = rng.normal(size=5)
-    fitted = LinearSurrogate(1.0).fit(np.ones((5, 2)), y)
-    assert_allclose(fitted.cv_.mean[:, 0], (y.sum() - y) / 4)
-
-
-@pytest.mark.parametrize("surrogate", [LinearSurrogate(0.0), KernelSurrogate(0.2, 1e-8, 0.0, **PLAIN)])
-def test_hardly_any_noise(rng, surrogate):
-    """Also where runs repeat a mask or are fewer than the tasks."""
-    X = (rng.random((10, 12)) < 0.5).astype(float)
-    y = rng.normal(size=10)
-    for design in (X, np.vstack([X, X])):
-        values = np.resize(y, len(design))
-        fitted = clone(surrogate).fit(design, values)
-        assert_allclose(fitted.predict(design), values, atol=1e-5)
-        assert np.isfinite(fitted.predict(1 - X, return_std=True)).all()
-        assert np.isfinite(fitted.cv_.error).all()
-
-
-ERRORS = {
-    "text for alpha": (lambda: KernelSurrogate(alpha="auto"), "alpha='auto'"),
-    "no noise": (lambda: KernelSurrogate(alpha=0.0), r"alpha=0\.0.*> 0"),
-    "least squares in a grid": (lambda: LinearSurrogate(alpha=[0.0, 1.0]), "stands alone"),
-    "negative alpha": (lambda: LinearSurrogate(alpha=-1.0), "alpha=-1.0"),
-    "no gamma": (lambda: KernelSurrogate(gamma=[]), r"gamma=\[\]"),
-    "share above one": (lambda: KernelSurrogate(linear=2.0), "linear=2.0"),
-    "unknown link": (lambda: KernelSurrogate(links=("sqrt",)), "sqrt.*identity"),
-    "link as text": (lambda: KernelSurrogate(links="log"), "links='log'"),
-    "no link": (lambda: KernelSurrogate(links=()), r"links=\(\)"),
-    "unknown features": (lambda: LinearSurrogate(features="cubic"), "features='cubic'"),
-}
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_errors_name_argument_and_value(data, name):
-    make, match = ERRORS[name]
-    with pytest.raises(ValueError, match=match):
-        make().fit(*data)
-
-
-def test_values_that_no_link_takes_are_named(data):
-    X, y = data
-    y = y - y[:, [1]].min() - 1
-    for surrogate in (KernelSurrogate(links=("log",)), LinearSurrogate(0.0, links=("log",))):
-        with pytest.raises(ValueError, match=r"target 1 .*identity"):
-            surrogate.fit(X, np.column_stack([np.exp(y[:, 0]), y[:, 1]]))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_missing_values_are_an_error(data, bad):
-    X, y = data
-    y = y.copy()
-    y[3, 1] = bad
-    for surrogate in (LinearSurrogate(), KernelSurrogate()):
-        with pytest.raises(ValueError, match=r"NaN|infinity"):
-            surrogate.fit(X, y)
-        with pytest.raises(ValueError, match="groups"):
-            surrogate.fit(X, data[1], groups=np.arange(M - 1))
-        with pytest.raises(ValueError, match="features"):
-            surrogate.fit(X, data[1]).predict(np.ones((1, K + 1)))
-
-
-def test_scikit_learn_can_search_and_cross_validate(data):
-    X, y = data
-    held_out = cross_val_predict(KernelSurrogate(), X, y, cv=KFold(5))
-    assert held_out.shape == y.shape
-    search = GridSearchCV(LinearSurrogate(), {"alpha": [0.1, 10.0]}).fit(X, y)
-    assert search.best_params_["alpha"] == 0.1
 
 
 # ---------------------------------------------------------------- another program as the oracle

@@ -24,9 +24,13 @@ _NAMES = {
     "Attribution": "attribution",
     "attribute": "attribution",
     "Evaluations": "evaluations",
+    "Predictor": "predictor",
+    "Tokens": "tokens",
     "evaluate": "evaluators",
+    "fit": "fitting",
     "KernelSurrogate": "surrogates",
     "LinearSurrogate": "surrogates",
+    "load_surrogate": "surrogates",
 }
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
@@ -35,7 +39,10 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
     from .attribution import Attribution, attribute  # noqa: F401
     from .evaluations import Evaluations  # noqa: F401
     from .evaluators import evaluate  # noqa: F401
-    from .surrogates import KernelSurrogate, LinearSurrogate  # noqa: F401
+    from .fitting import fit  # noqa: F401
+    from .predictor import Predictor  # noqa: F401
+    from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate  # noqa: F401
+    from .tokens import Tokens  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

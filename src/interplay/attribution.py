@@ -5,17 +5,20 @@ benefit of k = sign x reading of g, sign = +1 where higher is better and -1 wher
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .blocks import Effects, read_blocks
+from .amounts import Amounts, amounts
+from .blocks import Effects, read_effects, read_orders
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
-from .identifiability import identifiability, identifiability_by_target
-from .players import Players
+from .fitting import Design, checked, fit_design
+from .named import Named, read_contrasts, read_groups
+from .predictor import Predictions, Predictor, Z
 from .readings import Question, question
 from .surrogates import Choice
 from .trust import Trust, at_most, limited, trust
@@ -25,9 +28,11 @@ from .truth import compare as compare_with_truth
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .formats.points import Contrasts, Points
+    from .tokens import Tokens
+
 Array = NDArray[np.float64]
-LARGEST = 1e100
-Z = 1.959963984540054  # 95 %
+NOWHERE = np.full((3, 0), np.nan)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +45,8 @@ class Attribution:
         Tasks as the runs can tell them apart; tasks that always switch together are one row.
     targets : tuple of str (T,)
     unit : tuple of str (T,)
-        'own' (the target's own unit) or 'per cent' (of the target, under a log link).
+        'own' (the target's own unit); or, under a log link that cannot be brought back to it, 'per cent' (of the
+        target) or 'per cent of the gap to the floor c' (or ceiling): 100 times a difference of logarithms.
     higher_is_better : tuple of bool (T,)
     reading, words, why : str
         Which question was answered, in words, and why this one.
@@ -55,7 +61,7 @@ class Attribution:
     surrogate : str
         What was fitted, and why.
     skill : dict of str to tuple of float (T,)
-        Held-out R^2 of 'ridge' and 'kernel'.
+        Held-out R^2 of every surrogate that was compared: 'ridge', 'rbf', 'ard' (masks), 'stack'.
     trust : Trust
     truth : Comparison or None
     unidentified : tuple of str
@@ -65,8 +71,19 @@ class Attribution:
     warnings : tuple of str
     size : int
         Number of tasks in the sets of a swap effect.
-    choices : tuple of (targets, Choice)
-        Fitted surrogates with the targets they serve; not saved.
+    reference : array (P,) or None
+        Mixture or weights that the effects start from.
+    groups, contrasts : Named or None
+        Benefits of leaving named groups out, and of one mask or mixture in place of another.
+    links : tuple of str (T,)
+        What was fitted of each target y: 'y', 'log y', 'log(y - c)', 'log(c - y)'.
+    orders, orders_deviation : array (3, T)
+        Shares of single tasks, pairs and more in the variance of that over masks that hold each task with probability
+        1/2; NaN where the runs do not answer this.
+    amounts : Amounts or None
+        Tokens behind the effects.
+    predictor : Predictor or None
+        What was fitted; not saved with the answer (`Predictor.save`).
     """
 
     tasks: tuple[str, ...]
@@ -90,7 +107,19 @@ class Attribution:
     notes: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     size: int = 0
-    choices: tuple[tuple[NDArray[np.int64], Choice], ...] = field(default=(), repr=False)
+    reference: Array | None = None
+    groups: Named | None = None
+    contrasts: Named | None = None
+    links: tuple[str, ...] = ()
+    orders: Array = field(default_factory=lambda: NOWHERE)
+    orders_deviation: Array = field(default_factory=lambda: NOWHERE)
+    amounts: Amounts | None = None
+    predictor: Predictor | None = None
+
+    @property
+    def choices(self) -> tuple[tuple[NDArray[np.int64], Choice], ...]:
+        """Fitted surrogates with the targets that they serve; none after loading."""
+        return () if self.predictor is None else self.predictor.choices
 
     @property
     def lower(self) -> Array:
@@ -104,56 +133,42 @@ class Attribution:
 
     def to_frame(self) -> pd.DataFrame:
         """Tidy table: one row per task and target."""
-        import pandas as pd
+        from .report import frames
 
-        P, T = self.effects.shape
-        frame = pd.DataFrame(
-            {
-                "task": np.repeat(self.tasks, T),
-                "target": np.tile(self.targets, P),
-                "benefit": self.effects.ravel(),
-                "deviation": self.deviation.ravel(),
-                "lower": self.lower.ravel(),
-                "upper": self.upper.ravel(),
-                "unit": np.tile(self.unit, P),
-                "reading": self.reading,
-                "runs": np.tile(self.rows, P),
-                "verdict": np.tile(self.trust.targets, P),
-            }
-        )
-        if self.truth is not None:
-            frame["truth"] = self.truth.effects.ravel()
-        if self.unidentified:
-            missing = pd.DataFrame(
-                {
-                    "task": np.repeat(self.unidentified, T),
-                    "target": np.tile(self.targets, len(self.unidentified)),
-                    "unit": np.tile(self.unit, len(self.unidentified)),
-                    "reading": self.reading,
-                    "runs": np.tile(self.rows, len(self.unidentified)),
-                    "verdict": "not identifiable",
-                }
-            )
-            frame = pd.concat([frame, missing], ignore_index=True)
-        return frame
+        return frames.effects(self)
 
     def pairs_frame(self) -> pd.DataFrame:
         """Tidy table of interactions: one row per pair and target."""
-        import pandas as pd
+        from .report import frames
 
-        n, T = self.interactions.shape
-        names = np.array(self.tasks, dtype=object)
-        return pd.DataFrame(
-            {
-                "first": np.repeat(names[self.pairs[:, 0]], T),
-                "second": np.repeat(names[self.pairs[:, 1]], T),
-                "target": np.tile(self.targets, n),
-                "interaction": self.interactions.ravel(),
-                "deviation": self.interaction_deviation.ravel(),
-                "unit": np.tile(self.unit, n),
-                "reading": self.reading,
-            }
-        )
+        return frames.pairs(self)
+
+    def groups_frame(self) -> pd.DataFrame:
+        """Tidy table of groups: one row per group and target."""
+        from .report import frames
+
+        return frames.named(self, self.groups, "group")
+
+    def contrasts_frame(self) -> pd.DataFrame:
+        """Tidy table of contrasts: one row per contrast and target."""
+        from .report import frames
+
+        return frames.named(self, self.contrasts, "contrast")
+
+    def orders_frame(self) -> pd.DataFrame:
+        """Tidy table of shares of the variance: one row per order of interaction and target."""
+        from .report import frames
+
+        return frames.orders(self)
+
+    def predict(self, candidates: Points | pd.DataFrame | ArrayLike | str | Path) -> Predictions:
+        """Predict masks or mixtures that were not run, see `Predictor.predict`."""
+        if self.predictor is None:
+            raise ValueError(
+                "this answer was loaded and holds no surrogates; save them with answer.predictor.save(path) "
+                "(interplay attribute --save) and load them with Predictor.load(path)."
+            )
+        return self.predictor.predict(candidates)
 
     def top(self, n: int = 5, target: str | None = None) -> pd.DataFrame:
         """Return the ``n`` most helpful and ``n`` most harmful tasks for one target (the first if not given)."""
@@ -190,9 +205,13 @@ def attribute(
     reading: str = "auto",
     *,
     surrogate: str = "auto",
-    reference: Any = None,
+    reference: str | ArrayLike | None = None,
     pairs: bool = True,
     truth_masks: str = "exclude",
+    groups: Points | Mapping[str, Sequence[str]] | None = None,
+    contrasts: Contrasts | Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    tokens: Tokens | None = None,
+    budget: float | None = None,
 ) -> Attribution:
     """Attribute the targets of evaluated runs to their tasks.
 
@@ -205,14 +224,24 @@ def attribute(
     reading : str
         'auto' takes leave-one-out beside a truth, else the reading that the design supports. By name: 'leave-one-out',
         'shapley', 'banzhaf', 'swap', 'gradient' for masks and weights, 'move', 'removal' for mixtures.
-    surrogate : {'auto', 'ridge', 'kernel'}
-        'auto' takes the kernel where it predicts held-out rows better than tuned ridge by more than a standard error.
-    reference : 'mean', 'uniform' or array (K,), optional
-        Mixture that moves start from.
+    surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
+        'auto' takes the simplest that predicts held-out rows as well as the best, see `surrogates.compare`.
+    reference : 'mean', 'uniform', 'tokens', 'best' or array (K,), optional
+        Mixture that moves start from: the mean of the runs if not given; 'tokens' is the one in which every task is
+        read equally often, 'best' the run that is predicted to be best (by its target, or by the mean over several
+        targets of benefits in standard deviations).
     pairs : bool
         Whether to read interactions.
     truth_masks : {'exclude', 'other-seeds'}
         Which rows of the runs the truth takes out: all that share a mask with it, or only those of its own seeds.
+    groups : mapping of names to tasks, or Points, optional
+        What leaving each of these groups out does.
+    contrasts : mapping of names to two arrays (K,), or Contrasts, optional
+        What each first mask or mixture does in place of the second.
+    tokens : Tokens, optional
+        Of the tasks of the runs.
+    budget : float, optional
+        Tokens that one training reads.
 
     Returns
     -------
@@ -234,60 +263,29 @@ def attribute(
     >>> answer.top(1).task.tolist()
     ['task_0', 'task_4']
     """
-    runs = runs.require(name="runs")
-    if (large := np.flatnonzero((np.abs(np.nan_to_num(runs.values)) > LARGEST).any(axis=0))).size:
-        raise EvaluationsError(
-            f"target {runs.targets[large[0]]!r} holds values beyond {LARGEST:g}, whose squares overflow. Rescale it, "
-            "or leave out the runs that diverged."
-        )
-    fidelities = sorted(set(map(str, runs.fidelity)))
-    if len(fidelities) > 1:
-        raise EvaluationsError(
-            f"runs hold several fidelities ({', '.join(fidelities)}); they are not pooled. "
-            "Choose one with runs.where(fidelity=...), on the command line --fidelity."
-        )
-    warnings, dropped = list(runs.warnings), 0
+    runs, warnings = checked(runs), []
     if truth is not None:
-        if runs.kind != "mask":
-            raise EvaluationsError(f"truth is leave-one-out retraining; it judges masks, and the runs are {runs.kind}.")
-        runs, dropped = separate(runs, truth, truth_masks)
-        if dropped and len(runs) < MIN_RUNS:
-            raise EvaluationsError(
-                f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, "
-                f"at least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the "
-                "truth with truth_masks='other-seeds' (--truth-masks other-seeds)."
-            )
-        runs.require(name="runs without those of the truth")
-        if dropped:
-            warnings.append(f"{dropped} runs share their mask with the truth and were taken out of the fit.")
-    runs, averaged = _average_crossed(runs)
-    if averaged:
-        warnings.append(f"every mask was run under the same {averaged} seeds: each mask's mean over them is fitted.")
-    players = Players.of(runs.masks, runs.tasks, runs.kind)
-    warnings += players.warnings
-    if np.isnan(runs.values).any():
-        warnings += _unidentified_where_measured(runs)
-    if not players.names:
-        raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
-    X = players.columns(runs.masks)
-    given = reference if reference is None or isinstance(reference, str) else np.asarray(reference, float)
-    if isinstance(given, np.ndarray) and given.shape == (runs.K,):
-        given = given[players.first]
-    beside = reading == "auto" and truth is not None and runs.kind == "mask"
-    asked = question(X, runs.kind, "leave-one-out" if beside else reading, given)
+        runs, warnings = _without_truth(runs, truth, truth_masks)
+    design = Design.of(runs)
+    runs, players, X = design.runs, design.players, design.X
+    beside = reading == "auto" and truth is not None
+    ask = lambda given, where: question(X, runs.kind, "leave-one-out" if beside else reading, given, where)
+    asked = ask(*_reference(design, reference, tokens))
     if beside:
         asked = replace(asked, why="that is what the truth measures")
+    predictor = fit_design(design, surrogate)
+    if isinstance(reference, str) and reference == "best":
+        asked = ask(X[predictor.best(X)], "the run that is predicted to be best")
+    answer = read_effects(predictor, asked, pairs)
+    warnings += predictor.warnings
     present = runs.masks.sum(axis=1)
     if runs.kind == "mask" and runs.K > 1 and present.max() == runs.K and present.min() >= runs.K - 1:
         warnings.append(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
-    answer = read_blocks(runs, X, asked, surrogate, pairs)
-    if constant := [name for name, still in zip(runs.targets, answer.constant, strict=True) if still]:
-        warnings.append(f"{', '.join(constant[:5])} never changes: there is nothing to attribute.")
-    verdict = _judge(runs, X, asked, answer, players)
-    if "estimated" in fidelities:
+    verdict = _judge(design, predictor, asked, answer)
+    if "estimated" in runs.fidelity:
         warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     comparison = None
     if truth is not None:
@@ -298,6 +296,14 @@ def attribute(
                 f"the truth is leave-one-out and the reading {asked.name}: they are not compared. "
                 "Ask for leave-one-out with reading='leave-one-out' (--reading leave-one-out)."
             )
+    named, said = (None, ()) if groups is None else read_groups(predictor, asked, groups)
+    contrasted, more = (None, ()) if contrasts is None else read_contrasts(predictor, asked, contrasts)
+    counted, uncounted = (None, ()) if tokens is None else amounts(tokens, players, asked, budget)
+    warnings += [*said, *more, *uncounted]
+    orders = np.full((2, 3, runs.T), np.nan)
+    if asked.random_masks:
+        supported = [verdict != "not supported" for verdict in verdict.targets]
+        orders = np.where(supported, read_orders(predictor), np.nan)
     return Attribution(
         tasks=players.names,
         targets=runs.targets,
@@ -311,33 +317,72 @@ def attribute(
         pairs=np.stack(np.triu_indices(len(players.names), 1), axis=1),
         interactions=answer.interactions,
         interaction_deviation=answer.interaction_deviation,
-        rows=answer.rows,
-        surrogate=" ".join(dict.fromkeys(choice.sentence for _, choice in answer.choices)),
-        skill={"ridge": tuple(answer.skill[1]), "kernel": tuple(answer.skill[2])},
+        rows=predictor.rows,
+        surrogate=predictor.sentence,
+        skill=predictor.skill,
         trust=verdict,
         truth=comparison,
         unidentified=players.unidentified,
         notes=dict(runs.notes),
         warnings=tuple(dict.fromkeys(warnings)),
         size=asked.size,
-        choices=answer.choices,
+        reference=None if runs.kind == "mask" else asked.reference,
+        groups=named,
+        contrasts=contrasted,
+        links=predictor.links,
+        orders=orders[0],
+        orders_deviation=orders[1],
+        amounts=counted,
+        predictor=predictor,
     )
 
 
-def _judge(runs: Evaluations, X: Array, asked: Question, answer: Effects, players: Players) -> Trust:
+def _without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[Evaluations, list[str]]:
+    """Take out of the runs what the truth is made of, and say how many."""
+    if runs.kind != "mask":
+        raise EvaluationsError(f"truth is leave-one-out retraining; it judges masks, and the runs are {runs.kind}.")
+    runs, dropped = separate(runs, truth, truth_masks)
+    if not dropped:
+        return runs, []
+    if len(runs) < MIN_RUNS:
+        raise EvaluationsError(
+            f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, "
+            f"at least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the "
+            "truth with truth_masks='other-seeds' (--truth-masks other-seeds)."
+        )
+    runs.require(name="runs without those of the truth")
+    return runs, [f"{dropped} runs share their mask with the truth and were taken out of the fit."]
+
+
+def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[Any, str]:
+    """What moves start from, by players, and in words; the best run is found after the fit."""
+    if isinstance(reference, str):
+        if reference == "tokens" and design.runs.kind == "mixture":
+            if tokens is None:
+                raise ValueError("reference='tokens' needs the token counts: tokens= (--tokens).")
+            return tokens.reference(design.runs.masks)[design.players.first], "the token-proportional mixture"
+        return ("mean" if reference == "best" and design.runs.kind == "mixture" else reference), ""
+    given = reference if reference is None else np.asarray(reference, float)
+    if given is not None and given.shape == (design.runs.K,):
+        given = given[design.players.first]
+    return given, "the given mixture"
+
+
+def _judge(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Trust:
     """Judge the reading by its numbers, then by what the design and the estimator cannot support."""
+    runs, X = design.runs, design.X
     verdict = trust(
         answer.effects,
         answer.deviation,
         answer.prior,
-        answer.skill[0],
+        answer.skill,
         answer.over[0],
         answer.over[1],
-        runs=min(answer.rows),
+        runs=min(predictor.rows),
         reading=asked.name,
-        unidentified=players.unidentified,
+        unidentified=design.players.unidentified,
     )
-    if all(answer.constant):
+    if predictor.constant.all():
         verdict = replace(
             verdict,
             reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
@@ -352,25 +397,3 @@ def _judge(runs: Evaluations, X: Array, asked: Question, answer: Effects, player
             "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
     return limited(verdict, runs.notes.get("estimator", {})) if "estimated" in runs.fidelity else verdict
-
-
-def _unidentified_where_measured(runs: Evaluations, most: int = 5) -> list[str]:
-    """Say what the runs of single targets do not tell apart, beyond what no run does."""
-    overall = identifiability(runs.masks)
-    said = []
-    for target, one in zip(runs.targets, identifiability_by_target(runs), strict=True):
-        said += one.messages(runs.tasks, where=f"where {target} was measured", others=overall)
-    return said if len(said) <= most else [*said[:most], f"{len(said) - most} more of this kind, in other targets"]
-
-
-def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:
-    """Average each mask over its seeds where it was run as often under each, so that no seed's level is noise."""
-    seeds = sorted(set(runs.seed.tolist()))
-    index, first = runs.groups()
-    if len(seeds) < 2 or -1 in seeds or len(first) < MIN_RUNS or np.isnan(runs.values).any():
-        return runs, 0
-    counts = np.zeros((len(first), len(seeds)))
-    np.add.at(counts, (index, np.searchsorted(seeds, runs.seed)), 1)
-    if (counts != counts[:, :1]).any():
-        return runs, 0
-    return runs.mean_by_mask(), len(seeds)

@@ -19,7 +19,7 @@ from .fields import listed
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["Identifiability", "constant_targets", "findings", "identifiability", "identifiability_by_target"]
+__all__ = ["Identifiability", "identifiability", "identifiability_by_target"]
 
 
 @dataclass(frozen=True)
@@ -156,39 +156,3 @@ def identifiability_by_target(runs: Evaluations) -> tuple[Identifiability, ...]:
             known[key] = identifiability(runs.masks[here])
         out.append(known[key])
     return tuple(out)
-
-
-def constant_targets(runs: Evaluations) -> tuple[int, ...]:
-    """Return the targets that have one value in all runs (up to rounding): nothing can be attributed there."""
-    out = []
-    for t, column in enumerate(runs.values.T):
-        y = column[~np.isnan(column)]
-        if not len(y) or np.ptp(y) <= 1e-12 * max(1e-300, float(np.abs(y).max())):
-            out.append(t)
-    return tuple(out)
-
-
-def findings(runs: Evaluations) -> tuple[str, ...]:
-    """Say all that the reader of any result should be told of these runs.
-
-    Constant targets, tasks always on or off, tasks that always switch together (in all rows, and where single
-    targets were measured), then the table's own warnings.
-    """
-    out = []
-    if flat := constant_targets(runs):
-        names = [runs.targets[t] for t in flat]
-        several = len(names) > 1
-        out.append(
-            f"target{'s' * several} {listed(names)} {'are' if several else 'is'} constant: "
-            f"there are no effects on {'them' if several else 'it'}"
-        )
-    overall = identifiability(runs.masks)
-    out += overall.messages(runs.tasks)
-    if overall.size is not None and runs.K > 1:
-        out.append(
-            f"every mask has {overall.size} of {runs.K} tasks: only swaps of one task for another are identifiable"
-        )
-    if np.isnan(runs.values).any():
-        for target, one in zip(runs.targets, identifiability_by_target(runs), strict=True):
-            out += one.messages(runs.tasks, where=f"where {target} was measured", others=overall)
-    return tuple(dict.fromkeys([*out, *runs.warnings]))

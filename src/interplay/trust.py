@@ -22,6 +22,7 @@ VERDICTS = ("not supported", "indicative", "solid")
 COVERED, WELL_COVERED = 0.9, 0.8
 SKILLED, RESOLVED = 0.5, 0.8
 CERTAIN = 2.0  # standard errors
+ROUNDING = 1e-9  # a gain of fewer standard deviations of the target is none
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def trust(
         coverage = _middle(ratio)
         spread, noise = _mean((effects - _mean(effects)) ** 2), _mean(deviation**2)
         resolution = np.where(spread + noise > 0, spread / (spread + noise), 0.0)
-        certain = over_constant > CERTAIN * over_constant_error
+        certain = over_constant > CERTAIN * over_constant_error + ROUNDING
     levels = [_level(coverage[t], skill[t], bool(certain[t]), resolution[t]) for t in range(T)]
     if unidentified:
         levels = [min(level, 1) for level in levels]

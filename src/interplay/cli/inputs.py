@@ -22,7 +22,8 @@ TOKENS = "Table task,tokens[,cost]: the token-proportional reference, epochs per
 BUDGET = "Tokens that one training reads, for epochs and benefit per billion tokens: 2e10."
 GROUPS = "Table task,group: what leaving each group out does. Or a row per group with a 0/1 column per task."
 CONTRAST = "Two files of masks or mixtures (task,weight; or one column per task): the first against the second, by row."
-REFERENCE = "Mixture that moves start from: mean, uniform, tokens (with --tokens), or a file with task,weight."
+REFERENCE = "Mixture that moves start from: mean, uniform, tokens (with --tokens), best (predicted), or a file."
+WORDS = ("mean", "uniform", "tokens", "best")
 CANDIDATES = "Masks or mixtures to predict: one row each, one column per task; other columns are kept."
 
 
@@ -81,22 +82,27 @@ def contrasts(files: tuple[Path, Path] | None, runs: Evaluations) -> Contrasts |
 
 
 def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> str | np.ndarray | None:
-    """--reference: a word that `attribute` knows, or the mixture (K,) of --tokens or of a file."""
+    """--reference: a word that `attribute` knows, or the mixture (K,) of a file."""
     from ..formats.points import read_points
 
-    if text is None or text in ("mean", "uniform"):
-        return text
     with option("--reference"):
-        if text == "tokens":
-            if counted is None:
-                raise ValueError("there are no token counts; name their file with --tokens.")
-            return counted.reference(runs.masks)
+        if text == "tokens" and counted is None:
+            raise ValueError("there are no token counts; name their file with --tokens.")
+        if text is None or text in WORDS:
+            return text
         if not Path(text).suffix:
-            raise ValueError(f"{text!r} is none of mean, uniform and tokens, and no file.")
+            raise ValueError(f"{text!r} is none of {', '.join(WORDS[:-1])} and {WORDS[-1]}, and no file.")
         given = read_points(text, runs.tasks, runs.kind).weights
         if len(given) > 1:
             raise ValueError(f"{text} holds {len(given)} rows; a reference is one.")
         return given[0]
+
+
+def candidates(path: Path, runs: Evaluations) -> Points:
+    """CANDIDATES: masks or mixtures of the kind of the runs."""
+    from ..formats.points import read_points
+
+    return read_points(path, runs.tasks, runs.kind)
 
 
 @contextmanager

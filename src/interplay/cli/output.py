@@ -8,27 +8,30 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..attribution import Attribution
 
 TABLES = (".csv", ".parquet", ".json")
 
 
-def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] = ()) -> None:
-    """Refuse a file that cannot be written, or that would take the place of an input."""
+def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] = (), name: str = "--out") -> None:
+    """Refuse a file that cannot be written, or that would take the place of another."""
     suffixes = list(suffixes)
     if out.suffix.lower() not in suffixes:
-        raise ValueError(f"--out {out}: the suffix is {out.suffix!r}; choose {' or '.join(suffixes)}.")
+        raise ValueError(f"{name} {out}: the suffix is {out.suffix!r}; choose {' or '.join(suffixes)}.")
     if out.is_dir():
-        raise ValueError(f"--out {out}: this is a folder; give the name of a file in it.")
+        raise ValueError(f"{name} {out}: this is a folder; give the name of a file in it.")
     if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: folder {str(out.parent)!r} does not exist; make it first.")
+        raise ValueError(f"{name} {out}: folder {str(out.parent)!r} does not exist; make it first.")
     written = [out, out.with_suffix(".npz")] if out.suffix.lower() == ".json" else [out]
     for given in inputs:
-        if given is not None and any(w.resolve() == given.resolve() for w in written):
-            raise ValueError(f"--out {out}: this would write over {given}, which is read; choose another name.")
+        taken = [] if given is None else [given, given.with_suffix(".npz")] if given.suffix == ".json" else [given]
+        if any(w.resolve() == t.resolve() for w in written for t in taken):
+            raise ValueError(f"{name} {out}: this would write over {given}; choose another name.")
 
 
 def say(lines: Iterable[str]) -> None:
@@ -44,16 +47,18 @@ def say(lines: Iterable[str]) -> None:
 
 def write_answer(answer: Attribution, out: Path) -> None:
     """Write the tidy table (.csv, .parquet), or the whole answer (.json with .npz beside it)."""
-    from ..report.words import safe_cell
-
-    suffix = out.suffix.lower()
-    if suffix == ".json":
+    if out.suffix.lower() == ".json":
         answer.save(out)
         return
-    frame = answer.to_frame()
-    if suffix == ".csv":
-        for column in ("task", "target"):
-            frame[column] = frame[column].map(safe_cell)
+    write_frame(answer.to_frame(), out, names=("task", "target"))
+
+
+def write_frame(frame: pd.DataFrame, out: Path, names: Iterable[str]) -> None:
+    """Write a table (.csv, .parquet); the columns ``names`` hold what somebody else called things."""
+    from ..report.words import safe_cell
+
+    if out.suffix.lower() == ".csv":
+        frame = frame.assign(**{name: frame[name].map(safe_cell) for name in names if name in frame})
         written_whole(out, lambda path: frame.to_csv(path, index=False, lineterminator="\n"))
     else:
         written_whole(out, lambda path: frame.to_parquet(path, index=False))
@@ -69,11 +74,17 @@ def written_whole(out: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def json_lines(answer: Attribution) -> Iterator[str]:
-    """Rows of the tidy table as JSON, one line each; what is not known is null."""
-    for record in answer.to_frame().to_dict(orient="records"):
+def json_lines(frame: pd.DataFrame) -> Iterator[str]:
+    """Rows of a table as JSON, one line each; what is not known is null."""
+    for record in frame.to_dict(orient="records"):
         yield json.dumps({str(name): _known(value) for name, value in record.items()}, allow_nan=False)
 
 
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _known(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)  # a date, as in the columns of candidates

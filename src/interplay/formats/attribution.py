@@ -1,43 +1,48 @@
-"""An attribution on disk: JSON for words and names, npz for arrays beside it; never a pickle."""
+"""An attribution on disk: words and names as JSON, arrays as npz (`archive`); what was fitted is not part of it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..amounts import Amounts
 from ..attribution import Attribution
-from ..evaluations import EvaluationsError
+from ..fields import EvaluationsError
+from ..named import Named
+from ..tokens import Tokens
 from ..trust import Trust
 from ..truth import Comparison
+from . import archive
 
-VERSION = 1
-_ARRAYS = ("effects", "deviation", "pairs", "interactions", "interaction_deviation")
-_TUPLES = ("tasks", "targets", "unit", "higher_is_better", "rows", "unidentified", "warnings")
-
-
-def as_json(answer: Attribution) -> dict[str, Any]:
-    """Everything but arrays and fitted surrogates, as JSON-able values."""
-    skip = {*_ARRAYS, "choices", "trust", "truth"}
-    out: dict[str, Any] = {"interplay": "attribution", "version": VERSION}
-    out |= {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in skip}
-    out["trust"] = asdict(answer.trust)
-    out["truth"] = None if answer.truth is None else {"seeds": answer.truth.seeds}
-    return out
+VERSION = 2
+REMEDY = "Attribution.save writes one."
+_ARRAYS = ("effects", "deviation", "pairs", "interactions", "interaction_deviation", "orders", "orders_deviation")
+_TUPLES = ("tasks", "targets", "unit", "links", "higher_is_better", "rows", "unidentified", "warnings")
+_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "reference", "predictor")
 
 
 def save(answer: Attribution, path: Path) -> Path:
     """Write ``path`` and the arrays in the file of the same name with the suffix .npz."""
-    path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
-    arrays = {name: getattr(answer, name) for name in _ARRAYS}
+    arrays: dict[str, np.ndarray] = {name: getattr(answer, name) for name in _ARRAYS}
+    words = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in (*_ARRAYS, *_PARTS)}
+    words |= {"trust": asdict(answer.trust), "truth": None, "amounts": answer.amounts is not None}
+    if answer.reference is not None:
+        arrays["reference"] = answer.reference
     if answer.truth is not None:
-        arrays |= {f"truth_{name}": np.asarray(v) for name, v in vars(answer.truth).items() if name != "seeds"}
-    np.savez_compressed(path.with_suffix(".npz"), **arrays)
-    path.write_text(json.dumps(as_json(answer), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+        words["truth"] = {"seeds": answer.truth.seeds}
+        arrays |= {f"truth/{name}": value for name, value in vars(answer.truth).items() if name != "seeds"}
+    for name in ("groups", "contrasts"):
+        asked: Named | None = getattr(answer, name)
+        words[name] = None if asked is None else {"names": asked.names, "words": asked.words}
+        if asked is not None:
+            arrays |= {f"{name}/{part}": getattr(asked, part) for part in ("effects", "deviation", "coverage")}
+    if (counted := answer.amounts) is not None:
+        arrays |= {"amounts/tokens": counted.tokens.tokens, "amounts/cost": counted.tokens.cost}
+        arrays |= {"amounts/moved": counted.moved, "amounts/epochs": counted.epochs}
+    return archive.write(path, "attribution", VERSION, words, arrays)
 
 
 def load(path: Path) -> Attribution:
@@ -46,24 +51,36 @@ def load(path: Path) -> Attribution:
     Raises
     ------
     EvaluationsError
-        If the file is not an attribution, or a later version wrote it.
+        If the file is not an attribution, a later version wrote it, or it is damaged.
     """
-    path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
-    if not path.exists():
-        raise EvaluationsError(f"{path}: there is no such file; Attribution.save writes it.")
-    words = json.loads(path.read_text(encoding="utf-8"))
-    if words.pop("interplay", None) != "attribution" or words.pop("version", VERSION + 1) > VERSION:
-        raise EvaluationsError(f"{path}: not an attribution that this version can read; save it with Attribution.save.")
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        arrays = dict(file)
-    judged = {name.removeprefix("truth_"): arrays.pop(name) for name in list(arrays) if name.startswith("truth_")}
-    truth = words.pop("truth")
+    words, arrays = archive.read(path, "attribution", VERSION, REMEDY)
+    try:
+        return _attribution(words, arrays)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EvaluationsError(f"{path}: damaged, or written by another version ({error!s:.80}).") from None
+
+
+def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attribution:
+    part = lambda name: {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
     trusted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
+    truth = words.pop("truth")
+    asked: dict[str, Any] = {}
+    for name in ("groups", "contrasts"):
+        said = words.pop(name)
+        asked[name] = None if said is None else Named(tuple(said["names"]), said["words"], **part(name))
+    counted = None
+    if words.pop("amounts"):
+        given = part("amounts")
+        tokens = Tokens(tuple(words["tasks"]), given.pop("tokens"), given.pop("cost"))
+        counted = Amounts(tokens, **given)
     words |= {name: tuple(words[name]) for name in _TUPLES}
+    words |= {name: arrays[name] for name in _ARRAYS}
     words["skill"] = {name: tuple(values) for name, values in words["skill"].items()}
     return Attribution(
         **words,
-        **arrays,
+        **asked,
+        reference=arrays.get("reference"),
         trust=Trust(**trusted),
-        truth=None if truth is None else Comparison(**judged, seeds=truth["seeds"]),
+        truth=None if truth is None else Comparison(**part("truth"), seeds=truth["seeds"]),
+        amounts=counted,
     )

@@ -179,7 +179,9 @@ def _sorted_columns(
     forced = {c: c.removeprefix("task:") for c in columns if c.startswith("task:") and len(c) > 5}
     plain = [c for c in columns if c not in marked and c not in forced and not is_metadata(c)]
     titles = [title for _, title in marked.values()]
+    ignore, stated = ([n] if isinstance(n, str) else list(n or ()) for n in (ignore, targets))
     dropped = set(match(ignore, [*columns, *titles, *forced.values()], f"column of {name}"))
+    dropped -= set(stated) - set(ignore)  # a target that is named stays where others like it are ignored by a glob
     named: dict[str, tuple[str, str | None]] = {title: (c, way) for c, (way, title) in marked.items()}
     if len(named) < len(marked):
         twice = next(title for title in titles if titles.count(title) > 1)

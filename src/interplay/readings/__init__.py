@@ -13,6 +13,7 @@ from .effects import (
     removal,
     shapley,
     shapley_pairs,
+    slopes,
     swap,
     swap_pairs,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "removal",
     "shapley",
     "shapley_pairs",
+    "slopes",
     "swap",
     "swap_pairs",
     "walsh_spectrum",

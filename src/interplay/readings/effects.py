@@ -18,6 +18,7 @@ from .functional import Combination, Reading, read, read_points
 from .sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
 
 Array = NDArray[np.float64]
+STEP = 1e-3
 
 
 def contrast(surrogate: GaussianSurrogate, first: ArrayLike, second: ArrayLike) -> Reading:
@@ -111,12 +112,14 @@ def move_pairs(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float 
     return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
 
 
-def removal(surrogate: GaussianSurrogate, reference: ArrayLike) -> Reading:
-    """g(reference) - g(reference without k, renormalised) for mixtures; NaN where k is the whole reference."""
+def removal(surrogate: GaussianSurrogate, reference: ArrayLike, groups: ArrayLike | None = None) -> Reading:
+    """g(reference) - g(reference without a task, or a group (n, K), renormalised); NaN where nothing would be left."""
     w = _mixture(surrogate, reference, 0.0)
-    without = w * (1.0 - np.eye(len(w)))
+    without = w * (1.0 - (np.eye(len(w)) if groups is None else np.atleast_2d(np.asarray(groups, float))))
     left = without.sum(axis=1, keepdims=True)
-    reading = contrast(surrogate, np.tile(w, (len(w), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w))
+    reading = contrast(
+        surrogate, np.tile(w, (len(without), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w)
+    )
     for values in (reading.mean, reading.deviation):
         values[left[:, 0] <= 0] = np.nan
     return reading
@@ -158,6 +161,18 @@ def gradient(surrogate: GaussianSurrogate, at: ArrayLike | None = None, interval
             f"features={surrogate.features_!r} have unbounded slopes at 0; use readings.move for mixtures."
         )
     return read(surrogate, Slopes(_reference(surrogate, at)), intervals)
+
+
+def slopes(surrogate: GaussianSurrogate, at: ArrayLike | None = None) -> Reading:
+    """`gradient` in the target's own unit under a log link too: central differences over a short step.
+
+    (F(x + h e_k) - F(x - h e_k)) / 2h, h = a thousandth of the standard deviation of column k: exact to second order.
+    """
+    point = _reference(surrogate, at)
+    spread = surrogate.X_.std(axis=0)
+    h = STEP * np.where(spread > 0, spread, 1.0)
+    found = contrast(surrogate, point + np.diag(h), point - np.diag(h))
+    return Reading(*(values / (2.0 * h)[:, None] for values in (found.mean, found.deviation, found.prior)))
 
 
 def _players(surrogate: GaussianSurrogate) -> int:

@@ -210,7 +210,10 @@ def _logarithmic(surrogate: GaussianSurrogate, block: Combination, member: Membe
     mean, prior = np.zeros((J, n, T)) + member.centre, np.zeros((n, T))
     between = np.zeros((J, J, n, T))
     for kernel, fits in by_kernel(member.fits):
-        rows, own = [kernel.matrix(points, member.rows(surrogate.X_)) for points in P], np.maximum(block.own(kernel), 0.0)
+        rows, own = (
+            [kernel.matrix(points, member.rows(surrogate.X_)) for points in P],
+            np.maximum(block.own(kernel), 0.0),
+        )
         pairs = {(i, j): kernel.paired(P[i], P[j]) for i in range(J) for j in range(i, J)}
         for fit in fits:
             mean[:, :, fit.targets] += np.stack([fit.mean(R, level) for R in rows])

@@ -16,7 +16,7 @@ from ..surrogates.base import GaussianSurrogate
 from . import effects
 from .enumeration import FEW, in_own_unit
 from .functional import Reading
-from .sets import semivalue_nodes, shapley_nodes
+from .sets import Nodes, semivalue_nodes, shapley_nodes
 
 Array = NDArray[np.float64]
 
@@ -24,6 +24,7 @@ MASK_READINGS = ("leave-one-out", "shapley", "banzhaf", "swap", "gradient")
 MIXTURE_READINGS = ("move", "removal")
 NEAR_FULL = 0.7
 MANY = 64  # players above which pairs come without intervals
+AFFORDABLE = 5e9  # masks x players x functionals x (fit, target) pairs that are gone through for effects of exp(g)
 DELTA = 0.05
 HALF = semivalue_nodes(np.array([0.5]), np.ones(1), 3)
 
@@ -40,9 +41,11 @@ class Question:
     why : str
         Why this reading was taken.
     reference : array (P,) or None
-        Mask or mixture that it starts from.
+        Mask, mixture or weights that it starts from.
     size : int
         Number of tasks in a swap.
+    where : str
+        The reference in words.
     """
 
     name: str
@@ -50,11 +53,13 @@ class Question:
     why: str
     reference: Array | None = None
     size: int = 0
+    where: str = "all tasks"
 
     def own_unit(self, surrogate: GaussianSurrogate) -> bool:
-        """Whether a log link can be brought back to the target's own unit."""
-        few = surrogate.X_.shape[1] <= FEW
-        return self.name in ("leave-one-out", "move", "removal") or (self.name in ("shapley", "banzhaf") and few)
+        """Whether effects and pairs under a log link can be brought back to the target's own unit."""
+        if self.name in ("shapley", "banzhaf"):
+            return enumerable(surrogate)
+        return self.name in ("leave-one-out", "gradient", "move", "removal")
 
     def effects(self, surrogate: GaussianSurrogate) -> Reading:
         """Effects of all tasks on g, n = P."""
@@ -63,13 +68,13 @@ class Question:
             case "leave-one-out":
                 return effects.leave_one_out(surrogate)
             case "shapley":
-                return in_own_unit(effects.shapley(surrogate), surrogate, shapley_nodes(P, 2), 1)
+                return self._semivalue(surrogate, effects.shapley(surrogate), shapley_nodes(P, 2), 1)
             case "banzhaf":
-                return in_own_unit(effects.banzhaf(surrogate), surrogate, HALF, 1)
+                return self._semivalue(surrogate, effects.banzhaf(surrogate), HALF, 1)
             case "swap":
                 return effects.swap(surrogate, self.size)
             case "gradient":
-                return effects.gradient(surrogate, self.reference)
+                return (effects.slopes if surrogate.link_.log.any() else effects.gradient)(surrogate, self.reference)
             case "move":
                 return effects.move(surrogate, _given(self.reference), DELTA)
             case "removal":
@@ -81,22 +86,61 @@ class Question:
         P = surrogate.X_.shape[1]
         few = P <= MANY
         match self.name:
+            case _ if P < 2:
+                return None
             case "leave-one-out" if few:
                 return effects.leave_one_out_pairs(surrogate)
             case "leave-one-out" if not surrogate.link_.log.any():
                 return effects.banzhaf_pairs(surrogate, p=1.0, intervals=False)
             case "shapley":
-                return in_own_unit(effects.shapley_pairs(surrogate, few), surrogate, shapley_nodes(P, 3), 2)
+                return self._semivalue(surrogate, effects.shapley_pairs(surrogate, few), shapley_nodes(P, 3), 2)
             case "banzhaf":
-                return in_own_unit(effects.banzhaf_pairs(surrogate, intervals=few), surrogate, HALF, 2)
+                return self._semivalue(surrogate, effects.banzhaf_pairs(surrogate, intervals=few), HALF, 2)
             case "swap" if 2 <= self.size <= P - 2:
                 return effects.swap_pairs(surrogate, self.size, few)
             case "move":
                 return effects.move_pairs(surrogate, _given(self.reference), DELTA) if few else None
         return None
 
+    def groups(self, surrogate: GaussianSurrogate, memberships: Array) -> Reading:
+        """What taking groups (n, P) out of the reference does, see `group_words`."""
+        reference = _given(self.reference)
+        if self.name in MIXTURE_READINGS:
+            return effects.removal(surrogate, reference, memberships)
+        return effects.leave_group_out(surrogate, memberships, reference)
 
-def question(masks: Array, kind: str, reading: str = "auto", reference: Any = None) -> Question:
+    @property
+    def random_masks(self) -> bool:
+        """Whether it averages over masks of many sizes, so that the runs answer for such masks."""
+        return self.name in ("shapley", "banzhaf")
+
+    def contrasts(self, surrogate: GaussianSurrogate, first: Array, second: Array) -> Reading:
+        """How much higher g is at the first masks or mixtures (n, P) than at the second."""
+        return effects.contrast(surrogate, first, second)
+
+    @property
+    def group_words(self) -> str:
+        """What `groups` measures."""
+        if self.name in MIXTURE_READINGS:
+            return f"removing a group and renormalising, from {self.where}"
+        if self.name == "gradient" and self.where != "all tasks":
+            return f"setting the weights of a group to 0, from {self.where}"
+        return "leaving a group out of all tasks"
+
+    def _semivalue(self, surrogate: GaussianSurrogate, reading: Reading, nodes: Nodes, order: int) -> Reading:
+        return in_own_unit(reading, surrogate, nodes, order) if self.own_unit(surrogate) else reading
+
+
+def enumerable(surrogate: GaussianSurrogate) -> bool:
+    """Whether all 2^P masks can be gone through for all tasks and pairs of the targets with a log link."""
+    P = surrogate.X_.shape[1]
+    asked = sum(int(surrogate.link_.log[fit.targets].sum()) for fit in surrogate.fits_)
+    return P <= FEW and 2.0**P * P * (P * (P + 1) / 2) * asked <= AFFORDABLE
+
+
+def question(
+    masks: Array, kind: str, reading: str = "auto", reference: Any = None, where: str = "the given mixture"
+) -> Question:
     """Choose a reading that the design supports, or the one asked for.
 
     Parameters
@@ -107,6 +151,8 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
         'auto' or a name.
     reference : None, 'mean', 'uniform' or array (P,)
         Mixture that moves start from; the mean of the runs if not given.
+    where : str
+        A given reference in words.
 
     Raises
     ------
@@ -116,7 +162,7 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
     if kind == "mixture":
         if reading not in ("auto", *MIXTURE_READINGS):
             raise ValueError(f"reading={reading!r}; mixtures have {', '.join(MIXTURE_READINGS)}.")
-        return _mixture_question(masks, "move" if reading == "auto" else reading, reference)
+        return _mixture_question(masks, "move" if reading == "auto" else reading, reference, where)
     if kind != "mask" and reading not in ("auto", "gradient"):
         raise ValueError(f"reading={reading!r}; {kind} are read by their gradient: 0 and 1 mean nothing special there.")
     if reading not in ("auto", *MASK_READINGS):
@@ -140,7 +186,9 @@ def question(masks: Array, kind: str, reading: str = "auto", reference: Any = No
         size = round(float(np.median(sizes)))
         size = min(max(size, 1), P - 1)
         words["swap"] = f"having a task rather than another in sets of {size}"
-    return Question(reading, words[reading], why, np.ones(P) if kind == "mask" else masks.mean(axis=0), size)
+    if kind == "mask":
+        return Question(reading, words[reading], why, np.ones(P), size)
+    return Question(reading, words[reading], why, masks.mean(axis=0), size, "the mean of the runs")
 
 
 def _supported(masks: Array, kind: str) -> tuple[str, str]:
@@ -158,16 +206,15 @@ def _supported(masks: Array, kind: str) -> tuple[str, str]:
     return "banzhaf", f"{held}: " + ("around half of them" if masks.mean() >= 0.35 else "few, so half is far from them")
 
 
-def _mixture_question(masks: Array, name: str, reference: Any) -> Question:
-    where = "the mean mixture of the runs"
+def _mixture_question(masks: Array, name: str, reference: Any, where: str) -> Question:
     if reference is None or (isinstance(reference, str) and reference == "mean"):
-        w = masks.mean(axis=0)
+        w, where = masks.mean(axis=0), "the mean mixture of the runs"
     elif isinstance(reference, str):
         if reference != "uniform":
-            raise ValueError(f"reference={reference!r}; give 'mean', 'uniform' or the weights themselves.")
+            raise ValueError(f"reference={reference!r}; give 'mean', 'uniform', 'tokens', 'best' or the weights.")
         w, where = np.full(masks.shape[1], 1.0 / masks.shape[1]), "the uniform mixture"
     else:
-        w, where = _weights(reference, masks.shape[1]), "the given mixture"
+        w = _weights(reference, masks.shape[1])
         if abs(w.sum() - 1.0) > 0.01 or w.min() < 0:
             raise ValueError(
                 f"reference sums to {w.sum():g} over the tasks that the runs switch; give weights >= 0 that sum to 1, "
@@ -177,7 +224,7 @@ def _mixture_question(masks: Array, name: str, reference: Any) -> Question:
         "move": f"moving {DELTA:.0%} of the weight towards a task, from {where}",
         "removal": f"removing a task and renormalising, from {where}",
     }
-    return Question(name, words[name], "mixtures are read by finite moves", w / w.sum())
+    return Question(name, words[name], "mixtures are read by finite moves", w / w.sum(), where=where)
 
 
 def _weights(reference: ArrayLike, P: int) -> Array:

@@ -9,7 +9,9 @@ V_n = theta' M_n theta,   (M_n)_ij = [t^n] prod_k (A_ik A_jk + t H_ik H_jk)     
 
 and a linear kernel adds to single tasks only. V_n is quadratic in g: its posterior mean |mu|^2 + tr S and covariances
 2 tr S S + 4 mu' S mu follow from the Gaussian posterior N(mu, S) of the coefficients, again by m x m matrices, and
-shares get their deviation from them by the delta method. Nothing is enumerated and nothing drawn.
+shares get their deviation from them by the delta method. Nothing is enumerated and nothing drawn. Of a stack, whose g
+is that of one member or another with their weights, shares are mixed like predictions; members that are made of
+components of the targets are left out.
 """
 
 from __future__ import annotations
@@ -67,11 +69,36 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
     """
     if surrogate.features_ != "raw":
         raise ValueError(f"features={surrogate.features_!r} are those of mixtures; a Walsh spectrum is one of masks.")
+    plain = [all(fit.loadings is None for fit in member.fits) for member in surrogate.members_]
+    weights = surrogate.weights_ * np.array(plain)[:, None]
+    with np.errstate(invalid="ignore"):
+        weights = weights / weights.sum(axis=0)
+    members = zip(weights, surrogate.members_, plain, strict=True)
+    parts = [(w, _of_member(surrogate, member)) for w, member, one_fit in members if one_fit]
+    if len(parts) == 1:
+        return parts[0][1]
+    if not parts:
+        nothing = np.full((3, surrogate.n_targets_), np.nan)
+        return OrderShares(nothing, nothing, nothing, nothing, nothing[0])
+    mixed = lambda values: np.sum([w * v for (w, _), v in zip(parts, values, strict=True)], axis=0)
+    expected = mixed([part.expected for _, part in parts])
+    second = mixed([part.deviation**2 + (part.expected - expected) ** 2 for _, part in parts])
+    return OrderShares(
+        share=mixed([part.share for _, part in parts]),
+        expected=expected,
+        deviation=np.sqrt(second),
+        prior=mixed([part.prior for _, part in parts]),
+        variance=mixed([part.variance for _, part in parts]),
+    )
+
+
+def _of_member(surrogate: GaussianSurrogate, member: Member) -> OrderShares:
+    """Shares of one member, of which every target has one fit."""
     T = surrogate.n_targets_
     share, expected, deviation, prior = (np.full((3, T), np.nan) for _ in range(4))
     variance = np.empty(T)
-    for fit in _heaviest(surrogate).fits:
-        orders = Orders.of(fit.kernel, surrogate.X_)
+    for fit in member.fits:
+        orders = Orders.of(fit.kernel, member.rows(surrogate.X_))
         plug_in, mean, covariance = orders.moments(fit.posterior)
         variance[fit.targets] = total = plug_in.sum(axis=0)
         some = fit.targets[(total > 0) & (mean.sum(axis=0) > 0)]
@@ -84,12 +111,6 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
         if fit.posterior.prior:
             prior[:, some] = (orders.trace / orders.trace.sum())[:, None]
     return OrderShares(share, expected, deviation, prior, variance)
-
-
-def _heaviest(surrogate: GaussianSurrogate) -> Member:
-    """The member of the largest mean weight: shares are quadratic in g, and those of a mixture are nobody's."""
-    plain = [all(fit.loadings is None for fit in member.fits) for member in surrogate.members_]
-    return surrogate.members_[int(np.argmax(surrogate.weights_.mean(axis=1) * np.array(plain)))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .words import pair_words, plain, rounding
+from . import named
+from .columns import table
+from .words import pair_words, plain, rounding, shortened
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
 
 SHOWN = 15  # tasks of each end that are printed
+NARROW = 22  # characters of a target's name in a column
+MOST_ORDERS = 6
+ORDERS = ("single tasks", "pairs", "more")
 
 
 def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> str:
@@ -29,61 +35,97 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
     lines = [*_head(answer), ""]
     if target is not None or T == 1:
         t = answer.targets.index(target) if target is not None else 0
-        lines += _one(answer, t, top)
+        lines += [*_one(answer, t, top), *named.one(answer, t), *_orders(answer, [t])]
     else:
-        lines += _many(answer, top)
+        lines += [*_many(answer, top), *named.many(answer), *_orders(answer, range(T))]
     lines += [*_truth(answer), *_foot(answer)]
     return "\n".join(lines)
 
 
 def _head(answer: Attribution) -> list[str]:
     T = len(answer.targets)
-    named = plain(answer.targets[0]) if T == 1 else f"{T} targets"
+    target = plain(answer.targets[0]) if T == 1 else f"{T} targets"
     lowest, highest = min(answer.rows), max(answer.rows)
     runs = f"{lowest} runs" if lowest == highest else f"{lowest} to {highest} runs a target"
     lines = [
-        f"Attribution of {named} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
-        f"Reading: {answer.reading}, {answer.words} ({answer.why}).",
+        f"Attribution of {target} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
+        f"Reading: {answer.reading}, {answer.words}; {answer.why}.",
         f"Verdict: {answer.trust.verdict}. {answer.trust.reason}",
     ]
     if answer.trust.verdict != "solid":
         lines.append(f"Next: {answer.trust.advice}")
-    lines.append(answer.surrogate)
-    return lines
+    return [*lines, answer.surrogate, *_links(answer)]
+
+
+def _links(answer: Attribution) -> list[str]:
+    """In which unit the targets were fitted, where that is not their own."""
+    logs = [link for link in answer.links if link != "y"]
+    if not logs:
+        return []
+    if len(answer.targets) == 1:
+        return [f"Fitted to {logs[0]}, y the target: its held-out rows are predicted best so."]
+    gaps = sum(link != "log y" for link in logs)
+    of = f"{len(logs)} of {len(answer.targets)} targets ({gaps} of the gap to a floor or ceiling)"
+    return [f"Fitted to logarithms: {of}; their held-out rows are predicted best so."]
 
 
 def _one(answer: Attribution, t: int, top: int) -> list[str]:
-    unit = "per cent" if answer.unit[t] == "per cent" else plain(answer.targets[t], 30)
     arrow = "higher is better" if answer.higher_is_better[t] else "lower is better"
-    truth = answer.truth
-    columns = ["task", "benefit", "95 % interval"] + (["truth"] if truth is not None else [])
+    unit = answer.unit[t]
+    own = f"{plain(answer.targets[t], 30)}, its own unit"
+    unit = own if unit == "own" else f"{unit}, 100 x a difference of logarithms"
+    columns, more = _beside(answer, t)
+    columns = ["task", "benefit", "95 % interval", *columns]
+    blank = [""] * (len(columns) - 2)
     rows = []
     order = np.argsort(-answer.effects[:, t], kind="stable")
     unknown = order[np.isnan(answer.effects[order, t])]  # they come last
     order = order[: len(order) - len(unknown)]
     for k in [*_ends(order, top), *map(int, unknown)]:
         if k is None:
-            rows.append([f"... {len(order) - 2 * top} more"] + [""] * (len(columns) - 1))
+            rows.append([f"... {len(order) - 2 * top} more", "", *blank])
             continue
         if np.isnan(answer.effects[k, t]):
-            rows.append([plain(answer.tasks[k]), "not identifiable"] + [""] * (len(columns) - 2))
+            rows.append([plain(answer.tasks[k]), "not identifiable", *blank])
             continue
         if answer.effects[k, t] == answer.deviation[k, t] == 0:  # a target that never changes
-            rows.append([plain(answer.tasks[k]), "none "] + [""] * (len(columns) - 2))
+            rows.append([plain(answer.tasks[k]), "none ", *blank])
             continue
         certain = answer.lower[k, t] > 0 or answer.upper[k, t] < 0
-        row = [
-            plain(answer.tasks[k]),
-            f"{answer.effects[k, t]:+.4g}{' ' if certain else '?'}",
-            f"{answer.lower[k, t]:+.3g} to {answer.upper[k, t]:+.3g}",
-        ]
-        rows.append(row + ([] if truth is None else [_number(truth.effects[k, t])]))
-    rows += [[plain(name), "not identifiable"] + [""] * (len(columns) - 2) for name in answer.unidentified]
-    lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *_columns(columns, rows)]
+        rows.append(
+            [
+                plain(answer.tasks[k]),
+                f"{answer.effects[k, t]:+.4g}{' ' if certain else '?'}",
+                f"{answer.lower[k, t]:+.3g} to {answer.upper[k, t]:+.3g}",
+                *(cells[k] for cells in more),
+            ]
+        )
+    rows += [[plain(name), "not identifiable", *blank] for name in answer.unidentified]
+    lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *table(columns, rows)]
     words, certain = pair_words(answer, t)
     if len(answer.interactions):
         lines += ["", *_pairs(answer, words, certain, t)]
     return lines
+
+
+def _beside(answer: Attribution, t: int) -> tuple[list[str], list[list[str]]]:
+    """Columns beside the benefits of one target, and their cells (P,)."""
+    found: dict[str, list[str]] = {}
+    if answer.reference is not None:
+        found["weight"] = [f"{w:.3g}" for w in answer.reference]
+    if (counted := answer.amounts) is not None:
+        if np.isfinite(counted.epochs).any():
+            found["epochs"] = [_number(n, "") for n in counted.epochs]
+        effects = answer.effects[:, [t]]
+        for name, values in (("per 1e9 tokens", counted.per_billion(effects)), ("per cost", counted.per_cost(effects))):
+            if np.isfinite(values).any():
+                found[name] = [
+                    _number(v) + (" " if low > 0 or high < 0 else "?")
+                    for v, low, high in zip(values[:, 0], answer.lower[:, t], answer.upper[:, t], strict=True)
+                ]
+    if answer.truth is not None:
+        found["truth"] = [_number(v) for v in answer.truth.effects[:, t]]
+    return list(found), list(found.values())
 
 
 def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[str]:
@@ -97,6 +139,8 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
     if not words:
         return [f"Pairs: of {n} none differs from the sum of its tasks with certainty."]
     expected = 0.05 * n
+    if certain <= expected:
+        return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
     return [
         f"Pairs: {certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}); the strongest:",
         *(f"  {line}" for line in words),
@@ -113,6 +157,7 @@ def _many(answer: Attribution, top: int) -> list[str]:
     mean = relative.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
     best, worst = relative.argmax(axis=1), relative.argmin(axis=1)
+    names, around = short_targets(answer)
     order = np.argsort(-mean, kind="stable")
     rows = []
     for k in _ends(order, top):
@@ -125,8 +170,8 @@ def _many(answer: Attribution, top: int) -> list[str]:
                 f"{mean[k]:+.2f}" if known[k].any() else "not identifiable",
                 str(helps[k]),
                 str(hurts[k]),
-                plain(answer.targets[best[k]], 22) if relative[k, best[k]] > 0 else "-",
-                plain(answer.targets[worst[k]], 22) if relative[k, worst[k]] < 0 else "-",
+                names[best[k]] if relative[k, best[k]] > 0 else "-",
+                names[worst[k]] if relative[k, worst[k]] < 0 else "-",
             ]
         )
     rows += [[plain(name), "not identifiable", "", "", "", ""] for name in answer.unidentified]
@@ -134,10 +179,36 @@ def _many(answer: Attribution, top: int) -> list[str]:
     counted = ", ".join(f"{n} {v}" for v, n in verdicts.items() if n)
     return [
         f"Mean benefit over {len(answer.targets)} targets (each in root mean squares of its own effects); positive",
-        "helps; number of targets whose interval lies above 0 (helps) and below 0 (hurts)",
-        *_columns(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
-        f"Targets: {counted}. Show one with --target NAME.",
+        "helps; number of targets whose interval lies above 0 (helps) and below 0 (hurts)" + around,
+        *table(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
+        f"Targets: {counted}. Show one, with its unit and its intervals, with --target NAME.",
     ]
+
+
+def short_targets(answer: Attribution) -> tuple[list[str], str]:
+    """Names of the targets that fit into a column, and what was left out of them."""
+    names = list(answer.targets)
+    around = ""
+    if max(map(len, names)) > NARROW:
+        names, around = shortened(names)
+    return [plain(name, NARROW) for name in names], f"; targets are {plain(around)}" if around else ""
+
+
+def _orders(answer: Attribution, targets: Iterable[int]) -> list[str]:
+    """How much of the variance single tasks, pairs and more explain: a line per target for which that is known."""
+    known = [t for t in targets if t < answer.orders.shape[1] and np.isfinite(answer.orders[:, t]).all()]
+    if not known:
+        return []
+    lines = []
+    for t in known[:MOST_ORDERS]:
+        share, half = answer.orders[:, t], 1.96 * answer.orders_deviation[:, t]
+        ends = zip(share, np.maximum(share - half, 0.0), np.minimum(share + half, 1.0), strict=True)
+        cells = [f"{name} {s:.0%} ({low:.0%} to {high:.0%})" for name, (s, low, high) in zip(ORDERS, ends, strict=True)]
+        of = "" if answer.links[t] == "y" else f", of {answer.links[t]}"
+        lines.append(f"  {plain(answer.targets[t])}{of}: {', '.join(cells)}")
+    if len(known) > MOST_ORDERS:
+        lines.append(f"  ... {len(known) - MOST_ORDERS} more targets")
+    return ["", "Variance over random halves of the tasks, and what explains it (95 % intervals):", *lines]
 
 
 def _truth(answer: Attribution) -> list[str]:
@@ -158,8 +229,8 @@ def _truth(answer: Attribution) -> list[str]:
     return ["", line + "."]
 
 
-def _number(value: float) -> str:
-    return f"{value:+.4g}" if np.isfinite(value) else "-"
+def _number(value: float, sign: str = "+") -> str:
+    return f"{value:{sign}.4g}" if np.isfinite(value) else "-"
 
 
 def _mean(values: np.ndarray) -> float:
@@ -182,18 +253,3 @@ def _ends(order: np.ndarray, top: int) -> list[int | None]:
     if len(order) <= 2 * top + 1:
         return [int(k) for k in order]
     return [*(int(k) for k in order[:top]), None, *(int(k) for k in order[-top:])]
-
-
-def _columns(names: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(name), *(len(row[i]) for row in rows)) for i, name in enumerate(names)]
-
-    def line(cells: list[str]) -> str:
-        first = cells[0].ljust(widths[0])
-        text_columns = names[-2:] if names[-1] == "most hurt" else []
-        rest = (
-            cell.ljust(width) if name in text_columns else cell.rjust(width)
-            for name, cell, width in zip(names[1:], cells[1:], widths[1:], strict=True)
-        )
-        return "  ".join([first, *rest]).rstrip()
-
-    return [line(names), line(["-" * width for width in widths]), *(line(row) for row in rows)]

@@ -7,6 +7,7 @@ I > 0 synergy; I < 0 and each helps while the other is out, redundancy; I < 0 ot
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,26 @@ def plain(name: str, width: int = 40) -> str:
         return shown
     end = width // 3 if width <= NAMES else 0  # names often differ only in their end
     return shown[: width - 1 - end] + "…" + shown[len(shown) - end :]
+
+
+def shortened(names: Sequence[str]) -> tuple[list[str], str]:
+    """Names without what they all begin and end with, cut at a separator; and that, as 'begin...end' or ''."""
+    if len(names) < 2:
+        return list(names), ""
+    start = _common(names)
+    rest = [name[len(start) :] for name in names]
+    end = _common([name[::-1] for name in rest])[::-1]
+    rest = [name[: len(name) - len(end)] for name in rest]
+    if not (start or end) or "" in rest:
+        return list(names), ""
+    return rest, f"{start}...{end}"
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all names begin with, up to a separator."""
+    least, most = min(names), max(names)
+    n = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(len(least), len(most)))
+    return least[: max((least.rfind(separator, 0, n) for separator in "/_.:- "), default=-1) + 1]
 
 
 def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[str], int]:

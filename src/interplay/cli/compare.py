@@ -1,0 +1,38 @@
+"""The verb `compare`: which surrogate predicts held-out runs best, and by how much."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .reading import File, RunsFile, option, reads_runs, summary
+
+
+@reads_runs
+def compare(
+    file: RunsFile,
+    by_target: Annotated[bool, typer.Option("--by-target", help="Also show the held-out R^2 of each target.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON lines.")] = False,
+    out: Annotated[File, option("FILE", "Write the table: .csv or .parquet.")] = None,
+) -> None:
+    """Compare the surrogates on held-out runs, and say which one is taken and why."""
+    from ..fitting import fit
+    from ..report.comparison import text
+    from .output import check_out, json_lines, say, write_frame
+    from .progress import progress
+
+    if out is not None:
+        check_out(out, (".csv", ".parquet"), inputs=file.files)
+    with progress("reading the runs"):
+        runs = file.read()
+    with progress("fitting and comparing"):
+        predictor = fit(runs)
+    frame = predictor.by_target() if by_target else predictor.comparison()
+    if out is not None:
+        write_frame(frame, out, names=("target", "targets"))
+    if as_json:
+        say(json_lines(frame))
+        return
+    notes = [f"Note: {warning}" for warning in predictor.warnings]
+    say([summary(runs, file), text(predictor, by_target), *([""] if notes else []), *notes])

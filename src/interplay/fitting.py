@@ -1,0 +1,194 @@
+"""From runs to fitted surrogates: what is checked of the runs, what becomes of their seeds, one fit per set of runs.
+
+Targets that were measured in the same runs share one fit. Where every mask was run under the same seeds, its mean over
+them is fitted; where seeds are coupled but not crossed, each seed has a level of its own  (design: section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
+from .fields import listed
+from .identifiability import identifiability, identifiability_by_target
+from .players import Players
+from .predictor import Predictor
+from .surrogates import compare
+
+Array = NDArray[np.float64]
+LARGEST = 1e100
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Runs as they are fitted.
+
+    Attributes
+    ----------
+    runs : Evaluations
+    players : Players
+    X : array (m, P)
+        Their masks, by players.
+    seeds : array (m,) or None
+        Coupled seeds, each with a level of its own.
+    averaged : int
+        Seeds that each row is the mean of; 1 where nothing was averaged.
+    warnings : tuple of str
+    """
+
+    runs: Evaluations
+    players: Players
+    X: Array
+    seeds: NDArray[np.int64] | None
+    averaged: int
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, runs: Evaluations) -> Design:
+        """Prepare runs that `checked` let through.
+
+        Raises
+        ------
+        EvaluationsError
+            If no task is switched in them.
+        """
+        warnings = list(runs.warnings)
+        runs, averaged = _average_crossed(runs)
+        if averaged > 1:
+            warnings.append(f"every mask was run under the same {averaged} seeds: their mean is fitted for each mask.")
+        players = Players.of(runs.masks, runs.tasks, runs.kind)
+        warnings += players.warnings
+        if np.isnan(runs.values).any():
+            warnings += _unidentified_where_measured(runs)
+        if not players.names:
+            raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
+        seeds = set(runs.seed.tolist())
+        coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and -1 not in seeds
+        X = players.columns(runs.masks)
+        return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings))
+
+
+def checked(runs: Evaluations) -> Evaluations:
+    """Return the runs if they can be fitted.
+
+    Raises
+    ------
+    EvaluationsError
+        For fewer than 5 runs, several fidelities, or values that overflow.
+    """
+    runs = runs.require(name="runs")
+    if (large := np.flatnonzero((np.abs(np.nan_to_num(runs.values)) > LARGEST).any(axis=0))).size:
+        raise EvaluationsError(
+            f"target {runs.targets[large[0]]!r} holds values beyond {LARGEST:g}, whose squares overflow. Rescale it, "
+            "or leave out the runs that diverged."
+        )
+    fidelities = sorted(set(map(str, runs.fidelity)))
+    if len(fidelities) > 1:
+        raise EvaluationsError(
+            f"runs hold several fidelities ({', '.join(fidelities)}); they are not pooled. "
+            "Choose one with runs.where(fidelity=...), on the command line --fidelity."
+        )
+    return runs
+
+
+def fit(runs: Evaluations, surrogate: str = "auto") -> Predictor:
+    """Fit every target of evaluated runs and choose among the surrogates; what `attribute` reads, and what predicts.
+
+    Parameters
+    ----------
+    runs : Evaluations
+        At least 5 runs of one fidelity.
+    surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
+        'auto' takes the simplest that predicts held-out rows as well as the best, see `surrogates.compare`.
+
+    Raises
+    ------
+    EvaluationsError
+        For fewer than 5 runs, several fidelities, or runs in which no task is switched.
+
+    Examples
+    --------
+    >>> import numpy as np, interplay as ip
+    >>> masks = ip.masks.bernoulli(6, 40, p=0.8, rng=np.random.default_rng(0))
+    >>> runs = ip.Evaluations.from_arrays(masks, 2.0 - masks @ [0.5, 0.3, 0.0, 0.0, -0.2, 0.1], targets=["loss"])
+    >>> ip.fit(runs).predict([1, 0, 1, 1, 1, 1]).mean.round(2).tolist()
+    [[1.6]]
+    """
+    return fit_design(Design.of(checked(runs)), surrogate)
+
+
+def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
+    """Fit runs that are prepared, see `fit`."""
+    runs, choices, rows = design.runs, [], [0] * design.runs.T
+    for targets, measured in blocks(runs):
+        choice = compare(
+            design.X[measured],
+            runs.values[np.ix_(measured, targets)],
+            prefer=surrogate,
+            features="auto" if runs.kind == "mixture" else "raw",
+            higher_is_better=np.array(runs.higher_is_better)[targets],
+            seeds=None if design.seeds is None else design.seeds[measured],
+        )
+        choices.append((targets, choice))
+        for t in targets:
+            rows[t] = int(measured.sum())
+    warnings = [*design.warnings, *(choice.given_up for _, choice in choices if choice.given_up)]
+    if design.seeds is not None:
+        levels = max(choice.surrogate.rows_.basis.shape[1] for _, choice in choices)
+        if levels > 1:
+            warnings.append(f"seeds are coupled: each of the {levels} has a level of its own, predicted at their mean.")
+        else:
+            warnings.append("seeds are coupled, but some seed ran a single mask: they share one level.")
+    with np.errstate(invalid="ignore"):
+        size = np.nanmax(np.abs(runs.values), axis=0)
+        still = np.nanmax(runs.values, axis=0) - np.nanmin(runs.values, axis=0) <= 1e-12 * size
+    if constant := [name for name, one in zip(runs.targets, still, strict=True) if one]:
+        never = "never changes" if len(constant) == 1 else "never change"
+        warnings.append(f"{listed(constant, 5)} {never}: there is nothing to attribute.")
+    return Predictor(
+        tasks=runs.tasks,
+        targets=runs.targets,
+        higher_is_better=runs.higher_is_better,
+        kind=runs.kind,
+        fidelity=str(runs.fidelity[0]),
+        players=design.players,
+        choices=tuple(choices),
+        rows=tuple(rows),
+        centre=np.nanmean(runs.values, axis=0),
+        spread=np.where(still, 0.0, np.nanstd(runs.values, axis=0)),
+        averaged=design.averaged,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Targets that were measured in the same runs, with those runs."""
+    measured = np.isfinite(runs.values)
+    patterns, which = np.unique(measured, axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    return [(np.flatnonzero(which == i), patterns[:, i]) for i in range(patterns.shape[1])]
+
+
+def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:
+    """Average each mask over its seeds where it was run as often under each, so that no seed's level is noise."""
+    seeds = sorted(set(runs.seed.tolist()))
+    index, first = runs.groups()
+    if len(seeds) < 2 or -1 in seeds or len(first) < MIN_RUNS or np.isnan(runs.values).any():
+        return runs, 1
+    counts = np.zeros((len(first), len(seeds)))
+    np.add.at(counts, (index, np.searchsorted(seeds, runs.seed)), 1)
+    if (counts != counts[:, :1]).any():
+        return runs, 1
+    return runs.mean_by_mask(), len(seeds)
+
+
+def _unidentified_where_measured(runs: Evaluations, most: int = 5) -> list[str]:
+    """Say what the runs of single targets do not tell apart, beyond what no run does."""
+    overall = identifiability(runs.masks)
+    said = []
+    for target, one in zip(runs.targets, identifiability_by_target(runs), strict=True):
+        said += one.messages(runs.tasks, where=f"where {target} was measured", others=overall)
+    return said if len(said) <= most else [*said[:most], f"{len(said) - most} more of this kind, in other targets"]

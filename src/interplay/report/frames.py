@@ -1,0 +1,99 @@
+"""The tidy tables of an attribution: one row per task, pair, group or contrast, and target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+    from ..named import Named
+
+
+def effects(answer: Attribution) -> pd.DataFrame:
+    """One row per task and target, and tasks that cannot be told at the end."""
+    P, T = answer.effects.shape
+    frame = pd.DataFrame(
+        {
+            "task": np.repeat(answer.tasks, T),
+            "target": np.tile(answer.targets, P),
+            "benefit": answer.effects.ravel(),
+            "deviation": answer.deviation.ravel(),
+            "lower": answer.lower.ravel(),
+            "upper": answer.upper.ravel(),
+            "unit": np.tile(answer.unit, P),
+            "reading": answer.reading,
+            "runs": np.tile(answer.rows, P),
+            "verdict": np.tile(answer.trust.targets, P),
+        }
+    )
+    if answer.reference is not None:
+        frame["reference"] = np.repeat(answer.reference, T)
+    if (counted := answer.amounts) is not None:
+        frame["tokens"] = np.repeat(counted.tokens.tokens, T)
+        frame["epochs"] = np.repeat(counted.epochs, T)
+        frame["per_billion_tokens"] = counted.per_billion(answer.effects).ravel()
+        frame["per_cost"] = counted.per_cost(answer.effects).ravel()
+    if answer.truth is not None:
+        frame["truth"] = answer.truth.effects.ravel()
+    if answer.unidentified:
+        missing = pd.DataFrame(
+            {
+                "task": np.repeat(answer.unidentified, T),
+                "target": np.tile(answer.targets, len(answer.unidentified)),
+                "unit": np.tile(answer.unit, len(answer.unidentified)),
+                "reading": answer.reading,
+                "runs": np.tile(answer.rows, len(answer.unidentified)),
+                "verdict": "not identifiable",
+            }
+        )
+        frame = pd.concat([frame, missing], ignore_index=True)
+    return frame
+
+
+def pairs(answer: Attribution) -> pd.DataFrame:
+    """One row per pair and target."""
+    n, T = answer.interactions.shape
+    names = np.array(answer.tasks, dtype=object)
+    return pd.DataFrame(
+        {
+            "first": np.repeat(names[answer.pairs[:n, 0]], T),
+            "second": np.repeat(names[answer.pairs[:n, 1]], T),
+            "target": np.tile(answer.targets, n),
+            "interaction": answer.interactions.ravel(),
+            "deviation": answer.interaction_deviation.ravel(),
+            "unit": np.tile(answer.unit, n),
+            "reading": answer.reading,
+        }
+    )
+
+
+def named(answer: Attribution, asked: Named | None, column: str) -> pd.DataFrame:
+    """One row per group or contrast (its name in ``column``) and target; no rows where none was asked for."""
+    columns = [column, "target", "benefit", "deviation", "lower", "upper", "coverage", "unit"]
+    if asked is None:
+        return pd.DataFrame(columns=columns)
+    n, T = asked.effects.shape
+    values = (asked.effects, asked.deviation, asked.lower, asked.upper, asked.coverage)
+    cells = [np.repeat(asked.names, T), np.tile(answer.targets, n), *(v.ravel() for v in values), "own"]
+    return pd.DataFrame(dict(zip(columns, cells, strict=True)))
+
+
+def orders(answer: Attribution) -> pd.DataFrame:
+    """One row per order (single tasks, pairs, more) and target for which shares of the variance are known."""
+    share, deviation = answer.orders, answer.orders_deviation
+    known = np.flatnonzero(np.isfinite(share).all(axis=0))
+    names = np.array(answer.targets, dtype=object)[known]
+    share, deviation = share[:, known].ravel(), deviation[:, known].ravel()
+    return pd.DataFrame(
+        {
+            "order": np.repeat(["single tasks", "pairs", "more"], len(known)),
+            "target": np.tile(names, 3),
+            "share": share,
+            "deviation": deviation,
+            "lower": np.clip(share - 1.96 * deviation, 0.0, 1.0),
+            "upper": np.clip(share + 1.96 * deviation, 0.0, 1.0),
+        }
+    )

@@ -1,0 +1,80 @@
+"""Groups and contrasts of an attribution as plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..trust import COVERED
+from .columns import table
+from .words import plain
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+    from ..named import Named
+
+MOST = 20  # groups or contrasts that are printed
+
+
+def one(answer: Attribution, t: int) -> list[str]:
+    """For one target: benefit and interval, in the target's own unit."""
+    lines = []
+    for kind, asked in _asked(answer):
+        rows = []
+        for i in range(len(asked.names)):
+            value, low, high = (array[i, t] for array in (asked.effects, asked.lower, asked.upper))
+            if not np.isfinite(value):
+                rows.append([plain(asked.names[i]), "not known", "", ""])
+                continue
+            sure = low > 0 or high < 0
+            far = "the runs say almost nothing of it" if asked.coverage[i, t] > COVERED else ""
+            cells = [f"{value:+.4g}{' ' if sure else '?'}", f"{low:+.3g} to {high:+.3g}", far]
+            rows.append([plain(asked.names[i]), *cells])
+        lines += ["", _heading(kind, asked, f" (benefit in {plain(answer.targets[t], 30)}, its own unit)")]
+        lines += _cut(table([kind, "benefit", "95 % interval", ""], rows), len(rows), kind)
+    return lines
+
+
+def many(answer: Attribution) -> list[str]:
+    """Over several targets: how many are helped and hurt, and which most surely."""
+    from .table import short_targets
+
+    names, _ = short_targets(answer)
+    lines = []
+    for kind, asked in _asked(answer):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sure = np.nan_to_num(asked.effects / asked.deviation, posinf=0.0, neginf=0.0)
+        covered = asked.coverage <= COVERED
+        rows = []
+        for i in range(len(asked.names)):
+            best, worst = sure[i].argmax(), sure[i].argmin()
+            cell = lambda t, v=asked.effects[i], sd=asked.deviation[i]: f"{names[t]} ({v[t]:+.3g} ± {1.96 * sd[t]:.2g})"
+            rows.append(
+                [
+                    plain(asked.names[i]),
+                    str((asked.lower[i] > 0).sum()),
+                    str((asked.upper[i] < 0).sum()),
+                    str((~covered[i]).sum()),
+                    cell(best) if sure[i, best] > 0 else "-",
+                    cell(worst) if sure[i, worst] < 0 else "-",
+                ]
+            )
+        about = ": number of targets whose interval lies above 0 (helps), below 0 (hurts), or that no run tells of"
+        columns = [kind, "helps", "hurts", "unknown", "surest help", "surest harm"]
+        lines += ["", _heading(kind, asked, about), *_cut(table(columns, rows), len(rows), kind)]
+    return lines
+
+
+def _asked(answer: Attribution) -> list[tuple[str, Named]]:
+    asked = (("group", answer.groups), ("contrast", answer.contrasts))
+    return [(kind, named) for kind, named in asked if named is not None and named.names]
+
+
+def _heading(kind: str, asked: Named, more: str) -> str:
+    return f"{kind.capitalize()}s, {asked.words}{more}"
+
+
+def _cut(lines: list[str], n: int, kind: str) -> list[str]:
+    """At most `MOST` rows below the two lines of the header."""
+    return lines if n <= MOST else [*lines[: MOST + 2], f"... {n - MOST} more ({kind}s_frame(), or --out)"]
