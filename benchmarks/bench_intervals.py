@@ -49,10 +49,10 @@ def cases(data: Path, quick: bool) -> dict[str, tuple[int, Splits]]:
         for m in (64,) if quick else (64, 256):
             found[f"RegMix, {m}"] = 10, partial(_regmix, train, test, m)
     if swarm := olmix(data):
-        found["olmix, 5 folds"] = 3, partial(_folds, swarm)
+        found["olmix, 5 folds"] = 1 if quick else 3, partial(_folds, swarm)
     if prompts := coin_flip(data):
         varied = replace(prompts, Y=prompts.Y[:, prompts.Y.var(axis=0) >= 0.1])
-        found["coin_flip, 80"] = 10, partial(_drawn, varied, 80)
+        found["coin_flip, 80"] = 1 if quick else 10, partial(_drawn, varied, 80)
     if modular := modular_addition(data):
         varied = replace(modular, Y=modular.Y[:, modular.Y.var(axis=0) > 0])
         found["modular addition, 40"] = 10, partial(_drawn, varied, 40)
@@ -69,7 +69,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     lines, checks = [], []
     for case, (draws, splits) in cases(data, run.quick).items():
         score = partial(_score, splits)
-        figures = methods.figures(run, methods.own(True), run.draws(draws), score, bench="intervals", case=case)
+        figures = methods.figures(run, methods.own(run), run.draws(draws), score, bench="intervals", case=case)
         ridge = figures[RIDGE]["interval score"]
         for name, figure in figures.items():
             share, length = figure["coverage"], figure["interval score"]

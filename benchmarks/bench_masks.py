@@ -65,7 +65,7 @@ def coin(prompts: Recording, run: Run) -> tuple[list, str]:
         COMPONENTS: partial(rivals.ridge, components=10),
         "ridge by scikit-learn": rivals.ridge,
     }
-    figures = methods.figures(run, methods.own(run.quick) | beside, run.draws(30), score, bench="coin_flip")
+    figures = methods.figures(run, methods.own(run) | beside, run.draws(30), score, bench="coin_flip")
     ours, ridge, pooled = (figures[name]["Spearman"] for name in (OURS, "tuned ridge", COMPONENTS))
     checks = [
         over_one("coin_flip, Spearman: above tuned ridge", ours, ridge),
@@ -89,7 +89,7 @@ def digits(run: Run) -> tuple[list, str]:
     for name, near, truth in problems():
         benefit = metrics.leave_one_out_effects(truth).effects
         measure = partial(score, near, benefit)
-        figures = methods.figures(run, methods.own(run.quick), run.draws(20), measure, bench="digits", problem=name)
+        figures = methods.figures(run, methods.own(run), run.draws(20), measure, bench="digits", problem=name)
         lines += against(name, figures, OURS, scores)
         (r2, rank), (ridge_r2, ridge_rank) = ([figures[n][s] for s in scores] for n in (OURS, "tuned ridge"))
         if name == "additive game":
@@ -119,7 +119,7 @@ def subsets(sources: Recording, points: Recording, run: Run) -> tuple[list, str]
         for m in (40,) if run.quick else (40, 120):
             measure, case = partial(score, recording, m), f"{recording.name}, {m}"
             figures = methods.figures(
-                run, methods.own(run.quick), run.draws(10, 3), measure, bench="valuation", data=recording.name, m=m
+                run, methods.own(run), run.draws(10, 3), measure, bench="valuation", data=recording.name, m=m
             )
             lines += against(case, figures, OURS, scores)
             checks += compared(case, figures, scores)

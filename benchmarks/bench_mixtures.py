@@ -72,7 +72,7 @@ def sizes(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
     for m in (32, 64) if run.quick else LEVELS:
         draws = run.draws(10 if m < len(train.X) else 1)
         figures = found[m] = methods.figures(
-            run, methods.own(run.quick) | SIZES, draws, partial(score, m), bench="sizes", m=m
+            run, methods.own(run) | SIZES, draws, partial(score, m), bench="sizes", m=m
         )
         lines += against(str(m), figures, OURS, scores)
         ours = figures[OURS]["Spearman"]
@@ -105,7 +105,7 @@ def beyond(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
     def score(method: Method, draw: int) -> dict[str, list[float]]:
         return {"regret": [regret(X, Y[:, [t]], len(train.X), method, (draw, t)) for t in range(TARGETS)]}
 
-    figures = methods.figures(run, methods.own(run.quick) | BEYOND, run.draws(8), score, bench="beyond")
+    figures = methods.figures(run, methods.own(run) | BEYOND, run.draws(8), score, bench="beyond")
     rows = []
     for name, figure in figures.items():
         each = figure["regret"].ravel()
@@ -142,7 +142,7 @@ def folds(swarm: Recording, run: Run) -> tuple[list, str]:
         average = spearman(swarm.Y.mean(axis=1), predicted.mean(axis=1))
         return {scores[0]: float(np.nanmean(spearman(swarm.Y, predicted))), scores[1]: float(average)}
 
-    figures = methods.figures(run, methods.own(run.quick) | SWARM, draws, score, bench="folds")
+    figures = methods.figures(run, methods.own(run) | SWARM, draws, score, bench="folds")
     checks = []
     for what, level in zip(scores, (0.855, 0.975), strict=True):
         found = figures[OURS][what][0]

@@ -6,6 +6,7 @@ in INTERPLAY_MAY_SKIP, comma-separated, and matched as a word in the reason: ``I
 
 import os
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +18,26 @@ ALWAYS_EXCUSED = ["SCIPY_ARRAY_API"]
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    """Run a command line in a folder of its own; returns (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        from interplay.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["interplay", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
 
 
 def _fail_if_it_must_run(report):

@@ -1,15 +1,12 @@
 """What an answer holds beside effects: groups, contrasts, references, tokens, shares of the variance, units, seeds."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import interplay as ip
-from interplay import readings
+from interplay import blocks, readings
 from interplay.blocks import read_effects
-from interplay.cli import main
 from interplay.evaluations import EvaluationsError
 from interplay.readings import question, questions
 from interplay.report import text
@@ -433,23 +430,6 @@ def test_pairs_that_chance_would_give_are_not_named(masks, rng):
 # ---- on the command line
 
 
-@pytest.fixture
-def shell(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["interplay", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
 def put(X, name="runs.csv", **columns):
     pd.DataFrame(X, columns=TASKS).assign(**columns).to_csv(name, index=False)
 
@@ -531,3 +511,11 @@ def test_effects_of_a_loaded_fit_are_the_same(masks, rng, tmp_path):
     a, b = (read_effects(predictor, asked, True) for predictor in (fitted, back))
     for name in ("effects", "deviation", "interactions", "interaction_deviation"):
         np.testing.assert_allclose(getattr(b, name), getattr(a, name), rtol=1e-4, atol=1e-9)
+
+
+def test_orders_of_very_many_runs_are_left_out(rng, monkeypatch):
+    X = np.vstack([every_mask(5)] * 2)
+    runs = table(X, 3 - X[:, 0] * X[:, 1], rng)
+    assert np.isfinite(ip.attribute(runs, surrogate="rbf").orders).all()
+    monkeypatch.setattr(blocks, "AFFORDABLE", 64**3 - 1.0)
+    assert np.isnan(ip.attribute(runs, surrogate="rbf").orders).all()

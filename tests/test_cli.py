@@ -12,65 +12,7 @@ import pandas as pd
 import pytest
 
 from interplay import Attribution, Evaluations
-from interplay.cli import main
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
-K, M, TASKS = 5, 24, list("abcde")
-W = np.array([0.5, 0.3, 0.0, -0.2, 0.1])
-
-
-@pytest.fixture
-def shell(monkeypatch, capsys, tmp_path):
-    """Run a command line in a folder of its own; returns (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["interplay", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
-def table(seed=0, kind="mask"):
-    rng = np.random.default_rng(seed)
-    X = rng.dirichlet(np.ones(K), M) if kind == "mixture" else (rng.random((M, K)) < 0.8).astype(int)
-    frame = pd.DataFrame(X, columns=TASKS)
-    frame.insert(0, "run", [f"r{i}" for i in range(M)])
-    frame["loss"] = 2 - X @ W + 0.01 * rng.normal(size=M)
-    return frame
-
-
-def loo(seeds=1):
-    masks = np.vstack([np.ones((1, K)), 1 - np.eye(K)]).astype(int)
-    parts = [pd.DataFrame(masks, columns=TASKS).assign(seed=s, loss=2 - masks @ W + 0.002 * s) for s in range(seeds)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def put(frame, name="runs.csv", **cells):
-    """Write a table, with some cells changed: loss={3: "oops"}."""
-    frame = frame.astype(object)
-    for column, changed in cells.items():
-        for row, value in changed.items():
-            frame.loc[row, column] = value
-    frame.to_csv(name, index=False)
-
-
-def refused(outcome, *words):
-    """One message with what, where and remedy; exit code 2; nothing else."""
-    code, out, err = outcome
-    assert (code, out) == (2, ""), err
-    assert err.startswith("interplay: ")
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
-    for word in words:
-        assert word in err, err
-
+from tests.command_line import TASKS, K, M, loo, put, refused, table
 
 BAD_CELLS = {
     "infinite value": ({"loss": {3: "inf"}}, ["runs.csv", "row 4", "'loss'", "finite", "Leave that run out"]),
@@ -354,68 +296,6 @@ def test_a_terminal_without_unicode(monkeypatch, shell):
     assert b"???" in stream.buffer.getvalue()
 
 
-@pytest.mark.parametrize("question", ["leave-one-out", "shapley", "banzhaf", "pairs", "selection", "mixture"])
-def test_design(shell, question):
-    code, out, _ = shell("design", "--tasks", "en, de,code,math", "--runs", "6", "--for", question)
-    assert code == 0
-    frame = pd.read_csv(io.StringIO(out))
-    assert list(frame.columns) == ["run", "en", "de", "code", "math"]
-    assert len(frame) == 6
-    assert not frame.iloc[:, 1:].duplicated().any()
-    again = shell("design", "--tasks", "en,de,code,math", "--runs", "6", "--for", question)[1]
-    assert out == again
-    assert out != shell("design", "--tasks", "en,de,code,math", "--runs", "6", "--for", question, "--seed", "1")[1]
-
-
-def test_design_to_answer(shell):
-    code, out, _ = shell("design", "--tasks", "a,b,c,d,e", "--runs", "20", "--out", "masks.csv")
-    assert code == 0
-    assert "interplay attribute masks.csv --target RESULT" in out
-    frame = pd.read_csv("masks.csv")
-    assert (frame.iloc[0, 1:] == 1).all()
-    frame.assign(loss=2 - frame[TASKS].to_numpy() @ W).to_csv("masks.csv", index=False)
-    refused(shell("design", "--tasks", "a,b,c,d,e", "--runs", "9", "--out", "masks.csv"), "'loss'", "would be lost")
-    code, out, _ = shell("attribute", "masks.csv", "--target", "loss")
-    assert code == 0
-    assert "Verdict: solid" in out
-
-
-def test_design_excludes(shell):
-    put(loo(), "truth.csv")
-    _, out, err = shell("design", "--tasks", "a,b,c,d,e", "--runs", "99", "--exclude", "truth.csv")
-    frame = pd.read_csv(io.StringIO(out))
-    assert len(frame) == 2**K - 1 - (K + 1)  # never the empty mask
-    assert (frame[TASKS].sum(axis=1) <= K - 2).all()
-    assert "only 25 distinct masks exist outside those excluded" in err
-    Evaluations.from_arrays(loo()[TASKS], loo().loss, tasks=TASKS).write("truth.parquet")
-    assert shell("design", "--tasks", "a,b,c,d,e", "--runs", "99", "--exclude", "truth.parquet")[1] == out
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("--tasks a --runs 5", ["at least two names"]),
-        ("--tasks a,,b --runs 5", ["none of them empty"]),
-        ("--tasks a,b,a --runs 5", ["'a' twice"]),
-        ("--tasks a,b,run --runs 5", ["'run'", "keeps this name"]),
-        ("--tasks a,b --runs 5 --for nope", ["'nope'", "shapley"]),
-        ("--tasks a,b,c --runs 5 --exclude none.csv", ["--exclude", "does not exist"]),
-        ("--tasks a,b,z --runs 5 --exclude runs.csv", ["runs.csv has no column 'z'"]),
-        ("--tasks a,b,c --runs 5 --exclude text.csv", ["'yes' in row 4", "0 or 1"]),
-        ("--tasks a,b,c --runs 5 --exclude gaps.csv", ["row 4", "'b'"]),
-        ("--tasks a,b --runs 5 --exclude all.csv", ["no mask of 2 tasks is left"]),
-        ("--tasks a,b,c --runs 5 --out none/x.csv", ["folder 'none' does not exist"]),
-        ("--tasks a,b,c --runs 5 --out x.xlsx", ["'.xlsx'"]),
-    ],
-)
-def test_bad_designs(shell, options, words):
-    put(table())
-    put(table(), "text.csv", b={3: "yes"})
-    put(table(), "gaps.csv", b={3: ""})
-    Path("all.csv").write_text("a,b\n1,0\n0,1\n1,1\n")
-    refused(shell("design", *options.split()), *words)
-
-
 def test_table_checked_by_hand(shell):
     """Of 3 tasks all 8 subsets: loss 10 - 3a - b + 2c; and 4 a b beside it, of which half falls to each of a and b."""
     lines = ["a,b,c,loss,paired_loss"]
@@ -449,53 +329,6 @@ def test_help_is_quick_and_has_an_example():
         assert done.stdout.rstrip().endswith("[]")
 
 
-def needs(*names):
-    paths = [DATA / name for name in names]
-    if not all(path.exists() for path in paths):
-        pytest.skip(f"recordings: {DATA / names[0]} is not there")
-    return paths
-
-
-def test_olmix(shell):
-    ratios, metrics = needs("olmix/dclm_ratios.csv", "olmix/dclm_metrics.csv")
-    call = ("attribute", ratios, "--metrics", metrics, "--target", "mbpp:*", "--target", "hellaswag*", "--json")
-    code, out, err = shell(*call)
-    frame = pd.DataFrame(map(json.loads, out.splitlines()))
-    assert code == 0
-    assert set(frame.target) == {"mbpp:3shot::none", "hellaswag:rc::olmes"}
-    assert frame.task.nunique() == 24
-    assert set(frame.reading) == {"move"}
-    assert "lower is taken as better" in err
-    coding = frame[frame.target == "mbpp:3shot::none"].set_index("task").benefit
-    assert coding.idxmax() == "software_development"
-
-
-def test_regmix(shell):
-    mixtures, losses = needs("regmix/train_mixture_1m.csv", "regmix/train_pile_loss_1m.csv")
-    for source, name in ((mixtures, "m.csv"), (losses, "l.csv")):
-        pd.read_csv(source).head(100).to_csv(name, index=False)
-    call = ("attribute", "m.csv", "--metrics", "l.csv", "--target", "*github*", "--target", "*arxiv*", "--json")
-    code, out, err = shell(*call, "--no-pairs")
-    frame = pd.DataFrame(map(json.loads, out.splitlines()))
-    assert (code, err) == (0, "")
-    best = frame.loc[frame.groupby("target").lower.idxmax()].set_index("target").task
-    assert {target.split("pile_")[-1].split("_")[0]: task.split("pile_")[-1] for target, task in best.items()} == {
-        "github": "github",
-        "arxiv": "arxiv",
-    }
-
-
-def test_valuation(shell):
-    (sources,) = needs("valuation/sources_adult.csv")
-    refused(shell("attribute", sources), "'acc_decision_tree'", "--target acc_decision_tree")
-    pd.read_csv(sources).sample(150, random_state=0).to_csv("s.csv", index=False)
-    refused(shell("attribute", "s.csv", "--target", "acc_random_forest"), "'acc_decision_tree'", "--ignore")
-    code, out, _ = shell("attribute", "s.csv", "--target", "acc_random_forest", "--ignore", "acc_[dg]*")
-    assert code == 0
-    assert "10 tasks (mask)" in out
-    assert "higher is better" in out
-
-
 def test_odd_but_readable(shell):
     frame = table()
     call = ("attribute", "runs.csv", "--target", "loss")
@@ -509,7 +342,7 @@ def test_odd_but_readable(shell):
     assert "Verdict: not supported" in out
     assert "to 1 task," in out
     put(frame)
-    for wanted, said in (("kernel", "Kernel surrogate, as asked: "), ("ridge", "Tuned ridge: ")):
+    for wanted, said in (("kernel", "The stack of kernels, as asked: "), ("ridge", "Tuned ridge, as asked: ")):
         assert said in shell(*call, "--surrogate", wanted)[1]
     assert "Pairs: none are read for gradient." in shell(*call, "--reading", "gradient")[1]
     frame.to_csv("runs.csv", sep=";", index=False, encoding="utf-8-sig")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 import interplay as ip
-from interplay.cli import main
 from interplay.evaluations import EvaluationsError
 from interplay.formats import archive
 from interplay.predictor import Predictor, remoteness
@@ -407,23 +405,6 @@ def test_a_damaged_fit_is_an_error_and_never_a_number(predictor, tmp_path, words
 
 
 # ---- on the command line
-
-
-@pytest.fixture
-def shell(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["interplay", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture

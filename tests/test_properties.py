@@ -89,13 +89,15 @@ def test_linearity_in_the_values(surrogate, data):
         assert_allclose(found[:, 2], a * found[:, 0] + b * found[:, 1], atol=1e-8)
 
 
-@given(surrogates(), designs())
-def test_order_of_tasks_and_of_runs_does_not_matter(surrogate, data):
+@given(surrogates(), designs(), st.booleans())
+def test_order_of_tasks_and_of_runs_does_not_matter(surrogate, data, told):
+    """Nor that of what is told of the runs: their seeds and their noise."""
     X, y, rng = data
-    K = X.shape[1]
-    order, rows = rng.permutation(K), rng.permutation(len(X))
-    one = {r: r(surrogate.fit(X, y)) for r in SINGLE + PAIRS}
-    fitted = surrogate.fit(X[rows][:, order], y[rows])
+    K, m = X.shape[1], len(X)
+    order, rows = rng.permutation(K), rng.permutation(m)
+    seeds, noise = (rng.integers(0, 2, m), rng.uniform(0.5, 2.0, m)) if told else (np.zeros(m), np.ones(m))
+    one = {r: r(surrogate.fit(X, y, seeds=seeds, noise=noise)) for r in SINGLE + PAIRS}
+    fitted = surrogate.fit(X[rows][:, order], y[rows], seeds=seeds[rows], noise=noise[rows])
     for reading in SINGLE:
         other = reading(fitted)
         assert_allclose(one[reading].mean[order], other.mean, atol=1e-7)

@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .amounts import Amounts, amounts
 from .blocks import Effects, read_effects, read_orders
-from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
-from .fitting import Design, checked, fit_design
+from .evaluations import Evaluations
+from .fitting import Design, checked, fit_design, without_truth
 from .named import Named, read_contrasts, read_groups
 from .predictor import Predictions, Predictor, Z
 from .readings import Question, question
 from .surrogates import Choice
 from .trust import Trust, at_most, limited, trust
-from .truth import Comparison, separate
+from .truth import Comparison
 from .truth import compare as compare_with_truth
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ def attribute(
         'auto' takes leave-one-out beside a truth, else the reading that the design supports. By name: 'leave-one-out',
         'shapley', 'banzhaf', 'swap', 'gradient' for masks and weights, 'move', 'removal' for mixtures.
     surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
-        'auto' takes the simplest that predicts held-out rows as well as the best, see `surrogates.compare`.
+        'auto' takes the stack of kernels where it predicts held-out rows better than tuned ridge by more than a
+        standard error, see `surrogates.compare`; 'kernel' is the stack.
     reference : 'mean', 'uniform', 'tokens', 'best' or array (K,), optional
         Mixture that moves start from: the mean of the runs if not given; 'tokens' is the one in which every task is
         read equally often, 'best' the run that is predicted to be best (by its target, or by the mean over several
@@ -265,7 +266,7 @@ def attribute(
     """
     runs, warnings = checked(runs), []
     if truth is not None:
-        runs, warnings = _without_truth(runs, truth, truth_masks)
+        runs, warnings = without_truth(runs, truth, truth_masks)
     design = Design.of(runs)
     runs, players, X = design.runs, design.players, design.X
     beside = reading == "auto" and truth is not None
@@ -285,8 +286,6 @@ def attribute(
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
     verdict = _judge(design, predictor, asked, answer)
-    if "estimated" in runs.fidelity:
-        warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
@@ -301,8 +300,8 @@ def attribute(
     counted, uncounted = (None, ()) if tokens is None else amounts(tokens, players, asked, budget)
     warnings += [*said, *more, *uncounted]
     orders = np.full((2, 3, runs.T), np.nan)
-    if asked.random_masks:
-        supported = [verdict != "not supported" for verdict in verdict.targets]
+    supported = np.array([level != "not supported" for level in verdict.targets])
+    if asked.random_masks and supported.any():
         orders = np.where(supported, read_orders(predictor), np.nan)
     return Attribution(
         tasks=players.names,
@@ -335,23 +334,6 @@ def attribute(
         amounts=counted,
         predictor=predictor,
     )
-
-
-def _without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[Evaluations, list[str]]:
-    """Take out of the runs what the truth is made of, and say how many."""
-    if runs.kind != "mask":
-        raise EvaluationsError(f"truth is leave-one-out retraining; it judges masks, and the runs are {runs.kind}.")
-    runs, dropped = separate(runs, truth, truth_masks)
-    if not dropped:
-        return runs, []
-    if len(runs) < MIN_RUNS:
-        raise EvaluationsError(
-            f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, "
-            f"at least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the "
-            "truth with truth_masks='other-seeds' (--truth-masks other-seeds)."
-        )
-    runs.require(name="runs without those of the truth")
-    return runs, [f"{dropped} runs share their mask with the truth and were taken out of the fit."]
 
 
 def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[Any, str]:

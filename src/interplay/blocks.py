@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from .predictor import Predictor
 from .readings import Question, Reading, walsh_spectrum
-from .surrogates.base import GaussianSurrogate
+from .surrogates.base import GaussianSurrogate, threads
 from .units import OWN, unit
 
 Array = NDArray[np.float64]
+AFFORDABLE = 5e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +69,16 @@ def read_effects(predictor: Predictor, asked: Question, pairs: bool) -> Effects:
 def read_orders(predictor: Predictor) -> tuple[Array, Array]:
     """Shares of single tasks, pairs and more in the variance over random masks, and their deviations, (3, T) each.
 
-    NaN for a target that never changes, or whose surrogate has single tasks only: there the shares are assumed.
+    NaN for a target that never changes, or whose surrogate has single tasks only: there the shares are assumed; and
+    where there are so many runs that products of m x m matrices, a few for every fit, would take minutes.
     """
     share, deviation = np.full((2, 3, len(predictor.targets)), np.nan)
     for targets, choice in predictor.choices:
-        if choice.name == "ridge":
+        fits = [fit for fit in choice.surrogate.fits_ if fit.loadings is None]
+        if choice.name == "ridge" or len(fits) * float(len(choice.surrogate.X_)) ** 3 > AFFORDABLE:
             continue
-        found = walsh_spectrum(choice.surrogate)
+        with threads(len(choice.surrogate.X_)):
+            found = walsh_spectrum(choice.surrogate)
         share[:, targets], deviation[:, targets] = found.expected, found.deviation
     share[:, predictor.constant] = deviation[:, predictor.constant] = np.nan
     return share, deviation
@@ -93,7 +97,8 @@ def gathered(
     shape = len(involved), len(predictor.targets)
     mean, deviation, prior = (np.full(shape, np.nan) for _ in range(3))
     for targets, choice in predictor.choices:
-        found = None if ask is None or not len(involved) else ask(choice.surrogate)
+        with threads(len(choice.surrogate.X_)):
+            found = None if ask is None or not len(involved) else ask(choice.surrogate)
         if found is None:
             continue
         lost = (involved[:, np.ptp(choice.surrogate.X_, axis=0) == 0] != 0).any(axis=1)

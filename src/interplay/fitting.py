@@ -17,6 +17,7 @@ from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .predictor import Predictor
 from .surrogates import compare
+from .truth import separate
 
 Array = NDArray[np.float64]
 LARGEST = 1e100
@@ -94,6 +95,29 @@ def checked(runs: Evaluations) -> Evaluations:
     return runs
 
 
+def without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[Evaluations, list[str]]:
+    """Take out of the runs what the truth is made of, and say how many they are.
+
+    Raises
+    ------
+    EvaluationsError
+        If the runs are no masks, or too few are left.
+    """
+    if runs.kind != "mask":
+        raise EvaluationsError(f"truth is leave-one-out retraining; it judges masks, and the runs are {runs.kind}.")
+    runs, dropped = separate(runs, truth, truth_masks)
+    if not dropped:
+        return runs, []
+    if len(runs) < MIN_RUNS:
+        raise EvaluationsError(
+            f"{dropped} runs share their mask with the truth and are taken out of the fit: {len(runs)} are left, "
+            f"at least {MIN_RUNS} are needed. Add runs of other masks, or take out only the seeds of the "
+            "truth with truth_masks='other-seeds' (--truth-masks other-seeds)."
+        )
+    runs.require(name="runs without those of the truth")
+    return runs, [f"{dropped} runs share their mask with the truth and were taken out of the fit."]
+
+
 def fit(runs: Evaluations, surrogate: str = "auto") -> Predictor:
     """Fit every target of evaluated runs and choose among the surrogates; what `attribute` reads, and what predicts.
 
@@ -102,7 +126,8 @@ def fit(runs: Evaluations, surrogate: str = "auto") -> Predictor:
     runs : Evaluations
         At least 5 runs of one fidelity.
     surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
-        'auto' takes the simplest that predicts held-out rows as well as the best, see `surrogates.compare`.
+        'auto' takes the stack of kernels where it predicts held-out rows better than tuned ridge by more than a
+        standard error, see `surrogates.compare`; 'kernel' is the stack.
 
     Raises
     ------
@@ -142,6 +167,8 @@ def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
             warnings.append(f"seeds are coupled: each of the {levels} has a level of its own, predicted at their mean.")
         else:
             warnings.append("seeds are coupled, but some seed ran a single mask: they share one level.")
+    if "estimated" in runs.fidelity:
+        warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     with np.errstate(invalid="ignore"):
         size = np.nanmax(np.abs(runs.values), axis=0)
         still = np.nanmax(runs.values, axis=0) - np.nanmin(runs.values, axis=0) <= 1e-12 * size

@@ -26,7 +26,7 @@ from .fields import EvaluationsError
 from .kinds import fault
 from .players import Players
 from .surrogates import Choice
-from .surrogates.base import GaussianSurrogate
+from .surrogates.base import GaussianSurrogate, threads
 from .surrogates.members import Fit, Member, by_kernel
 from .units import formula
 
@@ -140,7 +140,8 @@ class Predictor:
         """Means and standard deviations (n, T) of g, or of a measurement, at points (n, P) by players."""
         mean, deviation = np.empty((2, len(X), len(self.targets)))
         for targets, choice in self.choices:
-            mean[:, targets], deviation[:, targets] = choice.surrogate.predict(X, return_std=True, noise=noise)
+            with threads(len(choice.surrogate.X_)):
+                mean[:, targets], deviation[:, targets] = choice.surrogate.predict(X, return_std=True, noise=noise)
         return mean, deviation
 
     def benefit(self, mean: Array, targets: Sequence[int] | None = None) -> Array:
@@ -178,7 +179,8 @@ class Predictor:
             mean[part], deviation[part] = self.at(columns[part])
             measured[part] = self.at(columns[part], noise=True)[1]
             for targets, choice in self.choices:
-                remote[part, targets] = remoteness(choice.surrogate, columns[part])
+                with threads(len(choice.surrogate.X_)):
+                    remote[part, targets] = remoteness(choice.surrogate, columns[part])
         return Predictions(points.names, mean, deviation, measured, remote, points.beside, self, said)
 
     def save(self, path: str | Path) -> Path:

@@ -18,7 +18,7 @@ from ..fields import EvaluationsError, listed, unknown
 from ..kinds import fault
 from . import read_table
 from .columns import as_numbers, as_text
-from .table import FACTS, Table
+from .table import FACTS, UNNAMED, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,8 @@ def wide_points(table: Table, tasks: Sequence[str], key: str | None) -> Points:
     weights = np.column_stack([as_numbers(frame, c, table.name, "Give 0 or 1, or a weight.") for c in columns])
     given = [""] * len(frame) if key is None else as_text(frame, key)
     names = tuple(name or (f"{stem} {i + 1}" if len(frame) > 1 else stem) for i, name in enumerate(given))
-    return Points(names, weights, frame.drop(columns=columns))
+    unnamed = [c for c in frame if UNNAMED.fullmatch(c)]  # an index that was written with the table
+    return Points(names, weights, frame.drop(columns=[*columns, *unnamed]))
 
 
 def long_points(table: Table, tasks: Sequence[str], key: str | None, weight: str | None) -> Points:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..fields import EvaluationsError
-from ..surrogates.base import GaussianSurrogate
+from ..surrogates.base import GaussianSurrogate, threads
 from ..surrogates.features import transform
 from ..surrogates.gaussian import Posterior
 from ..surrogates.kernel import KernelSurrogate
@@ -124,8 +124,9 @@ def _unpack(words: dict[str, Any], arrays: Arrays) -> GaussianSurrogate:
     basis = _shaped(arrays, "basis", m, -1)
     surrogate.rows_ = Rows(Groups.of(_shaped(arrays, "groups", m)), _shaped(arrays, "row_noise", m), basis)
     _shaped(arrays, "weights_", len(words["members"]), T)
-    members = enumerate(words["members"])
-    surrogate.members_ = [_member(one, arrays, f"{f}/", X, surrogate.rows_, T) for f, one in members]
+    with threads(m):
+        members = enumerate(words["members"])
+        surrogate.members_ = [_member(one, arrays, f"{f}/", X, surrogate.rows_, T) for f, one in members]
     if words["noise"] is not None:
         masks = _shaped(arrays, "noise/masks", -1, X.shape[1])
         member = _member(words["noise"], arrays, "noise/", masks, Rows.of(masks), 1)

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from ..evaluations import Evaluations
 
-__all__ = ["FACTS", "METADATA", "Table", "build", "frame_of", "layout"]
+__all__ = ["FACTS", "METADATA", "UNNAMED", "Table", "build", "frame_of", "layout"]
 
 METADATA = ("run", "run_id", "index", "name", "seed", "cost", "fidelity", "origin")
 #: Column, or key, under which a file keeps kind, notes and warnings as JSON.
 FACTS = "interplay"
 _ROWS = ("fidelity", "seed", "cost", "origin")
-_UNNAMED = re.compile(r"(Unnamed: \d+(_level_\d+)?|__index_level_\d+__|)")
+UNNAMED = re.compile(r"(Unnamed: \d+(_level_\d+)?|__index_level_\d+__|)")
 _TARGET = re.compile(r"target:(?:(lower|higher):)?(.+)", re.DOTALL)
 
 
@@ -47,7 +47,7 @@ class Table:
 
 def is_metadata(column: str) -> bool:
     """Tell whether a column is metadata by its name."""
-    return column.lower() in METADATA or column == FACTS or bool(_UNNAMED.fullmatch(column))
+    return column.lower() in METADATA or column == FACTS or bool(UNNAMED.fullmatch(column))
 
 
 def build(
@@ -153,7 +153,7 @@ def _cleaned(table: Table) -> tuple[pd.DataFrame, str, Mapping[str, Any] | None]
         frame = frame.reset_index()
     columns = [str(c).strip() for c in frame.columns]
     for column in columns:
-        if columns.count(column) > 1 and not _UNNAMED.fullmatch(column):
+        if columns.count(column) > 1 and not UNNAMED.fullmatch(column):
             raise EvaluationsError(
                 f"{table.name} has {columns.count(column)} columns called {column!r}. Rename or remove all but one."
             )

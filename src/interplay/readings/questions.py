@@ -24,7 +24,7 @@ MASK_READINGS = ("leave-one-out", "shapley", "banzhaf", "swap", "gradient")
 MIXTURE_READINGS = ("move", "removal")
 NEAR_FULL = 0.7
 MANY = 64  # players above which pairs come without intervals
-AFFORDABLE = 5e9  # masks x players x functionals x (fit, target) pairs that are gone through for effects of exp(g)
+AFFORDABLE = 5e9  # steps that are spent on effects of exp(g), see `enumerable`
 DELTA = 0.05
 HALF = semivalue_nodes(np.array([0.5]), np.ones(1), 3)
 
@@ -132,10 +132,15 @@ class Question:
 
 
 def enumerable(surrogate: GaussianSurrogate) -> bool:
-    """Whether all 2^P masks can be gone through for all tasks and pairs of the targets with a log link."""
-    P = surrogate.X_.shape[1]
-    asked = sum(int(surrogate.link_.log[fit.targets].sum()) for fit in surrogate.fits_)
-    return P <= FEW and 2.0**P * P * (P * (P + 1) / 2) * asked <= AFFORDABLE
+    """Whether all 2^P masks can be gone through for all tasks and pairs of the targets with a log link.
+
+    Steps for each mask: P for every functional of every (fit, target) pair; for every fit m kernel values, 10 each, and
+    the m^2 of their variance, a hundredth each, since they are matrix products.
+    """
+    m, P = surrogate.X_.shape
+    fits = [int(surrogate.link_.log[fit.targets].sum()) for fit in surrogate.fits_]
+    steps = P * P * (P + 1) / 2 * sum(fits) + np.count_nonzero(fits) * m * (10 + m / 100)
+    return P <= FEW and 2.0**P * steps <= AFFORDABLE
 
 
 def question(

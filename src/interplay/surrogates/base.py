@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -25,9 +26,14 @@ SMALL = 500  # rows up to which linear algebra on several threads costs more tha
 
 
 @cache
-def _threads() -> ThreadpoolController:
+def _pools() -> ThreadpoolController:
     """Return the thread pools of the linear algebra in use."""
     return ThreadpoolController()
+
+
+def threads(rows: int) -> AbstractContextManager[Any]:
+    """Keep the linear algebra to one thread while few rows are worked on."""
+    return _pools().limit(limits=1 if rows <= SMALL else None)
 
 
 class GaussianSurrogate(RegressorMixin, BaseEstimator):
@@ -104,7 +110,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         self.features_ = ("log" if self.kind_ == "mixture" else "raw") if self.features == "auto" else self.features
         self.X_, self.n_targets_ = X, Y.shape[1]
         self.rows_ = Rows.of(X, groups, seeds, noise, self.constant)
-        with _threads().limit(limits=1 if len(X) <= SMALL else None):
+        with threads(len(X)):
             self._fit(X, Y, self.rows_)
         return self
 
