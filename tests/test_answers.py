@@ -362,6 +362,7 @@ def test_coupled_seeds_have_levels_of_their_own(rng):
     assert np.abs(uncoupled.effects[:, 0] - W).max() > 0.1
     predicted = coupled.predict(np.ones((1, 5))).mean[0, 0]
     np.testing.assert_allclose(predicted, 3 - W.sum(), atol=0.1)  # at the mean of the levels
+    assert "a new run at the mean of the seeds' levels" in repr(coupled.predict(np.ones((1, 5))))
 
 
 def test_a_coupled_seed_of_one_mask_shares_its_level(rng):
@@ -519,3 +520,64 @@ def test_orders_of_very_many_runs_are_left_out(rng, monkeypatch):
     assert np.isfinite(ip.attribute(runs, surrogate="rbf").orders).all()
     monkeypatch.setattr(blocks, "AFFORDABLE", 64**3 - 1.0)
     assert np.isnan(ip.attribute(runs, surrogate="rbf").orders).all()
+
+
+# ---- pairs, tested together
+
+
+def paired(rng, P=8, m=80, sign=1.0, log=False):
+    """Masks around half; every task helps, and the first two only once between them."""
+    X = (rng.random((m, P)) < 0.5).astype(float)
+    effect = 0.2 * X.sum(axis=1) - 0.6 * X[:, 0] * X[:, 1]
+    y = np.exp(1 - effect) if log else 3 + sign * effect
+    return X, y
+
+
+@pytest.mark.parametrize(("sign", "log"), [(1.0, False), (-1.0, False), (-1.0, True)])
+def test_a_planted_pair_is_named_in_every_direction_and_unit(rng, tmp_path, sign, log):
+    X, y = paired(rng, sign=sign, log=log)
+    up = [sign > 0]
+    runs = ip.Evaluations.from_arrays(X, y + 0.02 * rng.normal(size=80), targets=["y"], higher_is_better=up)
+    answer = ip.attribute(runs)
+    frame = answer.pairs_frame()
+    assert frame.loc[frame.named, ["first", "second"]].values.tolist() == [["task_0", "task_1"]]
+    shown = repr(answer)
+    assert "1 pair named at 5 % false discoveries: task_0 + task_1 redundancy (-0." in shown
+    assert ("Sizes are those of log" in shown) == answer.links[0].startswith("log")
+    back = ip.Attribution.load(answer.save(tmp_path / "answer"))
+    assert repr(back) == shown
+    pd.testing.assert_frame_equal(back.pairs_frame(), frame)
+
+
+def test_levels_of_coupled_seeds_hide_no_pair(rng):
+    X, y = paired(rng)
+    seed = np.arange(80) % 3
+    y = y + np.array([0.0, 5.0, -5.0])[seed] + 0.02 * rng.normal(size=80)
+    runs = ip.Evaluations.from_arrays(X, y, seed=seed, notes={"coupled": True}, higher_is_better=True)
+    assert ip.attribute(runs).discoveries.named[:, 0].tolist() == [True] + [False] * 27
+
+
+def test_several_targets_share_a_line(rng):
+    X, y = paired(rng)
+    three = np.column_stack([y, y, 3 + 0.2 * X.sum(axis=1)]) + 0.02 * rng.normal(size=(80, 3))
+    three = np.column_stack([three, np.ones(80)])
+    three[:9, 1] = np.nan
+    answer = ip.attribute(ip.Evaluations.from_arrays(X, three, higher_is_better=True))
+    assert answer.discoveries.named[0].tolist() == [True, True, False, False]
+    assert np.isnan(answer.discoveries.q[:, 3]).all()
+    assert "Pairs named at 5 % false discoveries: task_0 + task_1 on 2 of 4 targets" in repr(answer)
+    assert "All tested together: No pair of 28 is named" in text(answer, "target_2")
+    additive = ip.attribute(ip.Evaluations.from_arrays(X, three[:, [2, 2]], higher_is_better=True))
+    assert "Pairs: none of 28 is named at 5 % false discoveries on any target" in repr(additive)
+
+
+def test_where_pairs_cannot_be_tested_it_is_said(masks, moves, rng):
+    few = ip.attribute(table(masks[:12], masks[:12] @ W, rng))
+    assert few.discoveries is None
+    assert "more masks are needed for that" in few.untested
+    assert f"Not tested together: {few.untested}." in repr(few)
+    many = ip.attribute(table(masks, np.tile((masks @ W)[:, None], 21), rng, targets=[f"t{i}" for i in range(21)]))
+    assert many.discoveries is None
+    assert "Pairs are not tested together: for at most 20 targets at once" in repr(many)
+    assert ip.attribute(moves).discoveries is None
+    assert ip.attribute(table(masks, masks @ W, rng), pairs=False).discoveries is None

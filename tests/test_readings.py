@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 
 from interplay import readings
+from interplay.readings.functional import Combination, read
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
 from interplay.surrogates.gaussian import Posterior
 from interplay.surrogates.members import Fit, Member
@@ -84,6 +85,13 @@ def test_group_and_contrast(fitted):
     expected = fitted.predict(np.ones((2, K))) - fitted.predict(1 - groups)
     np.testing.assert_allclose(readings.leave_group_out(fitted, groups).mean, expected, atol=1e-9)
     np.testing.assert_allclose(readings.contrast(fitted, np.ones((2, K)), 1 - groups).mean, expected, atol=1e-9)
+
+
+def test_combinations_of_points_without_intervals(fitted):
+    points = np.stack([np.tile(np.ones(K), (K, 1)), 1 - np.eye(K)])
+    found = read(fitted, Combination(np.array([1.0, -1.0]), points), intervals=False)
+    np.testing.assert_allclose(found.mean, readings.leave_one_out(fitted).mean, atol=1e-9)
+    assert np.isnan(found.deviation).all()
 
 
 def test_gradient_is_the_limit_of_differences(fitted):

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .amounts import Amounts, amounts
-from .blocks import Effects, read_effects, read_orders
+from .blocks import Effects, read_discoveries, read_effects, read_orders
 from .evaluations import Evaluations
 from .fitting import Design, checked, fit_design, without_truth
 from .named import Named, read_contrasts, read_groups
 from .predictor import Predictions, Predictor, Z
 from .readings import Question, question
+from .readings.discoveries import Discoveries
 from .surrogates import Choice
 from .trust import Trust, at_most, limited, trust
 from .truth import Comparison
@@ -82,6 +83,10 @@ class Attribution:
         1/2; NaN where the runs do not answer this.
     amounts : Amounts or None
         Tokens behind the effects.
+    discoveries : Discoveries or None
+        Which pairs interact, at a stated rate of false names; None for mixtures, and where the runs cannot tell.
+    untested : str
+        Why they cannot.
     predictor : Predictor or None
         What was fitted; not saved with the answer (`Predictor.save`).
     """
@@ -114,6 +119,8 @@ class Attribution:
     orders: Array = field(default_factory=lambda: NOWHERE)
     orders_deviation: Array = field(default_factory=lambda: NOWHERE)
     amounts: Amounts | None = None
+    discoveries: Discoveries | None = None
+    untested: str = ""
     predictor: Predictor | None = None
 
     @property
@@ -298,6 +305,7 @@ def attribute(
     named, said = (None, ()) if groups is None else read_groups(predictor, asked, groups)
     contrasted, more = (None, ()) if contrasts is None else read_contrasts(predictor, asked, contrasts)
     counted, uncounted = (None, ()) if tokens is None else amounts(tokens, players, asked, budget)
+    discovered, untested = read_discoveries(design, predictor) if pairs else (None, "")
     warnings += [*said, *more, *uncounted]
     orders = np.full((2, 3, runs.T), np.nan)
     supported = np.array([level != "not supported" for level in verdict.targets])
@@ -332,6 +340,8 @@ def attribute(
         orders=orders[0],
         orders_deviation=orders[1],
         amounts=counted,
+        discoveries=discovered,
+        untested=untested,
         predictor=predictor,
     )
 

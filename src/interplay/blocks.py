@@ -8,18 +8,22 @@ logarithms: per cent, where it is small, of the gap between the target and its f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .fitting import Design
 from .predictor import Predictor
 from .readings import Question, Reading, walsh_spectrum
+from .readings.discoveries import LEAST, Discoveries, discover
 from .surrogates.base import GaussianSurrogate, threads
 from .units import OWN, unit
 
 Array = NDArray[np.float64]
 AFFORDABLE = 5e10
+MANY_TARGETS = 20  # above, testing the pairs of all targets would take longer than everything else
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,47 @@ def read_orders(predictor: Predictor) -> tuple[Array, Array]:
         share[:, targets], deviation[:, targets] = found.expected, found.deviation
     share[:, predictor.constant] = deviation[:, predictor.constant] = np.nan
     return share, deviation
+
+
+def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries | None, str]:
+    """Test every pair of players on every target, in the unit of its link; and say why none is tested.
+
+    Levels of coupled seeds are taken off first. Columns of targets that never change are NaN.
+    """
+    runs, P, T = design.runs, len(predictor.players.names), len(predictor.targets)
+    if runs.kind != "mask" or P < 2 or predictor.constant.all():
+        return None, ""
+    if T > MANY_TARGETS:
+        return None, f"for at most {MANY_TARGETS} targets at once; choose some (--target)"
+    parts = []
+    for targets, choice in predictor.choices:
+        own = ~predictor.constant[targets]
+        surrogate, link = choice.surrogate, choice.surrogate.link_[own]
+        measured = np.isfinite(runs.values[:, targets[0]])
+        Z = link.forward(runs.values[np.ix_(measured, targets[own])])
+        up = np.array(predictor.higher_is_better)[targets[own]] == (link.sign >= 0)
+        try:
+            found = discover(surrogate.X_, _level(Z, surrogate, own), higher_is_better=up)
+        except ValueError as error:
+            fewest = P + 1 + LEAST - len(np.unique(surrogate.X_, axis=0))
+            return None, f"{fewest} more masks are needed for that" if fewest > 0 else str(error)
+        parts.append((targets[own], found))
+    whole: dict[str, Any] = {"tasks": predictor.players.names, "targets": predictor.targets}
+    for name in ("interaction", "statistic", "p", "probability", "q", "named", "effects", "resolution"):
+        first = getattr(parts[0][1], name)
+        whole[name] = np.full((*first.shape[:-1], T), False if name == "named" else np.nan)
+        for columns, found in parts:
+            whole[name][..., columns] = getattr(found, name)
+    return replace(parts[0][1], **whole), ""
+
+
+def _level(Z: Array, surrogate: GaussianSurrogate, own: NDArray[np.bool_]) -> Array:
+    """Values (m, n) without the levels of coupled seeds: the mean residual of each seed's runs."""
+    H = surrogate.rows_.basis
+    if H.shape[1] < 2:
+        return Z
+    residual = Z - surrogate.link_[own].forward(np.reshape(surrogate.predict(surrogate.X_), (len(Z), -1))[:, own])
+    return Z - H @ np.linalg.lstsq(H, residual, rcond=None)[0]
 
 
 def gathered(

@@ -12,6 +12,7 @@ from ..amounts import Amounts
 from ..attribution import Attribution
 from ..fields import EvaluationsError
 from ..named import Named
+from ..readings.discoveries import Discoveries
 from ..tokens import Tokens
 from ..trust import Trust
 from ..truth import Comparison
@@ -21,7 +22,7 @@ VERSION = 2
 REMEDY = "Attribution.save writes one."
 _ARRAYS = ("effects", "deviation", "pairs", "interactions", "interaction_deviation", "orders", "orders_deviation")
 _TUPLES = ("tasks", "targets", "unit", "links", "higher_is_better", "rows", "unidentified", "warnings")
-_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "reference", "predictor")
+_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "discoveries", "reference", "predictor")
 
 
 def save(answer: Attribution, path: Path) -> Path:
@@ -39,6 +40,11 @@ def save(answer: Attribution, path: Path) -> Path:
         words[name] = None if asked is None else {"names": asked.names, "words": asked.words}
         if asked is not None:
             arrays |= {f"{name}/{part}": getattr(asked, part) for part in ("effects", "deviation", "coverage")}
+    words["discoveries"] = None
+    if (found := answer.discoveries) is not None:
+        held = {name: getattr(found, name) for name in (f.name for f in fields(found))}
+        words["discoveries"] = {name: value for name, value in held.items() if not isinstance(value, np.ndarray)}
+        arrays |= {f"discoveries/{name}": v for name, v in held.items() if isinstance(v, np.ndarray)}
     if (counted := answer.amounts) is not None:
         arrays |= {"amounts/tokens": counted.tokens.tokens, "amounts/cost": counted.tokens.cost}
         arrays |= {"amounts/moved": counted.moved, "amounts/epochs": counted.epochs}
@@ -68,6 +74,10 @@ def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attrib
     for name in ("groups", "contrasts"):
         said = words.pop(name)
         asked[name] = None if said is None else Named(tuple(said["names"]), said["words"], **part(name))
+    if (found := words.pop("discoveries", None)) is not None:
+        held: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        held.update(part("discoveries"))
+        asked["discoveries"] = Discoveries(**held)
     counted = None
     if words.pop("amounts"):
         given = part("amounts")

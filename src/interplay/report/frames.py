@@ -57,7 +57,7 @@ def pairs(answer: Attribution) -> pd.DataFrame:
     """One row per pair and target."""
     n, T = answer.interactions.shape
     names = np.array(answer.tasks, dtype=object)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "first": np.repeat(names[answer.pairs[:n, 0]], T),
             "second": np.repeat(names[answer.pairs[:n, 1]], T),
@@ -68,6 +68,10 @@ def pairs(answer: Attribution) -> pd.DataFrame:
             "reading": answer.reading,
         }
     )
+    if (found := answer.discoveries) is not None and n:
+        frame["named"] = found.named.ravel()
+        frame["false_share"] = found.q.ravel()
+    return frame
 
 
 def named(answer: Attribution, asked: Named | None, column: str) -> pd.DataFrame:

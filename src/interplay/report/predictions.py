@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # candidates that are printed
 WARNED = 5  # far candidates that are named
+TIMES = "times as uncertain as any run that is left out"
 
 
 def text(found: Predictions, targets: Sequence[str] | None = None, top: int = SHOWN) -> str:
@@ -51,11 +52,11 @@ def far_words(found: Predictions, targets: Sequence[int] | None = None) -> list[
     means = "far: g is less certain there than at any run when that run is left out. Predictions there extrapolate, "
     means += "and their intervals rest on the surrogate's assumptions."
     if len(rows) == len(counts) > WARNED:
-        return [f"all {len(rows)} candidates lie far from the runs, {_span(times)} times as uncertain as any.", means]
+        return [f"all {len(rows)} candidates lie far from the runs ({_span(times)} {TIMES}).", means]
     said = []
     for i in rows[np.argsort(-times[rows], kind="stable")][:WARNED]:
         of = "" if len(targets) == 1 else f" for {counts[i]} of {len(targets)} targets"
-        said.append(f"{plain(found.names[i])} lies far from the runs{of}: {times[i]:.3g} times as uncertain as any.")
+        said.append(f"{plain(found.names[i])} lies far from the runs{of} ({times[i]:.3g} {TIMES}).")
     if len(rows) > WARNED:
         more = len(rows) - WARNED
         said.append(f"{more} more of the {len(counts)} candidates lie{'s' * (more == 1)} far from the runs.")
@@ -113,6 +114,9 @@ def _footnotes(found: Predictions, targets: Sequence[int]) -> list[str]:
     said = f"Fitted to {runs}, held-out R^2 {skill:.2f}{' (median over targets)' * (len(targets) > 1)}. "
     lines = ["", said + predictor.sentence]
     if len(targets) == 1:
-        new = "a new run" if predictor.averaged == 1 else f"a new mask's mean over the same {predictor.averaged} seeds"
+        levels = any(choice.surrogate.rows_.basis.shape[1] > 1 for _, choice in predictor.choices)
+        new = "a new run at the mean of the seeds' levels" if levels else "a new run"
+        if predictor.averaged > 1:
+            new = f"a new mask's mean over the same {predictor.averaged} seeds"
         lines.append(f"95 % intervals: of {new}, with its noise; and of what is expected there, without.")
     return lines

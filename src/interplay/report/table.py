@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..readings.discoveries import reliability
+from ..readings.functional import Reading
 from . import named
 from .columns import table
 from .words import pair_words, plain, rounding, shortened
@@ -37,7 +39,7 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
         t = answer.targets.index(target) if target is not None else 0
         lines += [*_one(answer, t, top), *named.one(answer, t), *_orders(answer, [t])]
     else:
-        lines += [*_many(answer, top), *named.many(answer), *_orders(answer, range(T))]
+        lines += [*_many(answer, top), *_tested_together(answer), *named.many(answer), *_orders(answer, range(T))]
     lines += [*_truth(answer), *_foot(answer)]
     return "\n".join(lines)
 
@@ -104,7 +106,7 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
     lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *table(columns, rows)]
     words, certain = pair_words(answer, t)
     if len(answer.interactions):
-        lines += ["", *_pairs(answer, words, certain, t)]
+        lines += ["", *_pairs(answer, words, certain, t), *_tested(answer, t)]
     return lines
 
 
@@ -141,10 +143,46 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
     expected = 0.05 * n
     if certain <= expected:
         return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
+    told = reliability(Reading(*(array[:, [t]] for array in _known_pairs(answer, t))))[0]
     return [
-        f"Pairs: {certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}); the strongest:",
+        f"Pairs: {certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}; reliability {told:.2f}):",
         *(f"  {line}" for line in words),
     ]
+
+
+def _known_pairs(answer: Attribution, t: int) -> tuple[np.ndarray, ...]:
+    """Interactions that are known on one target, with their deviations (twice: a reading wants a prior)."""
+    known = np.isfinite(answer.interactions[:, t]) & np.isfinite(answer.interaction_deviation[:, t])
+    deviation = answer.interaction_deviation[known]
+    return answer.interactions[known], deviation, deviation
+
+
+def _tested(answer: Attribution, t: int) -> list[str]:
+    """What the test of all pairs names on one target."""
+    found = answer.discoveries
+    if found is None or np.isnan(found.q[:, t]).all():
+        return [f"Not tested together: {answer.untested}."] if answer.untested else []
+    unit = "" if not answer.links or answer.links[t] == "y" else f" Sizes are those of {answer.links[t]}."
+    return [f"All tested together: {found.sentence(t)}{unit}"]
+
+
+def _tested_together(answer: Attribution) -> list[str]:
+    """Pairs that are named on some target, those of most targets first."""
+    found = answer.discoveries
+    if found is None:
+        return ["", f"Pairs are not tested together: {answer.untested}."] if answer.untested else []
+    T, counts = len(answer.targets), found.named.sum(axis=1)
+    order = np.argsort(-counts, kind="stable")[: min(5, int((counts > 0).sum()))]
+    rate = f"at {100 * found.level:.3g} % false discoveries"
+    if not len(order):
+        return ["", f"Pairs: none of {len(counts)} is named {rate} on any target."]
+    said = []
+    for n in order:
+        first, second = (plain(answer.tasks[k], 24) for k in answer.pairs[n])
+        said.append(f"{first} + {second} on {counts[n]} of {T} targets")
+    if more := int((counts > 0).sum()) - len(order):
+        said.append(f"{more} more pairs")
+    return ["", f"Pairs named {rate}: {', '.join(said)}."]
 
 
 def _many(answer: Attribution, top: int) -> list[str]:

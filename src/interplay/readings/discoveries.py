@@ -1,0 +1,427 @@
+"""Which pairs of tasks interact, with few false ones among those that are named, from runs on masks.
+
+y = b + sum_k w_k s_k + sum_j I_j f_j + noise,   f_kl = (s_k - mean s_k) (s_l - mean s_l)
+
+I_j is the pair's interaction: the second difference, what both bring beyond the sum. With P tasks there are P (P - 1) / 2
+pairs, more than runs, so that pairs tested one at a time drown in the variance of the others. Therefore all at once:
+
+- Main effects are fitted freely by least squares: pairs are looked for in what is orthogonal to them, whatever their size.
+- Spike and slab. Most I_j are 0; the others are normal, of `SLAB` standard errors each. For members A of the model, with
+  correlations R between the pairs' residuals, r theirs with y's, and n residual degrees of freedom (noise integrated out)
+  log p(y | A) = -1/2 log|I + SLAB^2 R_AA| - n/2 log(1 - r_A' (R_AA + I / SLAB^2)^-1 r_A) + constant.
+- Sets A are visited by tempered Gibbs sampling (Zanella & Roberts 2019): every step gives the probability of every pair
+  given the others, in closed form; their weighted mean is the probability that a pair interacts.
+- q = mean of 1 - probability over all pairs that are at least as probable: the expected share of false names among them
+  (Müller et al. 2004; Storey 2003). A pair is named where q <= level. A name of the wrong sign counts as false.
+
+`PAIRS` and `SHARE` were set on games: at level .05 the share of false names stays below it for 0 to 12 interacting pairs of
+any strength, and at most that share of additive games names a pair (`benchmarks/bench_pairs.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, stdtr
+
+from .functional import Reading
+
+Array = NDArray[np.float64]
+PAIRS, SHARE = (
+    9.0,
+    4.5,
+)  # interacting pairs expected beforehand: PAIRS, at most one for SHARE residual degrees of freedom
+SLAB = 5.2  # standard deviation of an interaction, in its own standard errors
+PLAIN = 10.0  # |t| from which a named pair is fitted freely like a main effect: no slab shrinks it
+STEPS, BURN, WANDER = 1200, 120, 5.0  # of the sampler; WANDER: pairs whose weight goes to a walk over all
+MOST = 64  # pairs in a model
+LEAST = 10  # residual degrees of freedom
+CELL = 2  # runs that must hold each of a pair's four combinations
+LIMIT = 50_000  # pairs
+HELD = 2e8  # bytes of correlations held
+RESOLVED = 6.0  # standard errors from which most pairs are named
+
+
+@dataclass(frozen=True, eq=False)
+class Discoveries:
+    """Every pair's test on every target, as benefits: positive means more than the sum of both.
+
+    Each target is a table of its own: the false share is at most ``level`` on average in each, and so it is over all
+    names of all targets. Where nothing interacts, up to ``level`` of the targets name a pair nevertheless.
+
+    Attributes
+    ----------
+    pairs : array (n, 2) of int
+    interaction : array (n, T)
+        Least-squares estimate given main effects and the other named pairs, a benefit in the unit of the values.
+    statistic, p : array (n, T)
+        Its t and two-sided p-value; honest for the pairs that are not named, and for the named ones before selection.
+        NaN, as the rest is, where a combination of both tasks was hardly run (`CELL`).
+    probability : array (n, T)
+        Posterior probability that the pair interacts with this sign.
+    q : array (n, T)
+        Expected share of false names among the pairs that are at least as probable.
+    named : array (n, T) of bool
+        q <= level.
+    level : float
+    resolution : array (T,)
+        Size from which most pairs would be named: what is smaller may be there unseen.
+    effects : array (P, T)
+        Effects of single tasks, the others being in as often as in the runs.
+    presence : array (P,)
+        Share of the runs that hold each task.
+    tasks, targets : tuple of str
+    """
+
+    pairs: NDArray[np.int64]
+    interaction: Array
+    statistic: Array
+    p: Array
+    probability: Array
+    q: Array
+    named: NDArray[np.bool_]
+    level: float
+    resolution: Array
+    effects: Array
+    presence: Array
+    tasks: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    def sentence(self, target: int = 0, limit: int = 5) -> str:
+        """What was found on one target (column) in words, the ``limit`` surest pairs by name."""
+        from ..report.words import kind_of_pair, plain
+
+        tested = np.isfinite(self.q[:, target])
+        order = np.argsort(self.q[:, target], kind="stable")
+        found = order[self.named[order, target]]
+        at, unseen = f"at {100 * self.level:.3g} % false discoveries", int((~tested).sum())
+        words = []
+        for n in found[:limit]:
+            (k, l), both = self.pairs[n], float(self.interaction[n, target])
+            alone = self.effects[[k, l], target] - self.presence[[l, k]] * both  # while the other is out
+            kind = kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
+            words.append(f"{plain(self.tasks[k], 24)} + {plain(self.tasks[l], 24)} {kind} ({both:+.3g})")
+        if len(found) > limit:
+            words.append(f"{len(found) - limit} more")
+        if words:
+            text = f"{len(found)} pair{'s' * (len(found) != 1)} named {at}: {', '.join(words)}."
+        else:
+            text = f"No pair of {int(tested.sum())} is named {at}"
+            size = self.resolution[target]
+            text += f"; most of those above {size:.2g} would be." if np.isfinite(size) and size > 0 else "."
+        if unseen:
+            text += f" {unseen} pairs cannot be tested: fewer than {CELL} runs hold one of their four combinations."
+        return text
+
+
+def discover(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    level: float = 0.05,
+    higher_is_better: bool | ArrayLike = True,
+    tasks: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    candidates: ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+) -> Discoveries:
+    """Name the pairs of tasks that interact, with an expected share of at most ``level`` false ones among them.
+
+    Use masks around half (p = .5) and four runs per task or more; near-full masks hold few runs without both tasks, so
+    that they name little. Give the values in the unit in which effects would add up (that of the surrogate's link):
+    a saturating target makes all pairs interact.
+
+    Parameters
+    ----------
+    X : array (m, P)
+        Masks of 0 and 1. Runs of one mask are averaged.
+    y : array (m,) or (m, T)
+        Values.
+    level : float
+        False discovery rate.
+    higher_is_better : bool or array (T,) of bool
+        Directions; interactions of a target where lower is better are negated.
+    tasks, targets : sequence of str, optional
+    candidates : array (n, 2) of int, optional
+        Pairs to test; all if not given. Chosen before the values were seen.
+    rng : numpy.random.Generator, optional
+        For the sampler; a fixed one if not given.
+
+    Raises
+    ------
+    ValueError
+        Where X are no masks, fewer than ``LEAST`` runs are left beside the main effects, or pairs are too many.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = (rng.random((64, 12)) < 0.5).astype(float)
+    >>> y = X @ rng.normal(size=12) + 2.0 * X[:, 0] * X[:, 3] + 0.3 * rng.normal(size=64)
+    >>> found = discover(X, y, tasks=list("abcdefghijkl"))
+    >>> found.pairs[found.named[:, 0]].tolist()
+    [[0, 3]]
+    """
+    X, Y = _checked(X, y, level)
+    rng = np.random.default_rng(0) if rng is None else rng
+    (m, P), T = X.shape, Y.shape[1]
+    pairs = _pairs(P, candidates)
+    system = _System.of(X, pairs)
+    if system.freedom < LEAST:
+        raise ValueError(
+            f"X has {m} different masks of {P} tasks; pairs are tested in what {LEAST} or more runs leave beside the main "
+            f"effects. Run {LEAST - system.freedom} more, or merge tasks."
+        )
+    sign = np.broadcast_to(np.where(higher_is_better, 1.0, -1.0), (T,))
+    n, tested = len(pairs), system.tested
+    found = {name: np.full((n, T), np.nan) for name in ("interaction", "statistic", "p", "probability", "q")}
+    resolution, effects = np.zeros(T), np.zeros((P, T))
+    for t in range(T):
+        test = system.test(Y[:, t], level, rng)
+        for name, values in found.items():
+            values[tested, t] = getattr(test, name)
+        resolution[t] = RESOLVED * test.noise / np.sqrt(np.median(system.norm)) if len(system.norm) else np.nan
+        effects[:, t] = system.effects(Y[:, t], np.flatnonzero(test.q <= level))
+    found["interaction"] *= sign
+    found["statistic"] *= sign
+    return Discoveries(
+        pairs=pairs,
+        **found,
+        named=found["q"] <= level,
+        level=float(level),
+        resolution=resolution,
+        effects=effects * sign,
+        presence=X.mean(axis=0),
+        tasks=tuple(tasks) if tasks is not None else tuple(f"task_{k}" for k in range(P)),
+        targets=tuple(targets) if targets is not None else tuple(f"target_{t}" for t in range(T)),
+    )
+
+
+def reliability(reading: Reading) -> Array:
+    """How reproducible a reading's differences between its n pairs (or tasks) are, per target: array (T,) in 0 to 1.
+
+    spread^2 / (spread^2 + mean deviation^2), the spread being that of the posterior means over pairs: the squared
+    correlation of the reading with the truth that its posterior expects. Unlike split halves it asks the fit on all runs, and
+    it costs nothing; in games both lie below the squared correlation, this one nearer. NaN without intervals.
+    """
+    spread = reading.mean.var(axis=0)
+    total = spread + (reading.deviation**2).mean(axis=0)
+    return np.divide(spread, total, out=np.zeros_like(total), where=~(total <= 0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Test:
+    interaction: Array
+    statistic: Array
+    p: Array
+    probability: Array
+    q: Array
+    noise: float
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """The pairs' products in what is orthogonal to the main effects, never held as a matrix.
+
+    Attributes
+    ----------
+    centred : array (m, P)
+    basis : array (m, r)
+        Of the centred main effects.
+    first, second : array (N,)
+        Tasks of the pairs that can be tested; ``tested`` says which of all these are.
+    norm : array (N,)
+        Squared length of their residuals.
+    """
+
+    centred: Array
+    basis: Array
+    tested: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    norm: Array
+    held: dict[int, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, X: Array, pairs: NDArray[np.int64]) -> _System:
+        m, (k, l) = len(X), pairs.T
+        Z = X - X.mean(axis=0)
+        U, s, _ = np.linalg.svd(Z, full_matrices=False)
+        U = U[:, s > 1e-9 * max(float(s[0]), 1.0)]
+        both, count = (X.T @ X)[k, l], X.sum(axis=0)
+        fewest = np.min([both, count[k] - both, count[l] - both, m - count[k] - count[l] + both], axis=0)
+        square = ((Z**2).T @ Z**2)[k, l]
+        norm = square - (Z.T @ Z)[k, l] ** 2 / m
+        for u in U.T:
+            norm -= ((Z.T * u) @ Z)[k, l] ** 2
+        tested = (fewest >= CELL) & (norm > 1e-6 * square)
+        return cls(Z, U, tested, k[tested], l[tested], norm[tested])
+
+    @property
+    def freedom(self) -> int:
+        return len(self.centred) - 1 - self.basis.shape[1]
+
+    def residual(self, y: Array) -> Array:
+        y = y - y.mean()
+        return y - self.basis @ (self.basis.T @ y)
+
+    def products(self, y: Array) -> Array:
+        """f_j' y / |f_j| for all pairs, array (N,), y being a residual: one P x P product."""
+        return ((self.centred.T * y) @ self.centred)[self.first, self.second] / np.sqrt(self.norm)
+
+    def correlations(self, j: int) -> Array:
+        """Correlations of all pairs' residuals with that of pair j, array (N,)."""
+        if j not in self.held:
+            if 8.0 * len(self.norm) * len(self.held) > HELD:
+                self.held.clear()
+            f = self.centred[:, self.first[j]] * self.centred[:, self.second[j]]
+            self.held[j] = self.products(self.residual(f) / np.sqrt(self.norm[j]))
+        return self.held[j]
+
+    def test(self, y: Array, level: float, rng: np.random.Generator) -> _Test:
+        """Probability, q and t of every pair on one target."""
+        rest = self.residual(y)
+        length, N = float(np.linalg.norm(rest)), len(self.norm)
+        if not N or length <= 1e-9 * np.linalg.norm(y - y.mean()) or length <= 1e-12 * np.linalg.norm(y):
+            return _Test(np.zeros(N), np.zeros(N), np.ones(N), np.zeros(N), np.ones(N), 0.0)
+        r, free = self.products(rest / length), np.zeros(0, dtype=np.int64)
+        while True:
+            probability = self.sample(r, free, rng)
+            order = np.argsort(-probability, kind="stable")
+            q = np.empty(N)
+            q[order] = np.cumsum(1.0 - probability[order]) / np.arange(1, N + 1)
+            t, estimate, freedom, noise = self.regression(r, np.flatnonzero(q <= level))
+            plain = np.union1d(free, np.flatnonzero((q <= level) & (np.abs(t) >= PLAIN)))
+            if len(plain) == len(free) or len(plain) > MOST // 2:
+                break
+            free = plain
+        p = 2.0 * stdtr(freedom, -np.abs(t))
+        return _Test(estimate * length / np.sqrt(self.norm), t, p, probability, q, noise * length)
+
+    def sample(self, r: Array, free: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Probability that each pair interacts, with its likelier sign, array (N,).
+
+        r : array (N,)
+            Correlations of the pairs' residuals with the target's.
+        free : array of int
+            Pairs that are in every model and not shrunk.
+        """
+        N, n = len(r), self.freedom - len(free)
+        log_odds = np.log(min(PAIRS, max(n, 1) / SHARE, N / 5) / N)
+        most, A = min(max(n // 2 - 1, 1), MOST) + len(free), [int(j) for j in free]
+        rows = np.empty((most, N))
+        for a, j in enumerate(A):
+            rows[a] = self.correlations(j)
+        shrink = np.full(most, SLAB**-2.0)
+        shrink[: len(free)] = 0.0  # free pairs stay first
+        chances, signs, weight = np.zeros(N), np.zeros(N), 0.0
+        for step, uniform in enumerate(rng.random(STEPS)):
+            k = len(A)
+            c, d, S = r.copy(), np.ones(N), 1.0
+            if k:
+                root = np.linalg.inv(np.linalg.cholesky(rows[:k, A] + np.diag(shrink[:k] + 1e-10)))
+                W, u = root @ rows[:k], root @ r[A]
+                c -= u @ W
+                d -= np.einsum("kn,kn->n", W, W)
+                S = max(1.0 - float(u @ u), 1e-12)
+            d = np.maximum(d, 0.0) + SLAB**-2.0
+            gain = -0.5 * np.log(SLAB**2 * d) - n / 2 * np.log1p(-np.minimum(c**2 / (d * S), 1 - 1e-12))
+            if k == most:
+                gain[:] = -np.inf
+            if k:
+                inverse = root.T @ root
+                b, g = inverse @ r[A], np.diagonal(inverse)
+                gain[A] = 0.5 * np.log(g * shrink[:k].clip(1e-300)) + n / 2 * np.log1p(b**2 / (g * S))
+                c[A] = b
+            gain = np.clip(gain + log_odds, -60.0, 60.0)
+            chance = expit(gain)
+            move = (chance + WANDER / N) * (1.0 + np.exp(gain))  # over the probability of being where the pair is
+            move[gain <= -60.0] = 0.0
+            move[A] = (chance[A] + WANDER / N) * (1.0 + np.exp(-gain[A]))
+            move[free] = 0.0
+            reach = np.cumsum(move)
+            if reach[-1] <= 0:
+                return np.zeros(N)
+            if step >= BURN:
+                chances += chance / reach[-1]
+                signs += np.sign(c) * chance / reach[-1]
+                weight += 1.0 / reach[-1]
+            j = min(int(np.searchsorted(reach, uniform * reach[-1])), N - 1)
+            if j in A:
+                a = A.index(j)
+                A.pop(a)
+                rows[a : k - 1] = rows[a + 1 : k].copy()
+            else:
+                rows[k] = self.correlations(j)
+                A.append(j)
+        chances, signs = chances / weight, signs / weight
+        found = (chances + np.abs(signs)) / 2
+        found[free] = 1.0
+        return found
+
+    def regression(self, r: Array, members: NDArray[np.int64]) -> tuple[Array, Array, int, float]:
+        """t and estimate of every pair given the members (of a member: given the others), in units of |y|."""
+        k, d, c, S = len(members), np.ones(len(r)), r.copy(), 1.0
+        freedom = max(self.freedom - k, 1)
+        inverse, b = np.zeros((0, 0)), np.zeros(0)
+        if k:
+            C = np.array([self.correlations(int(j)) for j in members])
+            inverse = np.linalg.pinv(C[:, members], hermitian=True)
+            b = inverse @ r[members]
+            c -= b @ C
+            d -= np.einsum("kn,kn->n", C, inverse @ C)
+            S = max(1.0 - float(b @ r[members]), 1e-12)
+        told = d > 1e-6  # the others are combinations of the members
+        estimate = np.divide(c, d, out=np.zeros_like(c), where=told)
+        left = np.maximum(S - estimate * c, 1e-12)
+        t = estimate * np.sqrt(np.where(told, d, 0.0) * max(freedom - 1, 1) / left)
+        estimate[members] = b
+        t[members] = b * np.sqrt(freedom / S / np.diagonal(inverse).clip(1e-12))
+        return t, estimate, freedom, float(np.sqrt(S / freedom))
+
+    def effects(self, y: Array, members: NDArray[np.int64]) -> Array:
+        """Main effects by least squares beside the members, array (P,)."""
+        F = self.centred[:, self.first[members]] * self.centred[:, self.second[members]]
+        design = np.hstack([self.centred, F - F.mean(axis=0)])
+        return np.linalg.lstsq(design, y - y.mean(), rcond=None)[0][: self.centred.shape[1]]
+
+
+def _checked(X: ArrayLike, y: ArrayLike, level: float) -> tuple[Array, Array]:
+    X, Y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    if X.ndim != 2 or X.shape[1] < 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise ValueError(
+            f"X has shape {X.shape} and y {np.shape(y)}; give masks (m, P), P >= 2, and values (m,) or (m, T)."
+        )
+    if not np.isin(X, (0.0, 1.0)).all():
+        raise ValueError("X holds values other than 0 and 1; pairs are named from masks. Of mixtures read move_pairs.")
+    if not np.isfinite(Y).all():
+        raise ValueError("y holds NaN or infinite values; give each target with the runs that measured it.")
+    if not 0 < level < 1:
+        raise ValueError(f"level={level!r}; a false discovery rate lies between 0 and 1, such as .05.")
+    masks, index, count = np.unique(X, axis=0, return_inverse=True, return_counts=True)
+    if len(masks) == len(X):
+        return X, Y
+    total = np.zeros((len(masks), Y.shape[1]))
+    np.add.at(total, index.reshape(-1), Y)
+    return masks, total / count[:, None]
+
+
+def _pairs(P: int, candidates: ArrayLike | None) -> NDArray[np.int64]:
+    n = P * (P - 1) // 2 if candidates is None else len(np.asarray(candidates))
+    if n > LIMIT:
+        raise ValueError(
+            f"{P} tasks have {n:,} pairs; {LIMIT:,} can be tested ({int((2 * LIMIT) ** 0.5)} tasks). With so many, only "
+            "pairs of six and more standard errors could be told from chance: give candidates=, the pairs "
+            "that you would act on, or merge tasks into groups."
+        )
+    if candidates is None:
+        return np.stack(np.triu_indices(P, 1), axis=1)
+    pairs = np.sort(np.asarray(candidates, dtype=np.int64).reshape(-1, 2), axis=1)
+    if len(pairs) and (pairs.min() < 0 or pairs.max() >= P or (pairs[:, 0] == pairs[:, 1]).any()):
+        raise ValueError(f"candidates hold a pair that is none; give two different tasks of 0 to {P - 1} a row.")
+    if len(np.unique(pairs, axis=0)) < len(pairs):
+        raise ValueError("candidates hold a pair twice; give each once.")
+    return pairs
