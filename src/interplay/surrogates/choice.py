@@ -20,6 +20,7 @@ from .rows import Rows
 from .stacking import folds
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-9  # of the target's variance
 SIMPLEST = ("ridge", "rbf", "ard", "stack")
 WORDS = {"ridge": "tuned ridge", "rbf": "RBF", "ard": "ARD", "stack": "the stack of kernels"}
 ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST}
@@ -68,14 +69,15 @@ class Choice:
     @property
     def sentence(self) -> str:
         """The choice in words."""
-        size = f"held-out error {abs(self.gain):.3f} +- {self.gain_error:.3f} of the variance"
+        size = f"{abs(self.gain):.3f} +- {self.gain_error:.3f} of the variance"
         head = WORDS[self.name][0].upper() + WORDS[self.name][1:]
         if self.asked:
             return f"{head}, as asked: held-out R^2 {_mean(self.skill[self.name])}, {self._beside()}."
         if self.name == "stack":
-            return f"{head}: {size} below tuned ridge, more than the standard error ({self._beside()})."
-        why = f"{size} lower, within the standard error" if self.gain > 0 else f"no better, {size} higher"
-        return f"{head}: the stack of kernels is {why}, so the simpler one is taken ({self._beside()})."
+            why = f"its held-out error is {size} below that of tuned ridge, more than the standard error"
+            return f"{head}: {why} ({self._beside()})."
+        why = f"is {size} lower, within the standard error" if self.gain > 0 else f"is no lower, {size} higher"
+        return f"{head}: the held-out error of the stack {why}, so the simpler one is taken ({self._beside()})."
 
     def _beside(self) -> str:
         others = [name for name in SIMPLEST if name in self.skill and name != self.name]
@@ -142,7 +144,7 @@ def compare(
     name = ASKED[prefer]
     gain, gain_error = (float(d[0]) for d in _paired(_mean_over(errors["ridge"] - errors["stack"]), rows))
     if prefer == "auto":
-        name = "stack" if gain > gain_error else "ridge"
+        name = "stack" if gain > gain_error + ROUNDING else "ridge"
     elif name not in errors:
         raise ValueError(f"surrogate={prefer!r}: there is none for these runs; choose {', '.join(errors)}.")
     over, over_error = _paired(np.sqrt(constant) - np.sqrt(errors[name]), rows)
@@ -161,12 +163,14 @@ def ridge_held_out(ridge: LinearSurrogate, X: Array, Y: Array, rows: Rows) -> di
     out = {"ridge": np.empty_like(Y), "constant": np.empty_like(Y)}
     for k in range(int(fold.max()) + 1):
         left = fold == k
-        out["constant"][left] = out["ridge"][left] = Y[~left].mean(axis=0)
+        level = Y[~left].mean(axis=0)
+        out["constant"][left] = out["ridge"][left] = level + rows.shift(~left, left, Y[~left] - level)
         if np.ptp(X[~left], axis=0).any():
             kept = rows.take(~left)
             seeds = kept.basis.argmax(axis=1) if kept.basis.shape[1] > 1 else None
             ridge.fit(X[~left], Y[~left], kept.groups.index, seeds, kept.noise)
-            out["ridge"][left] = np.reshape(ridge.predict(X[left]), (-1, Y.shape[1]))
+            mean = np.reshape(ridge.predict(X), Y.shape)
+            out["ridge"][left] = mean[left] + rows.shift(~left, left, (Y - mean)[~left])
     return out
 
 

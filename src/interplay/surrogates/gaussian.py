@@ -154,7 +154,7 @@ class Posterior:
         if Q is None:
             Q = precision(kernel + noise * np.diag(rows.noise), rows)[0]
         theta, a = Q @ y, rows.level
-        inverse, gram = _left_inverse(rows)
+        inverse, gram = rows.solve_levels()
         h = inverse - (inverse @ kernel) @ Q  # (H' A^-1 H)^-1 H' A^-1, since inverse D Q = 0
         return cls(
             precision=Q,
@@ -172,7 +172,7 @@ class Posterior:
         Coefficients w = X_c^+ y; theta = (X_c^+)' w, so that X' theta = w; amplitude is the residual variance.
         """
         root, a = np.sqrt(rows.noise)[:, None], rows.level
-        inverse, gram = _left_inverse(rows)
+        inverse, gram = rows.solve_levels()
         centre = inverse @ X  # (p, K)
         U, s, Vt = np.linalg.svd((X - rows.basis @ centre) / root, full_matrices=False)
         keep = s > max(X.shape) * np.finfo(float).eps * (s[0] if len(s) and s[0] > 0 else 1.0)
@@ -241,10 +241,3 @@ def precision(A: Array, rows: Rows) -> tuple[Array, float]:
         Q -= AH @ np.linalg.solve(HAH, AH.T)
         log_det += float(np.linalg.slogdet(HAH)[1])
     return Q, log_det
-
-
-def _left_inverse(rows: Rows) -> tuple[Array, Array]:
-    """(H' D^-1 H)^-1 H' D^-1, array (p, m), and (H' D^-1 H)^-1."""
-    H, D = rows.basis, rows.noise[:, None]
-    gram = np.asarray(np.linalg.inv(H.T @ (H / D)), dtype=np.float64)
-    return gram @ (H / D).T, gram

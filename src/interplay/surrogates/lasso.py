@@ -14,6 +14,7 @@ Tibshirani, JRSS B 1996; Efron, The Jackknife, the Bootstrap and Other Resamplin
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ from .stacking import folds
 
 Array = NDArray[np.float64]
 REFITS = 50
+SOLVER: dict[str, Any] = {
+    "tol": 1e-6,
+    "max_iter": 10_000,
+}  # scikit-learn's 1e-4 leaves plateaus on the path: rounding would choose
 
 
 def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tuple[Member, CrossValidation]:
@@ -65,10 +70,10 @@ def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tupl
         warnings.simplefilter("ignore", ConvergenceWarning)  # at the small end of the path, which is not chosen
         for t in range(Z.shape[1]):
             z = Z[:, t]
-            alpha = float(LassoCV(cv=splits).fit(*_without_levels(U, z, rows)).alpha_)
+            alpha = float(LassoCV(cv=splits, **SOLVER).fit(*_without_levels(U, z, rows)).alpha_)
             w, b = _coefficients(U, z, rows, alpha)
             spread = max(len(z) - np.count_nonzero(w) - 1, 1)
-            noise = float(((z - b - U @ w) ** 2).sum() / spread) or 1e-300
+            noise = float((rows.without_levels(z - U @ w) ** 2).sum() / spread) or 1e-300
             draws = np.array([np.append(*_refit(U, z, rows, alpha, rng)) for _ in range(REFITS)])
             covariance = np.cov(draws.T, ddof=1) / noise
             posterior = Posterior(
@@ -76,9 +81,11 @@ def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tupl
                 np.array([noise]), prior=0.0,
             )  # fmt: skip
             fits.append(Fit(kernel, 0.0, np.array([t]), posterior))
-            for kept, left in splits:
-                w, b = _coefficients(U[kept], z[kept], rows.take(kept), alpha)
-                mean[left, t] = b + U[left] @ w
+            for k in range(len(splits)):
+                left = fold == k
+                w, b = _coefficients(U[~left], z[~left], rows.take(~left), alpha)
+                predicted = b + U @ w
+                mean[left, t] = predicted[left] + rows.shift(~left, left, (z - predicted)[~left, None])[:, 0]
             variance[:, t] = ((z - mean[:, t]) ** 2).mean()
     predicted = link.backward(mean, np.zeros_like(mean))
     deviation = np.sqrt(link.backward_variance(mean, variance))
@@ -88,19 +95,15 @@ def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tupl
 
 def _without_levels(U: Array, z: Array, rows: Rows) -> tuple[Array, Array]:
     """Features and values without what the levels of seeds explain; as they are where there is one level."""
-    H = rows.basis
-    if H.shape[1] < 2:
+    if rows.basis.shape[1] < 2:
         return U, z
-    level = lambda A: A - H @ np.linalg.lstsq(H, A, rcond=None)[0]
-    return level(U), level(z)
+    return rows.without_levels(U), rows.without_levels(z)
 
 
 def _coefficients(U: Array, z: Array, rows: Rows, alpha: float) -> tuple[Array, float]:
     """Coefficients (K,) and the constant, at the mean of the seeds' levels."""
-    w = Lasso(alpha=alpha).fit(*_without_levels(U, z, rows), sample_weight=1.0 / rows.noise).coef_
-    H = rows.basis
-    level = np.linalg.lstsq(H, z - U @ w, rcond=None)[0].mean() if H.shape[1] else 0.0
-    return w, float(level)
+    w = Lasso(alpha=alpha, **SOLVER).fit(*_without_levels(U, z, rows), sample_weight=1.0 / rows.noise).coef_
+    return w, float((rows.solve_levels()[0] @ (z - U @ w)).mean())
 
 
 def _refit(U: Array, z: Array, rows: Rows, alpha: float, rng: np.random.Generator) -> tuple[Array, float]:

@@ -158,6 +158,8 @@ def held_out_least_squares(X: Array, Y: Array, rows: Rows) -> tuple[Array, Array
         posterior = Posterior.least_squares(X[~out], Y[~out], kept)
         across = X[out] @ X[~out].T
         mean[out] = posterior.mean(across, level)
+        if rows.basis.shape[1] > 1:
+            mean[out] += rows.shift(~out, out, Y[~out] - posterior.mean(X[~out] @ X[~out].T, level))
         variance[out] = rows.noise[out] + np.maximum(posterior.variance(across, np.zeros(len(across)), level), 0.0)
         amplitude[out] = posterior.amplitude
     return mean, variance, amplitude

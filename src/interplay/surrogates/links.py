@@ -73,9 +73,9 @@ class Link:
         """Variances in the targets' own units."""
         if not self.log.any():
             return variance
-        with np.errstate(over="ignore"):
-            spread = self.size(mean, variance) ** 2 * np.expm1(np.minimum(variance, FARTHEST))
-        return np.where(self.log, np.minimum(spread, 1e300), variance)
+        with np.errstate(divide="ignore"):
+            exponent = 2.0 * (mean + variance) + np.log1p(-np.exp(-variance))  # of exp(2 m + v) (exp v - 1)
+        return np.where(self.log, np.exp(np.minimum(exponent, FARTHEST)), variance)
 
 
 def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = False) -> list[tuple[Link, NDArray]]:
@@ -96,7 +96,10 @@ def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = Fal
     if isinstance(names, str) or not len(names) or not set(names) <= set(LINKS):
         raise ValueError(f"links={names!r}; give 'auto' or a sequence of {', '.join(map(repr, LINKS))}.")
     T, low, high = Y.shape[1], Y.min(axis=0), Y.max(axis=0)
-    up = np.broadcast_to(np.asarray(higher_is_better, dtype=bool), (T,))
+    up = np.asarray(higher_is_better, dtype=bool)
+    if up.shape not in ((), (T,)):
+        raise ValueError(f"higher_is_better has shape {up.shape}; give one bool, or one for each of the {T} targets.")
+    up = np.broadcast_to(up, (T,))
     found = []
     if "identity" in names:
         found.append((Link.identity(T), np.arange(T)))

@@ -1,7 +1,8 @@
 """Noise that depends on the mask, where repeated seeds show it.
 
 log v_i = log of the variance of the repeats of mask i, mean over targets in units of each target's pooled variance
-log lambda(s) = ridge regression of log v_i - (psi(n_i / 2) - log(n_i / 2)) on the masks,  n_i degrees of freedom
+log lambda(s) = ridge regression of log v_i - (psi(n_i / 2) - log(n_i / 2)) on the masks
+n_i = (repeats - 1) T^2 / sum_tu r_tu^2,  r the correlations of the targets' noise (Satterthwaite 1946)
 
 The second term is the mean of the logarithm of a chi-square variable over n, so masks with few repeats do not look
 quieter. The regression is taken only if it predicts log v of masks left out better than their mean does, by more than
@@ -87,4 +88,12 @@ def repeats(X: Array, Z: Array, rows: Rows) -> tuple[NDArray[np.int64], Array]:
     own = pooled > 0
     variance = (squares[repeated][:, own] / pooled[own]).mean(axis=1) / freedom
     first = np.array([np.flatnonzero(index == g)[0] for g in repeated])
-    return first, np.log(variance) - (digamma(freedom / 2) - np.log(freedom / 2))
+    half = 0.5 * freedom * _independent((R - mean[index])[:, own] / np.sqrt(pooled[own]), freedom.sum())
+    return first, np.log(variance) - (digamma(half) - np.log(half))
+
+
+def _independent(noise: Array, freedom: float) -> float:
+    """How many independent targets the mean of these (m, T), of unit pooled variance, is worth: T^2 / sum r_tu^2."""
+    T = noise.shape[1]
+    squares = float((((noise.T @ noise) / freedom) ** 2).sum()) - T * (T - 1) / freedom  # less their sampling error
+    return float(np.clip(T**2 / max(squares, 1e-300), 1.0, T))

@@ -103,9 +103,10 @@ class Components:
     def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """See `Recipe`."""
         Z = link.forward(Y)
-        centre, deviation = Z.mean(axis=0), Z.std(axis=0)
-        deviation = np.where(deviation > 0, deviation, 1.0)
-        U, s, V = np.linalg.svd((Z - centre) / deviation, full_matrices=False)
+        Z, centre = rows.without_levels(Z), (rows.solve_levels()[0] @ Z).mean(axis=0)
+        deviation = np.sqrt((Z**2).mean(axis=0))
+        deviation = np.where(deviation > 1e-12 * np.abs(centre), deviation, 1.0)
+        U, s, V = np.linalg.svd(Z / deviation, full_matrices=False)
         kept = min(self.most, int((s > 1e-10 * max(s[0], 1e-300)).sum()) or 1)
         member = self.recipe.fit(X, U[:, :kept] * s[:kept], rows, Link.identity(kept), start)
         loadings, T = V[:kept] * deviation, Z.shape[1]

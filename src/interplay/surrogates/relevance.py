@@ -65,7 +65,7 @@ class Relevance:
     linear: float = 0.0
 
     def fit(self, X: Array, Z: Array, rows: Rows, start: Array | None = None) -> tuple[list[Fit], Array]:
-        """Find the scales of each column of Z (m, T), standardised, and condition on them.
+        """Find the scales of each column of Z (m, T) and condition on them.
 
         Returns
         -------
@@ -76,17 +76,20 @@ class Relevance:
         """
         problem = Likelihood.of(X, rows, self)
         T = Z.shape[1]
+        standard = _standardised(Z, rows)
+        moves = standard.any(axis=0)  # a target that never changes tells nothing
+        first = problem.start() if start is None else start[0]
+        if moves.any():
+            first = problem.ascend(standard[:, moves], first, self.shared)
         if not self.own:
-            first = problem.ascend(Z, problem.start() if start is None else start[0], self.shared)
             return [problem.condition(Z, first, np.arange(T))], np.tile(first, (T + 1, 1))
-        first = problem.ascend(Z, problem.start() if start is None else start[0], self.shared)
         settings = [first]
         for t in range(T):
-            if T == 1:
+            if moves.sum() == 1 or not moves[t]:
                 settings.append(first)
             else:
                 begin = first if start is None else start[1 + t]
-                settings.append(problem.ascend(Z[:, [t]], begin, self.own, first[: problem.D]))
+                settings.append(problem.ascend(standard[:, [t]], begin, self.own, first[: problem.D]))
         return [problem.condition(Z[:, [t]], p, np.array([t])) for t, p in enumerate(settings[1:])], np.array(settings)
 
 
@@ -210,3 +213,11 @@ class Likelihood:
             targets,
             Posterior.of(kernel.matrix(self.X, self.X), Z, noise, self.rows),
         )
+
+
+def _standardised(Z: Array, rows: Rows) -> Array:
+    """Columns of Z without the levels of seeds, of unit variance; zeros where nothing but rounding is left."""
+    R = rows.without_levels(Z) if rows.basis.shape[1] else Z
+    deviation = np.sqrt((R**2).mean(axis=0))
+    constant = deviation <= 1e-12 * np.abs(Z).max(axis=0)
+    return np.where(constant, 0.0, R / np.where(constant, 1.0, deviation))

@@ -120,6 +120,28 @@ class Rows:
         """Whether there is nothing but one constant and one level of noise."""
         return self.basis.shape[1] == 1 and self.uniform
 
+    def solve_levels(self) -> tuple[Array, Array]:
+        """(H' D^-1 H)^-1 H' D^-1, array (p, m), and (H' D^-1 H)^-1: levels by weighted least squares."""
+        H, D = self.basis, self.noise[:, None]
+        gram = np.asarray(np.linalg.inv(H.T @ (H / D)), dtype=np.float64)
+        return gram @ (H / D).T, gram
+
+    def without_levels(self, A: Array) -> Array:
+        """What the levels of seeds leave of the columns of A (m, n)."""
+        return A - self.basis @ (self.solve_levels()[0] @ A)
+
+    def shift(self, kept: NDArray, left: NDArray, residual: Array) -> Array:
+        """How far the levels of the rows ``left`` lie from their mean, array (n, T); 0 for a seed that is not kept.
+
+        ``residual`` (m - n, T) is what a prediction at the mean of the levels leaves of the rows ``kept``. Its means
+        over seeds are the levels that were fitted, since theta sums to 0 over every seed (H' Q = 0).
+        """
+        there = self.take(kept)
+        if there.basis.shape[1] < 2:
+            return np.zeros((int(np.count_nonzero(left)), residual.shape[1]))
+        own = self.basis[left][:, self.basis[kept].any(axis=0)]
+        return own @ (there.solve_levels()[0] @ residual)
+
     def sample(self, most: int) -> NDArray[np.int64]:
         """Rows of randomly chosen whole groups, at most ``most`` in all (one group at least), from a fixed seed."""
         order = np.random.default_rng(0).permutation(int(self.groups.index.max()) + 1)

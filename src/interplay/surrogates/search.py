@@ -214,12 +214,13 @@ def _settle_noise(found: Search, spectra: dict[int, Spectrum], noises: Array, ro
         Z = link[targets].forward(found.Y[:, targets])
         swept = list(spectra[a].sweep(Z, noises, rows.groups))
         best = (found.mean[:, targets] - found.Y[:, targets]) ** 2
+        rounding = 1e-9 * best.mean(axis=0) + 1e-24 * (found.Y[:, targets] ** 2).mean(axis=0)
         likelihood = np.full((len(noises), len(targets)), -np.inf)
         for b, (z, v, amplitude) in enumerate(swept):
             predicted = found.predicted(link[targets], z, v, float(noises[b]), amplitude)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # a far extrapolation is not equally good
                 worse = (predicted - found.Y[:, targets]) ** 2 - best
-            equal = worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(m) + 1e-24
+                equal = worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(m) + rounding
             likelihood[b, equal] = spectra[a].log_likelihood(Z[:, equal], float(noises[b]))
         likeliest = likelihood.argmax(axis=0)
         for b in np.unique(likeliest).tolist():

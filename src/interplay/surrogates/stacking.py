@@ -88,11 +88,18 @@ class Fitted:
     members: list[Member]
     noise: Noise | None
 
-    def at(self, points: Array, X: Array, level: float, T: int) -> Iterator[tuple[Array, Array]]:
-        """Yield mean and variance of a measurement (n, T) by each member, in the targets' own units."""
-        relative = 1.0 if self.noise is None else self.noise.at(points)[:, None]
+    def held_out(self, X: Array, Y: Array, rows: Rows, left: NDArray) -> Iterator[tuple[Array, Array]]:
+        """Yield mean and variance of a measurement (n, T) of the rows ``left`` by each member fitted to the others.
+
+        In the targets' own units, and at the level of the row's own seed.
+        """
+        T, kept = Y.shape[1], ~left
+        level = float(rows.basis.shape[1] > 0)
+        relative = 1.0 if self.noise is None else self.noise.at(X[left])[:, None]
         for member in self.members:
-            z, v = member.at(points, X, level, T)
+            z, v = member.at(X[left], X[kept], level, T)
+            if rows.basis.shape[1] > 1:
+                z += rows.shift(kept, left, self.link.forward(Y[kept]) - member.at(X[kept], X[kept], level, T)[0])
             yield self.link.backward(z, v), self.link.backward_variance(z, v + relative * member.noise(T))
 
 
@@ -124,17 +131,18 @@ def held_out(
     starts: Starts = None,
 ) -> HeldOut:
     """Predict every row by members fitted without its fold; ``choose_links`` makes candidates of the fitted Y."""
-    fold, T = folds(rows.groups.index), Y.shape[1]
+    fold = folds(rows.groups.index)
     mean, variance = np.empty((2, len(recipes), *Y.shape))
     for k in range(int(fold.max()) + 1):
         left = fold == k
         kept = rows.take(~left)
-        level = float(kept.basis.shape[1] > 0)
         if not np.ptp(X[~left], axis=0).any():  # nothing is switched there: nothing but the mean can be learnt
-            mean[:, left], variance[:, left] = Y[~left].mean(axis=0), Y[~left].var(axis=0)
+            level = Y[~left].mean(axis=0)
+            mean[:, left] = level + rows.shift(~left, left, Y[~left] - level)
+            variance[:, left] = rows.take(~left).without_levels(Y[~left]).var(axis=0)
             continue
         fitted = fit_members(X[~left], Y[~left], kept, recipes, choose_links(Y[~left]), features, starts)
-        for f, (mu, v) in enumerate(fitted.at(X[left], X[~left], level, T)):
+        for f, (mu, v) in enumerate(fitted.held_out(X, Y, rows, left)):
             mean[f, left], variance[f, left] = mu, v
     error = ((mean - Y) ** 2).mean(axis=1)
     return HeldOut(tuple(recipe.name for recipe in recipes), mean, variance, error, fold)
