@@ -2,46 +2,32 @@
 
 y = b + sum_k w_k s_k + sum_j I_j f_j + noise,   f_kl = (s_k - mean s_k) (s_l - mean s_l)
 
-I_j is the pair's interaction: the second difference, what both bring beyond the sum. With P tasks there are P (P - 1) / 2
-pairs, more than runs, so that pairs tested one at a time drown in the variance of the others. Therefore all at once:
+I_j is the pair's interaction: the second difference, what both bring beyond the sum. P tasks have P (P - 1) / 2
+pairs, more than runs: tested one at a time they drown in the variance of the others. Therefore all at once:
 
-- Main effects are fitted freely by least squares: pairs are looked for in what is orthogonal to them, whatever their size.
-- Spike and slab. Most I_j are 0; the others are normal, of `SLAB` standard errors each. For members A of the model, with
-  correlations R between the pairs' residuals, r theirs with y's, and n residual degrees of freedom (noise integrated out)
-  log p(y | A) = -1/2 log|I + SLAB^2 R_AA| - n/2 log(1 - r_A' (R_AA + I / SLAB^2)^-1 r_A) + constant.
-- Sets A are visited by tempered Gibbs sampling (Zanella & Roberts 2019): every step gives the probability of every pair
-  given the others, in closed form; their weighted mean is the probability that a pair interacts.
+- Main effects are fitted freely by least squares: pairs are looked for in what is orthogonal to them.
+- Each pair's probability of interacting is that of a model in which most are 0 (`spike_slab`).
 - q = mean of 1 - probability over all pairs that are at least as probable: the expected share of false names among them
   (Müller et al. 2004; Storey 2003). A pair is named where q <= level. A name of the wrong sign counts as false.
 
-`PAIRS` and `SHARE` were set on games: at level .05 the share of false names stays below it for 0 to 12 interacting pairs of
-any strength, and at most that share of additive games names a pair (`benchmarks/bench_pairs.py`).
+The prior was set on games: at level .05 the share of false names stays below it for 0 to 12 interacting pairs of any
+strength, and at most that share of additive games names a pair (`benchmarks/bench_pairs.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, stdtr
 
 from .functional import Reading
+from .spike_slab import CELL, Pairs
 
 Array = NDArray[np.float64]
-PAIRS, SHARE = (
-    9.0,
-    4.5,
-)  # interacting pairs expected beforehand: PAIRS, at most one for SHARE residual degrees of freedom
-SLAB = 5.2  # standard deviation of an interaction, in its own standard errors
-PLAIN = 10.0  # |t| from which a named pair is fitted freely like a main effect: no slab shrinks it
-STEPS, BURN, WANDER = 1200, 120, 5.0  # of the sampler; WANDER: pairs whose weight goes to a walk over all
-MOST = 64  # pairs in a model
 LEAST = 10  # residual degrees of freedom
-CELL = 2  # runs that must hold each of a pair's four combinations
 LIMIT = 50_000  # pairs
-HELD = 2e8  # bytes of correlations held
 RESOLVED = 6.0  # standard errors from which most pairs are named
 
 
@@ -168,11 +154,11 @@ def discover(
     rng = np.random.default_rng(0) if rng is None else rng
     (m, P), T = X.shape, Y.shape[1]
     pairs = _pairs(P, candidates)
-    system = _System.of(X, pairs)
+    system = Pairs.of(X, pairs)
     if system.freedom < LEAST:
         raise ValueError(
-            f"X has {m} different masks of {P} tasks; pairs are tested in what {LEAST} or more runs leave beside the main "
-            f"effects. Run {LEAST - system.freedom} more, or merge tasks."
+            f"X has {m} different masks of {P} tasks; pairs need {LEAST} or more degrees of freedom beside the "
+            f"main effects. Run {LEAST - system.freedom} more, or merge tasks."
         )
     sign = np.broadcast_to(np.where(higher_is_better, 1.0, -1.0), (T,))
     n, tested = len(pairs), system.tested
@@ -203,189 +189,12 @@ def reliability(reading: Reading) -> Array:
     """How reproducible a reading's differences between its n pairs (or tasks) are, per target: array (T,) in 0 to 1.
 
     spread^2 / (spread^2 + mean deviation^2), the spread being that of the posterior means over pairs: the squared
-    correlation of the reading with the truth that its posterior expects. Unlike split halves it asks the fit on all runs, and
-    it costs nothing; in games both lie below the squared correlation, this one nearer. NaN without intervals.
+    correlation of the reading with the truth that its posterior expects. Unlike split halves it asks the fit on all
+    runs, and costs nothing; in games both lie below the squared correlation, this one nearer. NaN without intervals.
     """
     spread = reading.mean.var(axis=0)
     total = spread + (reading.deviation**2).mean(axis=0)
     return np.divide(spread, total, out=np.zeros_like(total), where=~(total <= 0))
-
-
-@dataclass(frozen=True, eq=False)
-class _Test:
-    interaction: Array
-    statistic: Array
-    p: Array
-    probability: Array
-    q: Array
-    noise: float
-
-
-@dataclass(frozen=True, eq=False)
-class _System:
-    """The pairs' products in what is orthogonal to the main effects, never held as a matrix.
-
-    Attributes
-    ----------
-    centred : array (m, P)
-    basis : array (m, r)
-        Of the centred main effects.
-    first, second : array (N,)
-        Tasks of the pairs that can be tested; ``tested`` says which of all these are.
-    norm : array (N,)
-        Squared length of their residuals.
-    """
-
-    centred: Array
-    basis: Array
-    tested: NDArray[np.bool_]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    norm: Array
-    held: dict[int, Array] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, X: Array, pairs: NDArray[np.int64]) -> _System:
-        m, (k, l) = len(X), pairs.T
-        Z = X - X.mean(axis=0)
-        U, s, _ = np.linalg.svd(Z, full_matrices=False)
-        U = U[:, s > 1e-9 * max(float(s[0]), 1.0)]
-        both, count = (X.T @ X)[k, l], X.sum(axis=0)
-        fewest = np.min([both, count[k] - both, count[l] - both, m - count[k] - count[l] + both], axis=0)
-        square = ((Z**2).T @ Z**2)[k, l]
-        norm = square - (Z.T @ Z)[k, l] ** 2 / m
-        for u in U.T:
-            norm -= ((Z.T * u) @ Z)[k, l] ** 2
-        tested = (fewest >= CELL) & (norm > 1e-6 * square)
-        return cls(Z, U, tested, k[tested], l[tested], norm[tested])
-
-    @property
-    def freedom(self) -> int:
-        return len(self.centred) - 1 - self.basis.shape[1]
-
-    def residual(self, y: Array) -> Array:
-        y = y - y.mean()
-        return y - self.basis @ (self.basis.T @ y)
-
-    def products(self, y: Array) -> Array:
-        """f_j' y / |f_j| for all pairs, array (N,), y being a residual: one P x P product."""
-        return ((self.centred.T * y) @ self.centred)[self.first, self.second] / np.sqrt(self.norm)
-
-    def correlations(self, j: int) -> Array:
-        """Correlations of all pairs' residuals with that of pair j, array (N,)."""
-        if j not in self.held:
-            if 8.0 * len(self.norm) * len(self.held) > HELD:
-                self.held.clear()
-            f = self.centred[:, self.first[j]] * self.centred[:, self.second[j]]
-            self.held[j] = self.products(self.residual(f) / np.sqrt(self.norm[j]))
-        return self.held[j]
-
-    def test(self, y: Array, level: float, rng: np.random.Generator) -> _Test:
-        """Probability, q and t of every pair on one target."""
-        rest = self.residual(y)
-        length, N = float(np.linalg.norm(rest)), len(self.norm)
-        if not N or length <= 1e-9 * np.linalg.norm(y - y.mean()) or length <= 1e-12 * np.linalg.norm(y):
-            return _Test(np.zeros(N), np.zeros(N), np.ones(N), np.zeros(N), np.ones(N), 0.0)
-        r, free = self.products(rest / length), np.zeros(0, dtype=np.int64)
-        while True:
-            probability = self.sample(r, free, rng)
-            order = np.argsort(-probability, kind="stable")
-            q = np.empty(N)
-            q[order] = np.cumsum(1.0 - probability[order]) / np.arange(1, N + 1)
-            t, estimate, freedom, noise = self.regression(r, np.flatnonzero(q <= level))
-            plain = np.union1d(free, np.flatnonzero((q <= level) & (np.abs(t) >= PLAIN)))
-            if len(plain) == len(free) or len(plain) > MOST // 2:
-                break
-            free = plain
-        p = 2.0 * stdtr(freedom, -np.abs(t))
-        return _Test(estimate * length / np.sqrt(self.norm), t, p, probability, q, noise * length)
-
-    def sample(self, r: Array, free: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        """Probability that each pair interacts, with its likelier sign, array (N,).
-
-        r : array (N,)
-            Correlations of the pairs' residuals with the target's.
-        free : array of int
-            Pairs that are in every model and not shrunk.
-        """
-        N, n = len(r), self.freedom - len(free)
-        log_odds = np.log(min(PAIRS, max(n, 1) / SHARE, N / 5) / N)
-        most, A = min(max(n // 2 - 1, 1), MOST) + len(free), [int(j) for j in free]
-        rows = np.empty((most, N))
-        for a, j in enumerate(A):
-            rows[a] = self.correlations(j)
-        shrink = np.full(most, SLAB**-2.0)
-        shrink[: len(free)] = 0.0  # free pairs stay first
-        chances, signs, weight = np.zeros(N), np.zeros(N), 0.0
-        for step, uniform in enumerate(rng.random(STEPS)):
-            k = len(A)
-            c, d, S = r.copy(), np.ones(N), 1.0
-            if k:
-                root = np.linalg.inv(np.linalg.cholesky(rows[:k, A] + np.diag(shrink[:k] + 1e-10)))
-                W, u = root @ rows[:k], root @ r[A]
-                c -= u @ W
-                d -= np.einsum("kn,kn->n", W, W)
-                S = max(1.0 - float(u @ u), 1e-12)
-            d = np.maximum(d, 0.0) + SLAB**-2.0
-            gain = -0.5 * np.log(SLAB**2 * d) - n / 2 * np.log1p(-np.minimum(c**2 / (d * S), 1 - 1e-12))
-            if k == most:
-                gain[:] = -np.inf
-            if k:
-                inverse = root.T @ root
-                b, g = inverse @ r[A], np.diagonal(inverse)
-                gain[A] = 0.5 * np.log(g * shrink[:k].clip(1e-300)) + n / 2 * np.log1p(b**2 / (g * S))
-                c[A] = b
-            gain = np.clip(gain + log_odds, -60.0, 60.0)
-            chance = expit(gain)
-            move = (chance + WANDER / N) * (1.0 + np.exp(gain))  # over the probability of being where the pair is
-            move[gain <= -60.0] = 0.0
-            move[A] = (chance[A] + WANDER / N) * (1.0 + np.exp(-gain[A]))
-            move[free] = 0.0
-            reach = np.cumsum(move)
-            if reach[-1] <= 0:
-                return np.zeros(N)
-            if step >= BURN:
-                chances += chance / reach[-1]
-                signs += np.sign(c) * chance / reach[-1]
-                weight += 1.0 / reach[-1]
-            j = min(int(np.searchsorted(reach, uniform * reach[-1])), N - 1)
-            if j in A:
-                a = A.index(j)
-                A.pop(a)
-                rows[a : k - 1] = rows[a + 1 : k].copy()
-            else:
-                rows[k] = self.correlations(j)
-                A.append(j)
-        chances, signs = chances / weight, signs / weight
-        found = (chances + np.abs(signs)) / 2
-        found[free] = 1.0
-        return found
-
-    def regression(self, r: Array, members: NDArray[np.int64]) -> tuple[Array, Array, int, float]:
-        """t and estimate of every pair given the members (of a member: given the others), in units of |y|."""
-        k, d, c, S = len(members), np.ones(len(r)), r.copy(), 1.0
-        freedom = max(self.freedom - k, 1)
-        inverse, b = np.zeros((0, 0)), np.zeros(0)
-        if k:
-            C = np.array([self.correlations(int(j)) for j in members])
-            inverse = np.linalg.pinv(C[:, members], hermitian=True)
-            b = inverse @ r[members]
-            c -= b @ C
-            d -= np.einsum("kn,kn->n", C, inverse @ C)
-            S = max(1.0 - float(b @ r[members]), 1e-12)
-        told = d > 1e-6  # the others are combinations of the members
-        estimate = np.divide(c, d, out=np.zeros_like(c), where=told)
-        left = np.maximum(S - estimate * c, 1e-12)
-        t = estimate * np.sqrt(np.where(told, d, 0.0) * max(freedom - 1, 1) / left)
-        estimate[members] = b
-        t[members] = b * np.sqrt(freedom / S / np.diagonal(inverse).clip(1e-12))
-        return t, estimate, freedom, float(np.sqrt(S / freedom))
-
-    def effects(self, y: Array, members: NDArray[np.int64]) -> Array:
-        """Main effects by least squares beside the members, array (P,)."""
-        F = self.centred[:, self.first[members]] * self.centred[:, self.second[members]]
-        design = np.hstack([self.centred, F - F.mean(axis=0)])
-        return np.linalg.lstsq(design, y - y.mean(), rcond=None)[0][: self.centred.shape[1]]
 
 
 def _checked(X: ArrayLike, y: ArrayLike, level: float) -> tuple[Array, Array]:
@@ -413,8 +222,8 @@ def _pairs(P: int, candidates: ArrayLike | None) -> NDArray[np.int64]:
     n = P * (P - 1) // 2 if candidates is None else len(np.asarray(candidates))
     if n > LIMIT:
         raise ValueError(
-            f"{P} tasks have {n:,} pairs; {LIMIT:,} can be tested ({int((2 * LIMIT) ** 0.5)} tasks). With so many, only "
-            "pairs of six and more standard errors could be told from chance: give candidates=, the pairs "
+            f"{P} tasks have {n:,} pairs; {LIMIT:,} can be tested ({int((2 * LIMIT) ** 0.5)} tasks). With so many, "
+            "only pairs of six and more standard errors could be told from chance: give candidates=, the pairs "
             "that you would act on, or merge tasks into groups."
         )
     if candidates is None:
