@@ -120,9 +120,21 @@ def test_bad_archives(tmp_path):
         Evaluations.read(path)
 
 
-def test_targets_are_never_guessed(tmp_path):
-    with pytest.raises(EvaluationsError, match=r"does not say which columns are targets.*results: 'loss'.*--target"):
-        read(tmp_path, GOOD, targets=None)
+def test_targets_are_taken_by_their_names_only_where_nothing_speaks_against_it(tmp_path):
+    runs = read(tmp_path, GOOD, targets=None)
+    assert runs.targets == ("loss",)
+    assert runs.warnings[0] == "taken as targets by their names: 'loss'; --target names others"
+    doubtful = {
+        "a task called like a metric": "a,b,f1,loss\n" + "1,0,1,.5\n0,1,0,.6\n1,1,0,.7\n" * 2,
+        "a column of another kind": "a,b,c,loss\n" + "1,0,3.2,.5\n0,1,2.1,.6\n1,1,1.7,.7\n" * 2,
+        "bookkeeping": "a,b,epochs,loss\n" + "1,0,1,.5\n0,1,1,.6\n1,1,0,.7\n" * 2,
+        "weights": "a,b,loss\n" + "1.5,0,.5\n0,2.5,.6\n1,1,.7\n" * 2,
+    }
+    for text in doubtful.values():
+        with pytest.raises(EvaluationsError, match=r"not say which columns are targets.*results: .*'loss'.*--target"):
+            read(tmp_path, text, targets=None)
+    with pytest.raises(EvaluationsError, match=r"not say which columns are targets.*results: 'loss'.*--target"):
+        read(tmp_path, GOOD, targets=None, tasks=["a", "b"])
     with pytest.raises(EvaluationsError, match=r"results: 'speed'"):
         read(tmp_path, GOOD.replace("loss", "speed"), targets=None)
     with pytest.raises(EvaluationsError, match=r"--target NAME .*--metrics"):

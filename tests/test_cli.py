@@ -75,7 +75,7 @@ def test_files_that_cannot_be_read(shell, name, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("", ["does not say which columns are targets", "'loss'", "--target loss"]),
+        ("--tasks a --tasks b", ["does not say which columns are targets", "'loss'", "--target loss"]),
         ("--target nope", ["'nope'", "such as"]),
         ("--target eval/*", ["'eval/*'"]),
         ("--target loss --tasks a --tasks loss", ["'loss' is a target that is also a task"]),

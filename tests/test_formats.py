@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from interplay import Evaluations
 from interplay.evaluations import EvaluationsError
 from interplay.formats.csv import write_masks
+from interplay.masks import all_subsets
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 recorded = pytest.mark.skipif(not DATA.is_dir(), reason=f"recordings: {DATA} is not there")
@@ -110,8 +111,7 @@ def test_valuation(name, K, T, m):
     runs = Evaluations.read(path, targets="acc_*")
     assert (runs.m, runs.K, runs.T, runs.kind) == (m, K, T, "mask")
     assert all(runs.higher_is_better)
-    with pytest.raises(EvaluationsError, match=r"look like results: 'acc_decision_tree'"):
-        Evaluations.read(path)
+    assert Evaluations.read(path).targets == runs.targets
     with pytest.raises(EvaluationsError, match=r"'acc_random_forest'.* cannot be .*--ignore"):
         Evaluations.read(path, targets="acc_decision_tree")
 
@@ -294,3 +294,25 @@ def test_to_frame(frame):
     runs = Evaluations.from_frame(frame, targets=["loss", "f1"])
     back = Evaluations.from_frame(runs.to_frame(), targets=["loss", "f1"])
     assert back.equals(runs)
+
+
+@pytest.mark.parametrize(
+    ("keys", "unread"),
+    [(("masks", "losses"), "demonstrations"), (("train_masks", "train_losses"), "demonstrations")],
+)
+def test_archives_with_losses(tmp_path, rng, keys, unread):
+    masks, losses = np.array(all_subsets(4)), rng.normal(size=(16, 2))
+    path = tmp_path / "runs.npz"
+    np.savez(path, **dict(zip(keys, (masks, losses), strict=True)), demonstrations=np.arange(3))
+    runs = Evaluations.read(path)
+    assert runs.targets == ("loss_0", "loss_1")
+    assert runs.higher_is_better == (False, False)
+    np.testing.assert_array_equal(runs.values, losses)
+    assert runs.warnings[0] == f"runs.npz: {keys[0]} and {keys[1]} are read; {unread} are not"
+
+
+@recorded
+@pytest.mark.parametrize(("name", "K", "T", "m"), [("coin_flip_icl", 50, 869, 200), ("modular_addition", 500, 500, 40)])
+def test_recorded_archives(name, K, T, m):
+    runs = Evaluations.read(DATA / f"{name}.npz")
+    assert (runs.m, runs.K, runs.T, runs.kind) == (m, K, T, "mask")

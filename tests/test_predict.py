@@ -482,7 +482,6 @@ def test_far_candidates_reach_every_output(shell, rng):
     ("words", "said"),
     [
         (("runs.csv", "none.csv", *ONE), ["CANDIDATES: ", "'none.csv' does not exist"]),
-        (("runs.csv", "runs.csv"), ["does not say which columns are targets"]),
         (("runs.csv", "halves.csv", *ONE), ["CANDIDATES: halves.csv: row 1 has 0.5", "0 or 1"]),
         (("fit.json", "candidates.csv"), ["fit.json: there is no such file"]),
         (

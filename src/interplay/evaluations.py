@@ -188,8 +188,9 @@ class Evaluations:
             metadata.
         targets, tasks, ignore : name, glob, or a sequence of them, optional
             Columns that are targets, that are tasks, that are neither. Columns not named are tasks if all are
-            of one kind. Targets are never guessed: they are named here, or in the frame (columns
-            ``target:NAME``, ``target:lower:NAME``, ``target:higher:NAME``).
+            of one kind. Targets are named here, or in the frame (columns ``target:NAME``,
+            ``target:lower:NAME``, ``target:higher:NAME``); otherwise columns that are called like metrics are
+            taken where nothing speaks against it, and that is said.
         kind : str, optional
             "mask", "mixture", "weights" or "coefficients"; recognised from the values when not given.
         higher_is_better, lower_is_better : name, glob, or a sequence of them, optional

@@ -16,7 +16,7 @@ from ..kinds import SIMPLEX_TOLERANCE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_numbers", "as_text", "as_whole", "odd_columns", "suggested_targets"]
+__all__ = ["as_numbers", "as_text", "as_whole", "clear_targets", "odd_columns", "suggested_targets"]
 
 _BOOKKEEPING = frozenset(
     re.findall(
@@ -151,6 +151,24 @@ def suggested_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
             likely += [rest[k] for k in odd[0]]
         likely += [c for c in rest if np.isnan(numbers[c]).any() and c not in likely]
     return [c for c in columns if c in likely]
+
+
+def clear_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """List the columns that can be nothing but results: called like metrics, no masks, beside columns of one kind.
+
+    Empty where there is any doubt.
+    """
+    found = [c for c in columns if metric_word(c)]
+    rest = [c for c in columns if c not in found]
+    if not found or len(rest) < 2 or suggested_targets(frame, columns) != found:
+        return []
+    try:
+        results, masks = (np.column_stack([as_numbers(frame, c, "", "") for c in part]) for part in (found, rest))
+    except EvaluationsError:
+        return []
+    clear = (~np.isin(results, (0, 1))).any(axis=0).all() and odd_columns(masks, rest) is None
+    of_one_kind = bool(np.isin(masks, (0, 1)).all()) or _on_simplex(masks.sum(axis=1))
+    return found if clear and of_one_kind else []
 
 
 def _on_simplex(total: np.ndarray) -> bool:

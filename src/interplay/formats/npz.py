@@ -1,7 +1,8 @@
 """NumPy archives without pickles: arrays by name, everything else as one JSON text under ``interplay``.
 
 Keys: ``masks`` (m, K), ``values`` (m, T) and, where known, ``fidelity, seed, cost, origin`` (m,). An archive
-from elsewhere needs ``masks`` and ``values``, and may have ``tasks`` and ``targets`` (names).
+from elsewhere needs ``masks`` and ``values``, and may have ``tasks`` and ``targets`` (names); losses may be called
+``losses``, and rows to fit may be set apart from others as ``train_masks`` and ``train_losses``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def read(path: Path) -> Table:
             f"{name} is not an archive of plain arrays ({str(error)[:100]}). Write it with numpy.savez, "
             "without objects."
         ) from None
+    held, said = _renamed(held, name)
     if lacking := [key for key in ("masks", "values") if key not in held]:
         raise EvaluationsError(
             f"{name} has no array {lacking[0]!r}; it holds {', '.join(sorted(held)) or 'nothing'}. "
@@ -65,7 +67,7 @@ def read(path: Path) -> Table:
     columns |= {key: held[key] for key in _ROWS if key in held}
     if odd := [key for key in _ROWS if key in held and held[key].shape != (len(masks),)]:
         raise EvaluationsError(f"{name}: {odd[0]} has shape {held[odd[0]].shape}; give {len(masks)} entries.")
-    return Table(pd.DataFrame(columns), name, facts)
+    return Table(pd.DataFrame(columns), name, facts, said)
 
 
 def write(file: BinaryIO, runs: Evaluations) -> None:
@@ -78,6 +80,24 @@ def write(file: BinaryIO, runs: Evaluations) -> None:
     arrays: dict[str, Any] = {key: getattr(runs, key) for key in ("masks", "values", *_ROWS)}
     arrays[FACTS] = np.array(json.dumps(facts))
     np.savez_compressed(file, **arrays)
+
+
+def _renamed(held: dict[str, Any], name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give masks and values their names where an archive from elsewhere has others, and say what is left unread."""
+    if "masks" in held and "values" in held:
+        return held, ()
+    for masks, values in (("masks", "losses"), ("train_masks", "train_values"), ("train_masks", "train_losses")):
+        if masks not in held or values not in held:
+            continue
+        taken = {"masks": held[masks], "values": held[values]}
+        if masks == "masks":
+            taken |= {key: held[key] for key in ("tasks", "targets", *_ROWS) if key in held}
+        if values.endswith("losses") and "targets" not in taken:
+            count = 1 if held[values].ndim == 1 else held[values].shape[1]
+            taken["targets"] = np.array(["loss"] if count == 1 else [f"loss_{t}" for t in range(count)])
+        unread = sorted(set(held) - {masks, values} - set(taken))
+        return taken, (f"{name}: {masks} and {values} are read" + (f"; {', '.join(unread)} are not" if unread else ""),)
+    return held, ()
 
 
 def _names(held: dict[str, Any], facts: Any, key: str, plain: list[str], name: str) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 from ..directions import guess_direction
 from ..fields import EvaluationsError, as_names, enough, enough_measured, listed, match
 from ..kinds import KINDS, fault, guess_kind
-from .columns import as_numbers, as_text, as_whole, odd_columns, suggested_targets
+from .columns import as_numbers, as_text, as_whole, clear_targets, odd_columns, suggested_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +38,12 @@ _TARGET = re.compile(r"target:(?:(lower|higher):)?(.+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Table:
-    """What a file holds: a frame as it was read, the name for messages, and the facts of our own files."""
+    """What a file holds: a frame as it was read, the name for messages, facts of our own files, what is to be said."""
 
     frame: pd.DataFrame
     name: str
     facts: Mapping[str, Any] | None = None
+    said: tuple[str, ...] = ()
 
 
 def is_metadata(column: str) -> bool:
@@ -72,7 +73,7 @@ def build(
     if not len(frame):
         raise EvaluationsError(f"{name} has no rows: it is empty below its header. Give one row for each run.")
     enough(len(frame), min_runs, name)
-    task_columns, target_columns = _sorted_columns(frame, name, targets, tasks, ignore)
+    task_columns, target_columns, guessed = _sorted_columns(frame, name, targets, tasks, ignore)
     names = tuple(task_columns)
     masks = np.column_stack([as_numbers(frame, c, name, _no_task(c)) for c in task_columns.values()])
     if not np.isfinite(masks).all():
@@ -106,7 +107,7 @@ def build(
         "kind": kind,
         **rows,
         "notes": (facts or {}).get("notes", {}),
-        "warnings": (*(facts or {}).get("warnings", ()), *said, *unsure),
+        "warnings": (*(facts or {}).get("warnings", ()), *table.said, *guessed, *said, *unsure),
     }
 
 
@@ -172,8 +173,11 @@ def _cleaned(table: Table) -> tuple[pd.DataFrame, str, Mapping[str, Any] | None]
 
 def _sorted_columns(
     frame: pd.DataFrame, name: str, targets: Any, tasks: Any, ignore: Any
-) -> tuple[dict[str, str], list[tuple[str, str, str | None]]]:
-    """Sort columns into tasks {name: column} and targets [(name, column, stated direction)]."""
+) -> tuple[dict[str, str], list[tuple[str, str, str | None]], list[str]]:
+    """Sort columns into tasks {name: column} and targets [(name, column, stated direction)], and say what was guessed.
+
+    Targets are guessed only where their names and their values agree: called like a metric, beside columns of one kind.
+    """
     columns = [str(c) for c in frame.columns]
     marked = {c: found.groups() for c in columns if (found := _TARGET.fullmatch(c))}
     forced = {c: c.removeprefix("task:") for c in columns if c.startswith("task:") and len(c) > 5}
@@ -188,10 +192,15 @@ def _sorted_columns(
         raise EvaluationsError(f"{name} has two columns for target {twice!r}. Rename or remove one.")
     candidates = named or {c: (c, None) for c in plain}
     candidates = {t: cw for t, cw in candidates.items() if cw[0] not in dropped and t not in dropped}
+    guessed = []
     if targets is None:
         chosen = [t for t in named if t in candidates]
         if not chosen:
-            _ask_for_targets(frame, name, [c for c in plain if c not in dropped])
+            left = [c for c in plain if c not in dropped]
+            chosen = clear_targets(frame, left) if tasks is None else []
+            if not chosen:
+                _ask_for_targets(frame, name, left)
+            guessed = [f"taken as targets by their names: {listed([repr(c) for c in chosen])}; --target names others"]
     else:
         exact = {c: (c, None) for c in columns if c not in candidates and c not in dropped}
         wanted = [targets] if isinstance(targets, str) else list(targets)
@@ -217,7 +226,7 @@ def _sorted_columns(
             "One column for each task is needed; check --target, --tasks and --ignore."
         )
     order = {c: i for i, c in enumerate(columns)}
-    return dict(sorted(found.items(), key=lambda item: order[item[1]])) if tasks is None else found, picked
+    return dict(sorted(found.items(), key=lambda item: order[item[1]])) if tasks is None else found, picked, guessed
 
 
 def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoReturn:

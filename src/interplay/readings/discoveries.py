@@ -77,11 +77,11 @@ class Discoveries:
     targets: tuple[str, ...]
 
     def sentence(self, target: int = 0, limit: int = 5) -> str:
-        """What was found on one target (column) in words, the ``limit`` surest pairs by name."""
+        """What was found on one target (column) in words, the ``limit`` surest pairs by name; by t among equals."""
         from ..report.words import kind_of_pair, plain
 
         tested = np.isfinite(self.q[:, target])
-        order = np.argsort(self.q[:, target], kind="stable")
+        order = np.lexsort((-np.abs(self.statistic[:, target]), self.q[:, target]))
         found = order[self.named[order, target]]
         at, unseen = f"at {100 * self.level:.3g} % false discoveries", int((~tested).sum())
         words = []

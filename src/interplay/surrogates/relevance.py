@@ -77,7 +77,7 @@ class Relevance:
         problem = Likelihood.of(X, rows, self)
         T = Z.shape[1]
         standard = _standardised(Z, rows)
-        moves = standard.any(axis=0)  # a target that never changes tells nothing
+        moves: NDArray[np.bool_] = (standard != 0).any(axis=0)  # a target that never changes tells nothing
         first = problem.start() if start is None else start[0]
         if moves.any():
             first = problem.ascend(standard[:, moves], first, self.shared)
