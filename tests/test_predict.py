@@ -236,6 +236,9 @@ def test_comparison_names_what_is_taken(predictor):
     by_target = predictor.by_target()
     np.testing.assert_allclose(by_target[taken].mean(), frame.r2[frame.taken].iloc[0])
     assert by_target.taken.tolist() == [taken] * 2
+    np.testing.assert_allclose(by_target.gain.mean(), predictor.choices[0][1].gain)  # means of paired differences
+    assert (by_target.gain_lower < by_target.gain).all()
+    assert (by_target.gain < by_target.gain_upper).all()
     assert repr(predictor) == comparison.text(predictor)
 
 

@@ -128,13 +128,19 @@ class Predictor:
         return pd.concat(tables, ignore_index=True)
 
     def by_target(self) -> pd.DataFrame:
-        """Held-out R^2 of every surrogate for each target, and which one was taken: one row per target."""
+        """Held-out R^2 of every surrogate for each target, and which one was taken: one row per target.
+
+        ``gain`` is the mean difference of squared errors, ridge minus the stack, in units of the target's variance,
+        with its 95 % interval.
+        """
         import pandas as pd
 
-        taken = np.empty(len(self.targets), dtype=object)
+        taken, gain = np.empty(len(self.targets), dtype=object), np.full((2, len(self.targets)), np.nan)
         for targets, choice in self.choices:
-            taken[targets] = choice.name
-        return pd.DataFrame({"target": self.targets, **self.skill, "taken": taken, "runs": self.rows})
+            taken[targets], gain[:, targets] = choice.name, choice.gain_of_target
+        width = 1.96 * gain[1]
+        differences = {"gain": gain[0], "gain_lower": gain[0] - width, "gain_upper": gain[0] + width}
+        return pd.DataFrame({"target": self.targets, **self.skill, **differences, "taken": taken, "runs": self.rows})
 
     def at(self, X: Array, noise: bool = False) -> tuple[Array, Array]:
         """Means and standard deviations (n, T) of g, or of a measurement, at points (n, P) by players."""

@@ -55,8 +55,14 @@ def _by_target(predictor: Predictor) -> list[str]:
     frame = predictor.by_target()
     surrogates = list(predictor.skill)
     rows = [
-        [plain(row["target"]), *(f"{row[name]:.3f}" if np.isfinite(row[name]) else "-" for name in surrogates)]
+        [
+            plain(row["target"]),
+            *(f"{row[name]:.3f}" if np.isfinite(row[name]) else "-" for name in surrogates),
+            f"{row['gain']:+.4f}",
+            f"{row['gain_lower']:+.4f} to {row['gain_upper']:+.4f}",
+        ]
         for row in frame.head(MOST).to_dict(orient="records")
     ]
-    lines = ["Held-out R^2 of each target", *table(["target", *(NAMES[name] for name in surrogates)], rows)]
+    columns = ["target", *(NAMES[name] for name in surrogates), "ridge - stack", "95 % interval"]
+    lines = ["Held-out R^2 of each target, and the error of ridge above the stack's", *table(columns, rows)]
     return lines if len(frame) <= MOST else [*lines, f"... {len(frame) - MOST} more targets (--json or --out has all)"]

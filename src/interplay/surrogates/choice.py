@@ -44,6 +44,8 @@ class Choice:
         Held-out R^2 of each: 1 - error / error of the mean of the other rows.
     gain, gain_error : float
         Mean difference of relative squared errors, ridge minus stack, and its standard error over groups of rows.
+    gain_of_target : array (2, T)
+        The same for every target: difference and standard error.
     worse, standard_error : dict of str to float
         The same of each to the best.
     over_constant, over_constant_error : array (T,)
@@ -60,6 +62,7 @@ class Choice:
     skill: dict[str, Array]
     gain: float
     gain_error: float
+    gain_of_target: Array
     worse: dict[str, float]
     standard_error: dict[str, float]
     over_constant: Array
@@ -142,7 +145,9 @@ def compare(
     pairs = {name: _paired(_mean_over(e - errors[best]), rows) for name, e in errors.items()}
     worse, standard_error = ({name: float(pair[i][0]) for name, pair in pairs.items()} for i in (0, 1))
     name = ASKED[prefer]
-    gain, gain_error = (float(d[0]) for d in _paired(_mean_over(errors["ridge"] - errors["stack"]), rows))
+    difference = errors["ridge"] - errors["stack"]
+    gain, gain_error = (float(d[0]) for d in _paired(_mean_over(difference), rows))
+    by_target = np.array(_paired(difference, rows))
     if prefer == "auto":
         name = "stack" if gain > gain_error + ROUNDING else "ridge"
     elif name not in errors:
@@ -153,7 +158,19 @@ def compare(
     if name in ("rbf", "ard"):
         taken = kernel.only(name)
     return Choice(
-        name, taken, best, prefer != "auto", skill, gain, gain_error, worse, standard_error, over, over_error, given
+        name=name,
+        surrogate=taken,
+        best=best,
+        asked=prefer != "auto",
+        skill=skill,
+        gain=gain,
+        gain_error=gain_error,
+        gain_of_target=by_target,
+        worse=worse,
+        standard_error=standard_error,
+        over_constant=over,
+        over_constant_error=over_error,
+        given_up=given,
     )
 
 
