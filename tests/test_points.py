@@ -33,7 +33,7 @@ def test_candidates_keep_what_is_beside_the_tasks(write):
     got = read_points(write("wiki,note,web,run,code,price\n1,x,0,r7,1,3.5\n0,y,1,r8,1,2\n"), TASKS, "mask")
     np.testing.assert_array_equal(got.weights, [[0, 1, 1], [1, 1, 0]])
     assert got.beside.to_dict("list") == {"note": ["x", "y"], "run": ["r7", "r8"], "price": [3.5, 2.0]}
-    assert got.names == ("a 1", "a 2")
+    assert got.names == ("r7", "r8")  # by the first of name, run and run_id whose values differ
 
 
 def test_designs_and_written_runs_are_candidates(tmp_path, write):

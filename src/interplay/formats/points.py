@@ -1,7 +1,7 @@
 """Masks and mixtures given by the names of tasks: candidates to predict, contrasts, a reference.
 
 Wide: one row per point and one column per task, in any order; other columns stay beside the points. Long: columns
-``task`` and ``weight``, one row for each task that is in; a column ``name`` there parts several points.
+``task`` and ``weight``, one row for each task that is in; a column ``name`` (or ``run``) there parts several points.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Points:
     Attributes
     ----------
     names : tuple of str (n,)
-        From the column ``name``; else the name of the file, with the number of the row where there are several.
+        From the column ``name``, ``run`` or ``run_id``; else the name of the file, with the number of the row where there are several.
     weights : array (n, K)
         Masks, mixtures, weights or memberships, in the order of the tasks.
     beside : pandas.DataFrame
@@ -73,8 +73,12 @@ def read_points(path: str | Path, tasks: Sequence[str], kind: str) -> Points:
         For a task that is unknown or given twice (long) or has no column (wide), or a row that breaks the kind.
     """
     table = sheet(path)
-    key = "name" if "name" in table.frame and "name" not in tasks else None
+    called = [n for n in ("name", "run", "run_id") if n in table.frame and n not in tasks]
+    distinct = [n for n in called if table.frame[n].is_unique]
+    key = next(iter(distinct or called), None)
     long = {"task", "weight"} <= set(table.frame.columns) and not {"task", "weight"} <= set(tasks)
+    if long:
+        key = next(iter(called), None)
     points = long_points(table, tasks, key, "weight") if long else wide_points(table, tasks, key)
     if problem := fault(points.weights, kind, tasks, row=f"{table.name}: {'point' if long else 'row'}", first=1):
         raise EvaluationsError(problem)
