@@ -24,7 +24,7 @@ help:
 	@echo 'make test    the tests, with line coverage (one file: make test-only ARGS=tests/test_import.py)'
 	@echo 'make lint    ruff, the format, pyright'
 	@echo 'make format  what ruff can mend by itself'
-	@echo 'make bench   the tables of the benchmarks (some minutes)'
+	@echo 'make bench   the tables of the benchmarks (some hours; ARGS="pairs speed" for some)'
 	@echo 'make clean   remove .venv and everything built'
 
 demo: $(VENV)/.demo
