@@ -73,7 +73,7 @@ def report(data: Path, run: Run = WHOLE) -> str:
         checks.append((f"planted, {size} standard errors: recall", 0.7, _mean(own), bool(own.mean() >= 0.7)))
     head = ["tasks", "planted", "standard errors", "method", "share of false names", "recall", "games that name any"]
     count = 20 if run.quick else GAMES
-    return f"# Pairs\n\n{wanted(checks)}## Games\n\n{count} games a row, +- 1.96 standard errors.\n\n" + table(
+    return f"# Pairs\n\n{wanted(checks)}\n## Games\n\n{count} games a row, +- 1.96 standard errors.\n\n" + table(
         head, rows
     )
 
