@@ -318,7 +318,7 @@ def _points(given: Any, tasks: Sequence[str], kind: str) -> Points:
     """Candidates in any form, as points over the tasks."""
     import pandas as pd
 
-    from .formats.points import Points, read_points, wide_points
+    from .formats.points import Points, names_column, read_points, wide_points
     from .formats.table import Table
 
     if isinstance(given, Points):
@@ -326,8 +326,8 @@ def _points(given: Any, tasks: Sequence[str], kind: str) -> Points:
     if isinstance(given, str | Path):
         return read_points(given, tasks, kind)
     if isinstance(given, pd.DataFrame):
-        key = "name" if "name" in given and "name" not in tasks else None
-        points = wide_points(Table(given.reset_index(drop=True), "candidate"), tasks, key)
+        table = Table(given.reset_index(drop=True), "candidate")
+        points = wide_points(table, tasks, names_column(given, tasks))
     else:
         weights = np.atleast_2d(np.asarray(given, dtype=np.float64))
         if weights.ndim != 2 or weights.shape[1] != len(tasks):

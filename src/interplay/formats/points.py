@@ -23,7 +23,17 @@ from .table import FACTS, UNNAMED, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Contrasts", "Points", "long_points", "read_contrasts", "read_points", "sheet", "tasks_of", "wide_points"]
+__all__ = [
+    "Contrasts",
+    "Points",
+    "long_points",
+    "names_column",
+    "read_contrasts",
+    "read_points",
+    "sheet",
+    "tasks_of",
+    "wide_points",
+]
 
 Array = NDArray[np.float64]
 
@@ -73,16 +83,21 @@ def read_points(path: str | Path, tasks: Sequence[str], kind: str) -> Points:
         For a task that is unknown or given twice (long) or has no column (wide), or a row that breaks the kind.
     """
     table = sheet(path)
-    called = [n for n in ("name", "run", "run_id") if n in table.frame and n not in tasks]
-    distinct = [n for n in called if table.frame[n].is_unique]
-    key = next(iter(distinct or called), None)
     long = {"task", "weight"} <= set(table.frame.columns) and not {"task", "weight"} <= set(tasks)
-    if long:
-        key = next(iter(called), None)
+    key = names_column(table.frame, tasks, several=long)
     points = long_points(table, tasks, key, "weight") if long else wide_points(table, tasks, key)
     if problem := fault(points.weights, kind, tasks, row=f"{table.name}: {'point' if long else 'row'}", first=1):
         raise EvaluationsError(problem)
     return points
+
+
+def names_column(frame: pd.DataFrame, tasks: Sequence[str], several: bool = False) -> str | None:
+    """Return the column that names points: the first of name, run and run_id whose cells differ, or else the first.
+
+    Where a point has ``several`` rows its name is repeated, and the first is taken.
+    """
+    there = [n for n in ("name", "run", "run_id") if n in frame and n not in tasks]
+    return next(iter([n for n in there if several or frame[n].is_unique] or there), None)
 
 
 def read_contrasts(first: str | Path, second: str | Path, tasks: Sequence[str], kind: str) -> Contrasts:
