@@ -45,7 +45,8 @@ class Points:
     Attributes
     ----------
     names : tuple of str (n,)
-        From the column ``name``, ``run`` or ``run_id``; else the name of the file, with the number of the row where there are several.
+        From the column ``name``, ``run`` or ``run_id``; else the name of the file, with the number of the row where
+        there are several.
     weights : array (n, K)
         Masks, mixtures, weights or memberships, in the order of the tasks.
     beside : pandas.DataFrame
