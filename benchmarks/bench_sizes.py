@@ -50,8 +50,8 @@ MOST_MEMORY = 16 * 1024  # MB
 def splits(work: str, data: Path) -> list[Split]:
     """The fits that a row does, all of them timed together."""
     if work.startswith("RegMix"):
-        train, _ = regmix(data) or (None, None)
-        return [] if train is None else [train.draw(0, int(work.split()[1]))]
+        pair, m = regmix(data), int(work.split()[1])
+        return [Split(pair[0].X[:m], pair[0].Y[:m], pair[1].X, pair[1].Y)] if pair else []
     if work.startswith("coin_flip"):
         prompts = coin_flip(data)
         return [] if prompts is None else [prompts.draw(0, 80)]
@@ -99,7 +99,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         return None
     root, lines, checks = Path(__file__).resolve().parent.parent, [], []
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")}
-    call = partial(subprocess.run, check=True, capture_output=True, text=True, cwd=root, env=environment)
+    call = partial(subprocess.run, check=True, stdout=subprocess.PIPE, text=True, cwd=root, env=environment)
     for work, (names, most, long) in ROWS.items():
         for name in (n for n in names if n in METHODS and not (run.quick and long)):
             printed = call([sys.executable, "-m", "benchmarks.bench_sizes", work, name, str(data.resolve())]).stdout
