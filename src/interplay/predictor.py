@@ -114,8 +114,8 @@ class Predictor:
     def comparison(self) -> pd.DataFrame:
         """Compare the surrogates: one row for each, for each set of targets that were measured in the same runs.
 
-        ``worse`` is the mean difference of squared errors of held-out rows to the best one, in units of the target's
-        variance, with its 95 % interval; ``r2`` the mean over these targets.
+        ``worse`` is the mean difference of absolute errors of held-out rows to the best one, in standard deviations of
+        the target, with its 95 % interval; ``r2`` the mean over these targets.
         """
         import pandas as pd
 
@@ -130,7 +130,7 @@ class Predictor:
     def by_target(self) -> pd.DataFrame:
         """Held-out R^2 of every surrogate for each target, and which one was taken: one row per target.
 
-        ``gain`` is the mean difference of squared errors, ridge minus the stack, in units of the target's variance,
+        ``gain`` is the mean difference of absolute errors, ridge minus the stack, in standard deviations of the target,
         with its 95 % interval.
         """
         import pandas as pd

@@ -32,7 +32,7 @@ def text(predictor: Predictor, by_target: bool = False) -> str:
         lines.append("")
     lines += [
         "Every fold chooses all hyper-parameters anew, all surrogates predict the same rows: differences are paired.",
-        "Squared errors are in units of each target's variance; intervals count a mask with all its seeds once.",
+        "Absolute errors in standard deviations of each target; intervals count a mask with all its seeds once.",
     ]
     if by_target:
         lines += ["", *_by_target(predictor)]

@@ -1,7 +1,9 @@
 """Choice between tuned ridge and the stack of kernels, by a paired comparison on held-out rows.
 
-d_i = mean over targets of (ridge's squared error - the stack's) / variance of the target, row i held out by both;
+d_i = mean over targets of (|ridge's error| - |the stack's|) / standard deviation of the target, row i held out by both;
 the stack is taken where mean d exceeds its standard error over groups of rows, otherwise ridge, the simpler one.
+Absolute errors, since a few far runs rule squared ones: in additive games the stack is taken as rarely by either, where
+tasks interact far more often by absolute ones.
 RBF and ARD, members of the stack, stand beside them in the table: taken by themselves they predicted no better than
 the stack on any recording, and covered worse. Each fold chooses its hyper-parameters anew from its own rows.
 """
@@ -20,7 +22,7 @@ from .rows import Rows
 from .stacking import folds
 
 Array = NDArray[np.float64]
-ROUNDING = 1e-9  # of the target's variance
+ROUNDING = 1e-9  # of the target's standard deviation
 SIMPLEST = ("ridge", "rbf", "ard", "stack")
 WORDS = {"ridge": "tuned ridge", "rbf": "RBF", "ard": "ARD", "stack": "the stack of kernels"}
 ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST}
@@ -37,20 +39,20 @@ class Choice:
     surrogate : GaussianSurrogate
         The one taken, fitted.
     best : str
-        The one with the smallest held-out error.
+        The one with the smallest held-out absolute error.
     asked : bool
         Whether ``name`` was asked for, not chosen.
     skill : dict of str to array (T,)
         Held-out R^2 of each: 1 - error / error of the mean of the other rows.
     gain, gain_error : float
-        Mean difference of relative squared errors, ridge minus stack, and its standard error over groups of rows.
+        Mean difference of absolute errors in standard deviations of the target, ridge minus stack, and its standard
+        error over groups of rows.
     gain_of_target : array (2, T)
         The same for every target: difference and standard error.
     worse, standard_error : dict of str to float
         The same of each to the best.
     over_constant, over_constant_error : array (T,)
-        Difference of absolute errors, constant minus the one taken, relative to the target's standard deviation, and
-        its standard error. Absolute, since a few far runs rule squared errors and hide a skill that is there.
+        The same, constant minus the one taken.
     given_up : str
         What was left out because of the number of runs, in words.
     """
@@ -72,7 +74,7 @@ class Choice:
     @property
     def sentence(self) -> str:
         """The choice in words."""
-        size = f"{abs(self.gain):.3f} +- {self.gain_error:.3f} of the variance"
+        size = f"{abs(self.gain):.3f} +- {self.gain_error:.3f} of the standard deviation"
         head = WORDS[self.name][0].upper() + WORDS[self.name][1:]
         if self.asked:
             return f"{head}, as asked: held-out R^2 {_mean(self.skill[self.name])}, {self._beside()}."
@@ -136,11 +138,11 @@ def compare(
     predicted = ridge_held_out(ridge, X[kept], Y, rows)
     predicted |= {name: held.mean[held.names.index(name)] for name in ("rbf", "ard") if name in held.names}
     predicted["stack"] = kernel.cv_.mean
-    variance = np.where(np.ptp(Y, axis=0) > 0, Y.var(axis=0), np.inf)
-    errors = {name: (p - Y) ** 2 / variance for name, p in predicted.items()}
+    deviation = np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), np.inf)
+    errors = {name: np.abs(p - Y) / deviation for name, p in predicted.items()}
     constant = errors.pop("constant")
-    base = np.maximum(constant.mean(axis=0), 1e-300)
-    skill = {name: 1.0 - error.mean(axis=0) / base for name, error in errors.items()}
+    base = np.maximum((constant**2).mean(axis=0), 1e-300)
+    skill = {name: 1.0 - (error**2).mean(axis=0) / base for name, error in errors.items()}
     best = min(errors, key=lambda name: float(errors[name].mean()))
     pairs = {name: _paired(_mean_over(e - errors[best]), rows) for name, e in errors.items()}
     worse, standard_error = ({name: float(pair[i][0]) for name, pair in pairs.items()} for i in (0, 1))
@@ -152,7 +154,7 @@ def compare(
         name = "stack" if gain > gain_error + ROUNDING else "ridge"
     elif name not in errors:
         raise ValueError(f"surrogate={prefer!r}: there is none for these runs; choose {', '.join(errors)}.")
-    over, over_error = _paired(np.sqrt(constant) - np.sqrt(errors[name]), rows)
+    over, over_error = _paired(constant - errors[name], rows)
     taken = ridge.fit(X, whole, groups, seeds, noise) if name == "ridge" else kernel
     given = kernel.given_up_
     if name in ("rbf", "ard"):
