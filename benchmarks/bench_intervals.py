@@ -38,6 +38,7 @@ from .draws import (
 from .machine import table
 
 OURS, RIDGE = "KernelSurrogate", "tuned ridge"
+METHODS: dict[str, Method] = {OURS: methods.kernel, RIDGE: methods.linear}
 Splits = Callable[[int], list[Split]]  # of a draw
 
 
@@ -69,7 +70,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     lines, checks = [], []
     for case, (draws, splits) in cases(data, run.quick).items():
         score = partial(_score, splits)
-        figures = methods.figures(run, methods.own(run), run.draws(draws), score, bench="intervals", case=case)
+        figures = methods.figures(run, METHODS, run.draws(draws), score, bench="intervals", case=case)
         ridge = figures[RIDGE]["interval score"]
         for name, figure in figures.items():
             share, length = figure["coverage"], figure["interval score"]
