@@ -143,18 +143,18 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
     expected = 0.05 * n
     if certain <= expected:
         return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
-    told = reliability(Reading(*(array[:, [t]] for array in _known_pairs(answer, t))))[0]
+    told = reliability(_known_pairs(answer, t))[0]
     return [
         f"Pairs: {certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}; reliability {told:.2f}):",
         *(f"  {line}" for line in words),
     ]
 
 
-def _known_pairs(answer: Attribution, t: int) -> tuple[np.ndarray, ...]:
-    """Interactions that are known on one target, with their deviations (twice: a reading wants a prior)."""
-    known = np.isfinite(answer.interactions[:, t]) & np.isfinite(answer.interaction_deviation[:, t])
-    deviation = answer.interaction_deviation[known]
-    return answer.interactions[known], deviation, deviation
+def _known_pairs(answer: Attribution, t: int) -> Reading:
+    """Interactions that are known on one target, with their deviations; their prior is not kept."""
+    mean, deviation = answer.interactions[:, [t]], answer.interaction_deviation[:, [t]]
+    known = (np.isfinite(mean) & np.isfinite(deviation))[:, 0]
+    return Reading(mean[known], deviation[known], np.full_like(mean[known], np.nan))
 
 
 def _tested(answer: Attribution, t: int) -> list[str]:

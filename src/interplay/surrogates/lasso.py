@@ -32,10 +32,8 @@ from .stacking import folds
 
 Array = NDArray[np.float64]
 REFITS = 50
-SOLVER: dict[str, Any] = {
-    "tol": 1e-6,
-    "max_iter": 10_000,
-}  # scikit-learn's 1e-4 leaves plateaus on the path: rounding would choose
+# scikit-learn's tolerance of 1e-4 leaves plateaus on the path: rounding would choose
+SOLVER: dict[str, Any] = {"tol": 1e-6, "max_iter": 10_000}
 
 
 def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tuple[Member, CrossValidation]:

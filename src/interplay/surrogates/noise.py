@@ -72,10 +72,9 @@ class Noise:
 def repeats(X: Array, Z: Array, rows: Rows) -> tuple[NDArray[np.int64], Array]:
     """First rows (g,) of the masks with repeats, and their log variances (g,), free of the bias of few repeats."""
     index, first = Rows.of(X).groups.index, []
-    H = rows.basis if rows.basis.shape[1] else np.ones((len(X), 1))
     counts = np.bincount(index)
     mean = np.zeros((len(counts), Z.shape[1]))
-    R = Z - H @ np.linalg.lstsq(H, Z, rcond=None)[0]
+    R = rows.without_levels(Z)
     np.add.at(mean, index, R)
     mean /= counts[:, None]
     squares = np.zeros_like(mean)

@@ -217,7 +217,7 @@ class Likelihood:
 
 def _standardised(Z: Array, rows: Rows) -> Array:
     """Columns of Z without the levels of seeds, of unit variance; zeros where nothing but rounding is left."""
-    R = rows.without_levels(Z) if rows.basis.shape[1] else Z
+    R = rows.without_levels(Z)
     deviation = np.sqrt((R**2).mean(axis=0))
     constant = deviation <= 1e-12 * np.abs(Z).max(axis=0)
     return np.where(constant, 0.0, R / np.where(constant, 1.0, deviation))
