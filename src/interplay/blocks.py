@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .fidelities import Fidelities, described, worth_of_runs
 from .fitting import Design
 from .predictor import Predictor
 from .readings import Question, Reading, walsh_spectrum
 from .readings.discoveries import LEAST, Discoveries, discover
 from .surrogates.base import GaussianSurrogate, threads
+from .surrogates.fidelity import FidelitySurrogate
 from .units import OWN, unit
 
 Array = NDArray[np.float64]
@@ -96,6 +98,8 @@ def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries 
     runs, P, T = design.runs, len(predictor.players.names), len(predictor.targets)
     if runs.kind != "mask" or P < 2 or predictor.constant.all():
         return None, ""
+    if design.at is not None:
+        return None, "on runs of several fidelities; take one alone (--fidelity)"
     if T > MANY_TARGETS:
         return None, f"for at most {MANY_TARGETS} targets at once; choose some (--target)"
     parts = []
@@ -118,6 +122,19 @@ def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries 
         for columns, found in parts:
             whole[name][..., columns] = getattr(found, name)
     return replace(parts[0][1], **whole), ""
+
+
+def read_fidelities(design: Design, predictor: Predictor, asked: Question) -> Fidelities:
+    """Compare the fidelities, and what one more run of each would bring to the effects."""
+    worth, names, joined = np.empty(0), (), False
+    for _, choice in predictor.choices:
+        surrogate = choice.surrogate
+        if isinstance(surrogate, FidelitySurrogate):
+            joined, names = True, surrogate.fidelities_
+            if surrogate.affordable:
+                worth = worth_of_runs(surrogate, lambda one: asked.effects(one).deviation)
+            break
+    return described(design.runs, predictor.fidelity, joined, worth, names if len(worth) else ())
 
 
 def _level(Z: Array, surrogate: GaussianSurrogate, own: NDArray[np.bool_]) -> Array:

@@ -7,16 +7,19 @@ them is fitted; where seeds are coupled but not crossed, each seed has a level o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
+from .fidelities import asked_about
 from .fields import listed
 from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .predictor import Predictor
-from .surrogates import compare
+from .surrogates import compare, compare_fidelities
+from .surrogates.fidelity import FEWEST
 from .truth import separate
 
 Array = NDArray[np.float64]
@@ -38,6 +41,8 @@ class Design:
     averaged : int
         Seeds that each row is the mean of; 1 where nothing was averaged.
     warnings : tuple of str
+    at : str or None
+        Where there are several fidelities, the one that is asked about.
     """
 
     runs: Evaluations
@@ -46,20 +51,26 @@ class Design:
     seeds: NDArray[np.int64] | None
     averaged: int
     warnings: tuple[str, ...]
+    at: str | None = None
 
     @classmethod
-    def of(cls, runs: Evaluations) -> Design:
+    def of(cls, runs: Evaluations, at: str | None = None) -> Design:
         """Prepare runs that `checked` let through.
 
         Raises
         ------
         EvaluationsError
-            If no task is switched in them.
+            If no task is switched in them, or nothing says which of several fidelities is asked about.
         """
-        warnings = list(runs.warnings)
-        runs, averaged = _average_crossed(runs)
-        if averaged > 1:
-            warnings.append(f"every mask was run under the same {averaged} seeds: their mean is fitted for each mask.")
+        warnings, averaged = list(runs.warnings), 1
+        at = asked_about(runs, at)
+        for name in dict.fromkeys(map(str, runs.fidelity)):
+            one, seeds = _average_crossed(runs.where(fidelity=name))
+            if seeds > 1:
+                of = "" if at is None else f" {name}"
+                warnings.append(f"every{of} mask was run under the same {seeds} seeds: their mean is fitted for each mask.")
+                runs = one if at is None else runs.filter(runs.fidelity != name) + one
+                averaged = seeds if name == at or at is None else averaged
         players = Players.of(runs.masks, runs.tasks, runs.kind)
         warnings += players.warnings
         if np.isnan(runs.values).any():
@@ -67,9 +78,10 @@ class Design:
         if not players.names:
             raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
         seeds = set(runs.seed.tolist())
-        coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and -1 not in seeds
+        stated = at is not None or -1 not in seeds  # estimates have no seed: they share a level
+        coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and stated
         X = players.columns(runs.masks)
-        return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings))
+        return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings), at)
 
 
 def checked(runs: Evaluations) -> Evaluations:
@@ -78,19 +90,13 @@ def checked(runs: Evaluations) -> Evaluations:
     Raises
     ------
     EvaluationsError
-        For fewer than 5 runs, several fidelities, or values that overflow.
+        For fewer than 5 runs, or values that overflow.
     """
     runs = runs.require(name="runs")
     if (large := np.flatnonzero((np.abs(np.nan_to_num(runs.values)) > LARGEST).any(axis=0))).size:
         raise EvaluationsError(
             f"target {runs.targets[large[0]]!r} holds values beyond {LARGEST:g}, whose squares overflow. Rescale it, "
             "or leave out the runs that diverged."
-        )
-    fidelities = sorted(set(map(str, runs.fidelity)))
-    if len(fidelities) > 1:
-        raise EvaluationsError(
-            f"runs hold several fidelities ({', '.join(fidelities)}); they are not pooled. "
-            "Choose one with runs.where(fidelity=...), on the command line --fidelity."
         )
     return runs
 
@@ -118,21 +124,24 @@ def without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tu
     return runs, [f"{dropped} runs share their mask with the truth and were taken out of the fit."]
 
 
-def fit(runs: Evaluations, surrogate: str = "auto") -> Predictor:
+def fit(runs: Evaluations, surrogate: str = "auto", at: str | None = None) -> Predictor:
     """Fit every target of evaluated runs and choose among the surrogates; what `attribute` reads, and what predicts.
 
     Parameters
     ----------
     runs : Evaluations
-        At least 5 runs of one fidelity.
+        At least 5 runs.
     surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
         'auto' takes the stack of kernels where it predicts held-out rows better than tuned ridge by more than a
         standard error, see `surrogates.compare`; 'kernel' is the stack.
+    at : str, optional
+        Where runs hold several fidelities, the one to answer for: the dearest if not given. All are fitted together
+        where that predicts its held-out runs no worse, see `surrogates.compare_fidelities`.
 
     Raises
     ------
     EvaluationsError
-        For fewer than 5 runs, several fidelities, or runs in which no task is switched.
+        For fewer than 5 runs, fewer than 3 of the fidelity asked about, or runs in which no task is switched.
 
     Examples
     --------
@@ -142,33 +151,35 @@ def fit(runs: Evaluations, surrogate: str = "auto") -> Predictor:
     >>> ip.fit(runs).predict([1, 0, 1, 1, 1, 1]).mean.round(2).tolist()
     [[1.6]]
     """
-    return fit_design(Design.of(checked(runs)), surrogate)
+    return fit_design(Design.of(checked(runs), at), surrogate)
 
 
 def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
     """Fit runs that are prepared, see `fit`."""
     runs, choices, rows = design.runs, [], [0] * design.runs.T
     for targets, measured in blocks(runs):
-        choice = compare(
-            design.X[measured],
-            runs.values[np.ix_(measured, targets)],
-            prefer=surrogate,
-            features="auto" if runs.kind == "mixture" else "raw",
-            higher_is_better=np.array(runs.higher_is_better)[targets],
-            seeds=None if design.seeds is None else design.seeds[measured],
-        )
+        X, Y = design.X[measured], runs.values[np.ix_(measured, targets)]
+        how: dict[str, Any] = {"prefer": surrogate, "features": "auto" if runs.kind == "mixture" else "raw"}
+        how |= {"higher_is_better": np.array(runs.higher_is_better)[targets]}
+        how |= {"seeds": None if design.seeds is None else design.seeds[measured]}
+        if design.at is None or set(runs.fidelity[measured].tolist()) == {design.at}:
+            choice = compare(X, Y, **how)
+        else:
+            _enough_at(design, measured, runs.targets[targets[0]])
+            choice = compare_fidelities(X, Y, runs.fidelity[measured], design.at, **how)
         choices.append((targets, choice))
         for t in targets:
             rows[t] = int(measured.sum())
     warnings = [*design.warnings, *(choice.given_up for _, choice in choices if choice.given_up)]
-    if design.seeds is not None:
+    if design.seeds is not None and design.at is None:
         levels = max(choice.surrogate.rows_.basis.shape[1] for _, choice in choices)
         if levels > 1:
             warnings.append(f"seeds are coupled: each of the {levels} has a level of its own, predicted at their mean.")
         else:
             warnings.append("seeds are coupled, but some seed ran a single mask: they share one level.")
-    if "estimated" in runs.fidelity:
+    if design.at is None and "estimated" in runs.fidelity:
         warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
+    runs = runs if design.at is None else runs.where(fidelity=design.at)
     with np.errstate(invalid="ignore"):
         size = np.nanmax(np.abs(runs.values), axis=0)
         still = np.nanmax(runs.values, axis=0) - np.nanmin(runs.values, axis=0) <= 1e-12 * size
@@ -180,7 +191,7 @@ def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
         targets=runs.targets,
         higher_is_better=runs.higher_is_better,
         kind=runs.kind,
-        fidelity=str(runs.fidelity[0]),
+        fidelity=design.at or str(runs.fidelity[0]),
         players=design.players,
         choices=tuple(choices),
         rows=tuple(rows),
@@ -197,6 +208,16 @@ def blocks(runs: Evaluations) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]
     patterns, which = np.unique(measured, axis=1, return_inverse=True)
     which = which.reshape(-1)
     return [(np.flatnonzero(which == i), patterns[:, i]) for i in range(patterns.shape[1])]
+
+
+def _enough_at(design: Design, measured: NDArray[np.bool_], target: str) -> None:
+    """Raise an error where a target was measured in too few runs of the fidelity asked about."""
+    count = int((design.runs.fidelity[measured] == design.at).sum())
+    if count < FEWEST:
+        raise EvaluationsError(
+            f"target {target!r} was measured in {count} {design.at} run{'s' * (count != 1)}; at least {FEWEST} are needed "
+            f"to tie the other fidelities to it. Add {design.at} runs, or answer for another fidelity with at= (--at)."
+        )
 
 
 def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:

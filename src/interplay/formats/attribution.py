@@ -10,6 +10,7 @@ import numpy as np
 
 from ..amounts import Amounts
 from ..attribution import Attribution
+from ..fidelities import Fidelities
 from ..fields import EvaluationsError
 from ..named import Named
 from ..readings.discoveries import Discoveries
@@ -22,7 +23,7 @@ VERSION = 2
 REMEDY = "Attribution.save writes one."
 _ARRAYS = ("effects", "deviation", "pairs", "interactions", "interaction_deviation", "orders", "orders_deviation")
 _TUPLES = ("tasks", "targets", "unit", "links", "higher_is_better", "rows", "unidentified", "warnings")
-_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "discoveries", "reference", "predictor")
+_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "discoveries", "reference", "predictor", "fidelities")
 
 
 def save(answer: Attribution, path: Path) -> Path:
@@ -30,6 +31,7 @@ def save(answer: Attribution, path: Path) -> Path:
     arrays: dict[str, np.ndarray] = {name: getattr(answer, name) for name in _ARRAYS}
     words = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in (*_ARRAYS, *_PARTS)}
     words |= {"trust": asdict(answer.trust), "truth": None, "amounts": answer.amounts is not None}
+    words["fidelities"] = None if answer.fidelities is None else asdict(answer.fidelities)
     if answer.reference is not None:
         arrays["reference"] = answer.reference
     if answer.truth is not None:
@@ -68,6 +70,7 @@ def load(path: Path) -> Attribution:
 
 def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attribution:
     part = lambda name: {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
+    several = words.pop("fidelities", None)
     trusted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
     truth = words.pop("truth")
     asked: dict[str, Any] = {}
@@ -93,4 +96,5 @@ def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attrib
         trust=Trust(**trusted),
         truth=None if truth is None else Comparison(**part("truth"), seeds=truth["seeds"]),
         amounts=counted,
+        fidelities=None if several is None else Fidelities(**{k: tuple(v) if isinstance(v, list) else v for k, v in several.items()}),
     )

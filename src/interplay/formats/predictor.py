@@ -17,8 +17,9 @@ from .surrogate import Arrays, pack, plain, unpack
 
 __all__ = ["load", "save"]
 
-VERSION = 1
+VERSION = 2
 REMEDY = "interplay attribute RUNS --save FILE, or Predictor.save, writes one."
+_HELD = ("held_out", "constant", "groups")  # arrays of the choice
 _TUPLES = ("tasks", "targets", "higher_is_better", "rows", "warnings")
 
 
@@ -29,7 +30,8 @@ def save(predictor: Predictor, path: Path) -> Path:
     words |= {"players": asdict(predictor.players), "choices": []}
     for b, (targets, choice) in enumerate(predictor.choices):
         arrays[f"{b}/targets"] = targets
-        said = {f.name: plain(getattr(choice, f.name)) for f in fields(Choice) if f.name != "surrogate"}
+        arrays |= {f"{b}/{name}": getattr(choice, name) for name in _HELD}
+        said = {f.name: plain(getattr(choice, f.name)) for f in fields(Choice) if f.name not in ("surrogate", *_HELD)}
         words["choices"].append({**said, "surrogate": pack(choice.surrogate, arrays, f"{b}/surrogate/")})
     return archive.write(path, "predictor", VERSION, words, arrays)
 
@@ -50,7 +52,8 @@ def load(path: Path) -> Predictor:
         choices = []
         for b, given in enumerate(words["choices"]):
             surrogate = unpack(given.pop("surrogate"), arrays, str(path), f"{b}/surrogate/")
-            choices.append((arrays[f"{b}/targets"], Choice(surrogate=surrogate, **_arrays(given))))
+            held = {name: arrays[f"{b}/{name}"] for name in _HELD}
+            choices.append((arrays[f"{b}/targets"], Choice(surrogate=surrogate, **held, **_arrays(given))))
         predictor = Predictor(
             players=Players(**players),
             choices=tuple(choices),

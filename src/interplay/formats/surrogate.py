@@ -15,6 +15,7 @@ import numpy as np
 from ..fields import EvaluationsError
 from ..surrogates.base import GaussianSurrogate, threads
 from ..surrogates.features import transform
+from ..surrogates.fidelity import FidelitySurrogate
 from ..surrogates.gaussian import Posterior
 from ..surrogates.kernel import KernelSurrogate
 from ..surrogates.kernels import Kernel
@@ -28,9 +29,9 @@ from . import archive
 __all__ = ["load", "pack", "save", "unpack"]
 
 VERSION = 1
-CLASSES = {"KernelSurrogate": KernelSurrogate, "LinearSurrogate": LinearSurrogate}
+CLASSES = {one.__name__: one for one in (FidelitySurrogate, KernelSurrogate, LinearSurrogate)}
 _WORDS = ("kind_", "features_", "single_", "n_targets_")
-_ARRAYS = ("X_", "weights_", "coef_", "intercept_", "kept_", "feature_names_in_")
+_ARRAYS = ("X_", "weights_", "coef_", "intercept_", "kept_", "feature_names_in_", "own_", "gap_")
 _POSTERIOR = ("theta", "intercept", "amplitude")
 _COVARIANCE = ("precision", "constant", "constant_variance")
 REMEDY = "the save method of a fitted surrogate writes one."
@@ -62,6 +63,8 @@ def pack(surrogate: GaussianSurrogate, arrays: Arrays, key: str = "") -> dict[st
     link, rows, noise = surrogate.link_, surrogate.rows_, getattr(surrogate, "noise_", None)
     held |= {"sign": link.sign, "bound": link.bound, "groups": rows.groups.index}
     held |= {"row_noise": rows.noise, "basis": rows.basis}
+    if rows.asked is not None:
+        held["asked"] = rows.asked
     if noise is not None:
         held |= {"noise/masks": noise.masks, "noise/level": noise.level}
     out = {
@@ -122,7 +125,8 @@ def _unpack(words: dict[str, Any], arrays: Arrays) -> GaussianSurrogate:
     surrogate.n_features_in_ = X.shape[1]
     surrogate.link_ = Link(_shaped(arrays, "sign", T), _shaped(arrays, "bound", T))
     basis = _shaped(arrays, "basis", m, -1)
-    surrogate.rows_ = Rows(Groups.of(_shaped(arrays, "groups", m)), _shaped(arrays, "row_noise", m), basis)
+    asked = _shaped(arrays, "asked", basis.shape[1]) if "asked" in arrays else None
+    surrogate.rows_ = Rows(Groups.of(_shaped(arrays, "groups", m)), _shaped(arrays, "row_noise", m), basis, asked)
     _shaped(arrays, "weights_", len(words["members"]), T)
     with threads(m):
         members = enumerate(words["members"])

@@ -10,22 +10,31 @@ the stack on any recording, and covered worse. Each fold chooses its hyper-param
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import GaussianSurrogate
-from .kernel import KernelSurrogate
+from .fidelity import FidelitySurrogate
+from .kernel import LARGE, KernelSurrogate
 from .linear import LinearSurrogate
 from .rows import Rows
 from .stacking import folds
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # of the target's standard deviation
-SIMPLEST = ("ridge", "rbf", "ard", "stack")
-WORDS = {"ridge": "tuned ridge", "rbf": "RBF", "ard": "ARD", "stack": "the stack of kernels"}
-ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST}
+ALONE = 5  # masks of a fidelity, below which it is not fitted alone
+SIMPLEST = ("ridge", "rbf", "ard", "stack", "joint")
+WORDS = {
+    "ridge": "tuned ridge",
+    "rbf": "RBF",
+    "ard": "ARD",
+    "stack": "the stack of kernels",
+    "joint": "all fidelities together",
+}
+ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST[:-1]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +44,7 @@ class Choice:
     Attributes
     ----------
     name : str
-        'ridge', 'rbf', 'ard' or 'stack'.
+        'ridge', 'rbf', 'ard', 'stack', or 'joint' (several fidelities).
     surrogate : GaussianSurrogate
         The one taken, fitted.
     best : str
@@ -53,8 +62,14 @@ class Choice:
         The same of each to the best.
     over_constant, over_constant_error : array (T,)
         The same, constant minus the one taken.
+    held_out, constant : array (m, T)
+        Held-out predictions of the one taken and of the constant, of the rows that were compared.
+    groups : array (m,) of int
+        Rows of one group were held out together.
     given_up : str
         What was left out because of the number of runs, in words.
+    said : str
+        The choice in words, where several fidelities stood to choice.
     """
 
     name: str
@@ -69,11 +84,17 @@ class Choice:
     standard_error: dict[str, float]
     over_constant: Array
     over_constant_error: Array
+    held_out: Array
+    constant: Array
+    groups: NDArray[np.int64]
     given_up: str = ""
+    said: str = ""
 
     @property
     def sentence(self) -> str:
         """The choice in words."""
+        if self.said:
+            return self.said
         size = f"{abs(self.gain):.3f} +- {self.gain_error:.3f} of the standard deviation"
         head = WORDS[self.name][0].upper() + WORDS[self.name][1:]
         if self.asked:
@@ -138,42 +159,145 @@ def compare(
     predicted = ridge_held_out(ridge, X[kept], Y, rows)
     predicted |= {name: held.mean[held.names.index(name)] for name in ("rbf", "ard") if name in held.names}
     predicted["stack"] = kernel.cv_.mean
-    deviation = np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), np.inf)
-    errors = {name: np.abs(p - Y) / deviation for name, p in predicted.items()}
-    constant = errors.pop("constant")
-    base = np.maximum((constant**2).mean(axis=0), 1e-300)
-    skill = {name: 1.0 - (error**2).mean(axis=0) / base for name, error in errors.items()}
-    best = min(errors, key=lambda name: float(errors[name].mean()))
-    pairs = {name: _paired(_mean_over(e - errors[best]), rows) for name, e in errors.items()}
-    worse, standard_error = ({name: float(pair[i][0]) for name, pair in pairs.items()} for i in (0, 1))
     name = ASKED[prefer]
-    difference = errors["ridge"] - errors["stack"]
-    gain, gain_error = (float(d[0]) for d in _paired(_mean_over(difference), rows))
-    by_target = np.array(_paired(difference, rows))
-    if prefer == "auto":
+    if name not in ("auto", *predicted):
+        raise ValueError(f"surrogate={prefer!r}: there is none for these runs; choose {', '.join(SIMPLEST)}.")
+    found = Judged.of(predicted, Y, rows)
+    if name == "auto":
+        gain, gain_error = found.gain("ridge", "stack")
         name = "stack" if gain > gain_error + ROUNDING else "ridge"
-    elif name not in errors:
-        raise ValueError(f"surrogate={prefer!r}: there is none for these runs; choose {', '.join(errors)}.")
-    over, over_error = _paired(constant - errors[name], rows)
-    taken = ridge.fit(X, whole, groups, seeds, noise) if name == "ridge" else kernel
-    given = kernel.given_up_
-    if name in ("rbf", "ard"):
-        taken = kernel.only(name)
-    return Choice(
-        name=name,
-        surrogate=taken,
-        best=best,
-        asked=prefer != "auto",
-        skill=skill,
-        gain=gain,
-        gain_error=gain_error,
-        gain_of_target=by_target,
-        worse=worse,
-        standard_error=standard_error,
-        over_constant=over,
-        over_constant_error=over_error,
-        given_up=given,
-    )
+    taken = kernel if name == "stack" else kernel.only(name) if name != "ridge" else None
+    if taken is None:
+        taken = ridge.fit(X, whole, groups, seeds, noise)
+    return found.choice(name, taken, prefer != "auto", ("ridge", "stack"), given_up=kernel.given_up_)
+
+
+def compare_fidelities(
+    X: ArrayLike,
+    Y: ArrayLike,
+    fidelity: ArrayLike,
+    at: str,
+    prefer: str = "auto",
+    features: str = "auto",
+    *,
+    higher_is_better: ArrayLike = False,
+    seeds: ArrayLike | None = None,
+) -> Choice:
+    """Fit the runs of all fidelities together, and those of the fidelity asked about alone, and take one.
+
+    All together, unless those alone predict its held-out rows better by more than the standard error of the paired
+    difference. Alone is what `compare` takes of them, from at least `ALONE` masks.
+
+    Parameters
+    ----------
+    X : array (m, K)
+    Y : array (m, T)
+    fidelity : array (m,) of str
+    at : str
+        The fidelity asked about.
+    prefer, features, higher_is_better, seeds
+        See `compare`; a surrogate asked for by name is that of the fidelity's runs alone.
+    """
+    X, Y, words = np.asarray(X, float), np.asarray(Y, float), np.asarray(fidelity).astype(str)
+    own = words == at
+    few = len(np.unique(X[own], axis=0)) < ALONE or not np.ptp(X[own], axis=0).any()
+    if prefer != "auto" and few:
+        raise ValueError(f"surrogate={prefer!r}: {own.sum()} {at} runs are too few for it alone; leave it out.")
+    some = None if seeds is None else np.asarray(seeds)[own]
+    how = {"higher_is_better": higher_is_better, "seeds": some}
+    alone = None if few else compare(X[own], Y[own], None, prefer, features, **how)
+    if alone is not None and (alone.asked or own.sum() > LARGE):
+        return alone
+    joint = FidelitySurrogate(at, features=features, higher_is_better=higher_is_better).fit(X, Y, words, seeds=seeds)
+    rows = Rows.of(X[own], seeds=some)
+    predicted = ridge_held_out(LinearSurrogate(features=features), X[own], Y[own], rows)
+    if alone is None:
+        predicted.pop("ridge")
+    else:
+        predicted[alone.name] = alone.held_out
+    found = Judged.of(predicted | {"joint": joint.cv_.mean}, Y[own], rows)
+    if alone is None:
+        said = f"All fidelities together: {own.sum()} {at} runs are too few to be fitted alone."
+        return found.choice("joint", joint, False, ("joint", "joint"), said=said)
+    gain, gain_error = found.gain(alone.name, "joint")
+    size = f"{abs(gain):.3f} +- {gain_error:.3f} of the standard deviation"
+    beside = f"R^2 {_mean(found.skill['joint'])} against {_mean(found.skill[alone.name])}"
+    if gain < -gain_error - ROUNDING:
+        said = f"The {at} runs alone: their held-out error is {size} below that of all fidelities together ({beside}). "
+        return replace(alone, said=said + alone.sentence)
+    which = "below" if gain > 0 else "above"
+    held = "" if gain > 0 else ", within the standard error"
+    said = f"All fidelities together: the held-out error of {at} runs is {size} {which} that of these runs alone{held}"
+    return found.choice("joint", joint, False, (alone.name, "joint"), said=f"{said} ({beside}).")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Held-out errors (m, T) of several surrogates and of the constant, in standard deviations of each target.
+
+    Attributes
+    ----------
+    predicted, errors : dict of str to array (m, T)
+    constant : array (m, T)
+    rows : Rows
+    skill : dict of str to array (T,)
+    """
+
+    predicted: dict[str, Array]
+    errors: dict[str, Array]
+    constant: Array
+    rows: Rows
+    skill: dict[str, Array]
+
+    @classmethod
+    def of(cls, predicted: Mapping[str, Array], Y: Array, rows: Rows) -> Judged:
+        """Errors of predictions (m, T), 'constant' among them."""
+        deviation = np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), np.inf)
+        errors = {name: np.abs(p - Y) / deviation for name, p in predicted.items()}
+        constant = errors.pop("constant")
+        base = np.maximum((constant**2).mean(axis=0), 1e-300)
+        skill = {name: 1.0 - (error**2).mean(axis=0) / base for name, error in errors.items()}
+        return cls(dict(predicted), errors, constant, rows, skill)
+
+    def gain(self, of: str, over: str) -> tuple[float, float]:
+        """Mean over targets of the difference of absolute errors, and its standard error."""
+        difference, error = _paired(_mean_over(self.errors[of] - self.errors[over]), self.rows)
+        return float(difference[0]), float(error[0])
+
+    def choice(
+        self,
+        name: str,
+        surrogate: GaussianSurrogate,
+        asked: bool,
+        pair: tuple[str, str],
+        given_up: str = "",
+        said: str = "",
+    ) -> Choice:
+        """Take one; ``pair`` are the two between which was chosen."""
+        best = min(self.errors, key=lambda other: float(self.errors[other].mean()))
+        pairs = {other: self.gain(other, best) for other in self.errors}
+        difference = self.errors[pair[0]] - self.errors[pair[1]]
+        over, over_error = _paired(self.constant - self.errors[name], self.rows)
+        gain, gain_error = self.gain(*pair)
+        return Choice(
+            name=name,
+            surrogate=surrogate,
+            best=best,
+            asked=asked,
+            skill=self.skill,
+            gain=gain,
+            gain_error=gain_error,
+            gain_of_target=np.array(_paired(difference, self.rows)),
+            worse={other: d for other, (d, _) in pairs.items()},
+            standard_error={other: e for other, (_, e) in pairs.items()},
+            over_constant=over,
+            over_constant_error=over_error,
+            held_out=self.predicted[name],
+            constant=self.predicted["constant"],
+            groups=self.rows.groups.index,
+            given_up=given_up,
+            said=said,
+        )
 
 
 def ridge_held_out(ridge: LinearSurrogate, X: Array, Y: Array, rows: Rows) -> dict[str, Array]:

@@ -138,7 +138,9 @@ def ard(features: str) -> Scales:
     return Scales(f"ard {features}", Relevance(features, "raw", 1.0, 1.0, -4.0, 1.0, 3.0))
 
 
-def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False) -> Sequence[Recipe]:
+def stack(
+    kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False, plain: bool = False
+) -> Sequence[Recipe]:
     """Members of the default surrogate, simplest first.
 
     Parameters
@@ -153,6 +155,8 @@ def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, lar
         Nothing beside it but length scales per task.
     large : bool
         One kernel and noise level for all targets in each member, and no components.
+    plain : bool
+        No components of the targets.
     """
     maps = [features] if features != "auto" else ["both", "log"] if kind == "mixture" else ["raw"]
     simple: list[ClosedForm] = [rbf(maps[0])] + ([linear(maps[0])] if kind != "mixture" else [])
@@ -160,8 +164,9 @@ def stack(kind: str, T: int, features: str = "auto", ard_only: bool = False, lar
     if large:
         shared = [replace(s, relevance=replace(s.relevance, own=0.0)) for s in scales]
         return shared if ard_only else [*(replace(r, joint=True) for r in simple), *shared]
-    many: Sequence[Recipe] = [Components(s.name, s) for s in scales] if T > MANY_TARGETS else scales
+    many: Sequence[Recipe] = [Components(s.name, s) for s in scales] if T > MANY_TARGETS and not plain else scales
     if ard_only:
         return many
-    together = [Components("rbf of components", simple[0])] if kind != "mixture" and T >= FEW_TARGETS else []
+    several = kind != "mixture" and T >= FEW_TARGETS and not plain
+    together = [Components("rbf of components", simple[0])] if several else []
     return [*simple, *together, *many]

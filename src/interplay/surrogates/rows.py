@@ -66,11 +66,14 @@ class Rows:
         Variance of each row's noise, in units of the common level.
     basis : array (m, p)
         Columns with a flat prior: ones, or one indicator per seed; p = 0 without a constant.
+    asked : array (p,) of bool or None
+        Columns at whose mean predictions are made; all of them if None.
     """
 
     groups: Groups
     noise: Array
     basis: Array
+    asked: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -107,8 +110,9 @@ class Rows:
 
     @property
     def level(self) -> Array:
-        """How a prediction takes the columns of the basis: the mean over seeds, array (p,)."""
-        return np.full(self.basis.shape[1], 1.0 / max(self.basis.shape[1], 1))
+        """How a prediction takes the columns of the basis: the mean over those asked, array (p,)."""
+        asked = np.ones(self.basis.shape[1]) if self.asked is None else self.asked.astype(float)
+        return asked / max(asked.sum(), 1.0)
 
     @property
     def uniform(self) -> bool:
@@ -152,7 +156,9 @@ class Rows:
     def take(self, kept: NDArray) -> Rows:
         """Keep some rows (a mask (m,) of bool or indices); seeds that lose all rows lose their level."""
         basis = self.basis[kept]
-        return Rows(Groups.of(self.groups.index[kept]), self.noise[kept], basis[:, basis.any(axis=0)])
+        left = basis.any(axis=0)
+        asked = None if self.asked is None else self.asked[left]
+        return Rows(Groups.of(self.groups.index[kept]), self.noise[kept], basis[:, left], asked)
 
 
 def _levels(seeds: NDArray, groups: Groups, constant: bool) -> Array:

@@ -1,0 +1,290 @@
+"""Several fidelities in one surrogate: cheap runs and dear ones, small models and large, estimates and retrainings.
+
+Kernels, length scales and the unit are those of the fidelity with most masks (the base); the others are tied to it
+(`coupling`), and the posterior is that of the fidelity asked about. Held-out rows are those of that fidelity: their
+mask is left out of every fidelity, and everything but the unit is found anew.            (design: section 3, Multi-fidelity)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .base import GaussianSurrogate
+from .coupling import Beside, Coupling, condition, couple
+from .gaussian import Posterior
+from .kernel import LARGE
+from .links import Link
+from .members import Fit, Member
+from .recipes import MANY_TARGETS, Recipe, stack
+from .rows import Groups, Rows
+from .search import CrossValidation
+from .stacking import Fitted, HeldOut, fit_members, folds
+
+Array = NDArray[np.float64]
+FEWEST = 3  # runs of the fidelity asked about
+GAPS = (False, True)
+REFITTED = 60  # runs beside the base above which their coupling is not found anew in every fold
+
+
+class FidelitySurrogate(GaussianSurrogate):
+    """Surrogate of one fidelity from the runs of several: estimates beside retrainings, small models beside large ones.
+
+    Parameters
+    ----------
+    at : str, optional
+        The fidelity that predictions and readings are about; the one of the last row if not given.
+    links : 'auto' or sequence of str
+        See `KernelSurrogate`.
+    features : str
+        See `KernelSurrogate`.
+    higher_is_better : bool or sequence of bool (T,)
+        See `KernelSurrogate`.
+
+    Attributes
+    ----------
+    fidelities_ : tuple of str (F,)
+    coupling_ : Coupling
+        Scale and correlation of every fidelity with the base, and its noise.
+    gap_ : array (T,)
+        Weight of the couplings with a function of their own, against those that only scale.
+    base_, at_ : int
+        Numbers of the fidelity with most masks and of the one asked about.
+    cv_ : CrossValidation
+        Of the rows of the fidelity asked about, in their order.
+    own_ : array (m,) of bool
+        Which rows those are.
+    """
+
+    noise_ = None
+    given_up_ = ""
+
+    def __init__(
+        self, at: str | None = None, *, links: Any = "auto", features: str = "auto", higher_is_better: Any = False
+    ):
+        self.at = at
+        self.links = links
+        self.features = features
+        self.higher_is_better = higher_is_better
+
+    constant = True
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        fidelity: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        seeds: ArrayLike | None = None,
+        noise: ArrayLike | None = None,
+    ) -> Self:
+        """Fit all targets.
+
+        Parameters
+        ----------
+        X : array (m, K)
+        y : array (m,) or (m, T)
+        fidelity : array (m,) of str
+            Of every row.
+        groups, seeds, noise : array (m,), optional
+            See `GaussianSurrogate.fit`; rows of one mask are one group, whatever their fidelity.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 3 rows are of the fidelity asked about.
+        """
+        m = len(np.asarray(X))
+        words = np.full(m, "") if fidelity is None else np.asarray(fidelity).astype(str)
+        if words.shape != (m,):
+            raise ValueError(f"fidelity has shape {words.shape}; give one entry for each of the {m} rows of X.")
+        at = str(words[-1]) if self.at is None else self.at
+        if (count := int((words == at).sum())) < FEWEST:
+            raise ValueError(f"at={at!r}: {count} rows are of this fidelity; at least {FEWEST} are needed.")
+        self._words, self._at, self._seeds = words, at, seeds
+        super().fit(X, y, groups, None, noise)
+        del self._words, self._at, self._seeds
+        return self
+
+    def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
+        self.fidelities_ = tuple(dict.fromkeys(self._words.tolist()))
+        fidelity = np.array([self.fidelities_.index(word) for word in self._words])
+        self.at_ = self.fidelities_.index(self._at)
+        masks = [len(np.unique(X[fidelity == f], axis=0)) for f in range(len(self.fidelities_))]
+        self.base_ = int(np.argmax(masks))
+        self.own_ = fidelity == self.at_
+        rows = self.rows_ = _levels(rows, fidelity, self.at_, self._seeds)
+        T, large = Y.shape[1], max(masks) > LARGE
+        recipes = stack(self.kind_, T, self.features, large=large or T > MANY_TARGETS, plain=True)
+        names, links = len(masks), self._links(Y)
+        plan = _Plan(self.kind_, self.features_, links, recipes, names, fidelity, self.base_, self.at_)
+        found = plan.fit(X, Y, rows)
+        self.link_, self.coupling_ = found.base.link, found.coupling(names, True)
+        self.members_ = plan.members(X, Y, rows, found)
+        self._given = (plan, X, Y, rows, found)
+        self.weights_, mean, variance = plan.held_out(X, Y, rows, found)
+        self.gap_ = self.weights_[len(self.weights_) // 2 :].sum(axis=0)
+        error = ((mean - Y[self.own_]) ** 2).mean(axis=0)
+        self.cv_ = CrossValidation(mean, np.sqrt(variance), error, rows.groups.index[self.own_])
+
+    @property
+    def affordable(self) -> bool:
+        """Whether `with_run` is quick, and there is what it starts from: not after loading."""
+        return hasattr(self, "_given") and len(self.X_) ** 3 * len(self.fits_) < 2e10
+
+    def with_run(self, mask: Array, fidelity: int) -> FidelitySurrogate:
+        """The same with one more run of a mask (K,) that comes out as predicted: its variances are what it brings."""
+        plan, X, Y, rows, found = self._given
+        basis = np.eye(rows.basis.shape[1])[[int(rows.basis[plan.fidelity == fidelity].sum(axis=0).argmax())]]
+        index = np.append(rows.groups.index, rows.groups.index.max() + 1)
+        more = Rows(Groups.of(index), np.append(rows.noise, 1.0), np.vstack([rows.basis, basis]), rows.asked)
+        plan = replace(plan, fidelity=np.append(plan.fidelity, fidelity))
+        out = copy(self)
+        X, Y = np.vstack([X, mask]), np.vstack([Y, Y.mean(axis=0)])
+        out.X_, out.rows_, members = X, more, []
+        for new, old in zip(plan.members(X, Y, more, found), self.members_, strict=True):
+            fits = (
+                replace(fit, posterior=_as_predicted(fit.posterior, before.posterior))
+                for fit, before in zip(new.fits, old.fits, strict=True)
+            )
+            members.append(replace(new, fits=tuple(fits)))
+        out.members_ = members
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The base's members, fitted to rows X, and what ties the other fidelities to them, without a gap and with one."""
+
+    base: Fitted
+    X: Array
+    settings: dict[tuple[int, bool], Array]
+    variance: Array
+
+    def coupling(self, F: int, gap: bool) -> Coupling:
+        """For F fidelities."""
+        T = len(self.variance)
+        scale, correlation, noise = np.ones((F, T)), np.ones((F, T)), np.full((F, T), np.nan)
+        for (f, own), (_, *found) in self.settings.items():
+            if own == gap:
+                p = np.array(found)
+                scale[f], noise[f] = np.exp(p[:, 0]), np.exp(p[:, 2])
+                correlation[f] = np.sqrt(1.0 / (1.0 + np.exp(p[:, 1])))
+        return Coupling(scale, correlation, noise)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """How all runs are fitted: the same for all rows and for those of a fold."""
+
+    kind: str
+    features: str
+    links: Sequence[tuple[Link, NDArray]]
+    recipes: Sequence[Recipe]
+    names: int
+    fidelity: NDArray[np.int64]
+    base: int
+    at: int
+
+    def fit(self, X: Array, Y: Array, rows: Rows, start: _Found | None = None) -> _Found:
+        """Fit the base, then couple every other fidelity to it; ``start`` is a fit of more rows."""
+        T, base = Y.shape[1], np.flatnonzero(self.fidelity == self.base)
+        kept = base[rows.take(base).sample(LARGE)] if len(base) > LARGE else base
+        choices = self.links if start is None else [(start.base.link, np.arange(T))]
+        members = None if start is None else start.base.members
+        own = replace(rows.take(kept), asked=None)
+        fitted = fit_members(X[kept], Y[kept], own, self.recipes, choices, self.features, members)
+        Z = fitted.link.forward(Y)
+        variance = own.without_levels(Z[kept]).var(axis=0)
+        settings: dict[tuple[int, bool], Array] = {}
+        for f in range(self.names):
+            other = np.flatnonzero(self.fidelity == f)[:LARGE]
+            if f == self.base or not len(other):
+                continue
+            if start is not None and len(other) > REFITTED:
+                settings |= {key: value for key, value in start.settings.items() if key[0] == f}
+                continue
+            there, seen = replace(rows.take(other), asked=None), []
+            for t in range(T):
+                fit, column = _of_target(fitted.members[0], t)
+                seen.append(Beside.of(fit, column, X[kept], X[other], Z[other, t], there, float(variance[t])))
+            for gap in GAPS:
+                settings[f, gap] = couple(seen, gap, None if start is None else start.settings[f, gap])
+        return _Found(fitted, X[kept], settings, variance)
+
+    def members(self, X: Array, Y: Array, rows: Rows, found: _Found) -> list[Member]:
+        """Every member of the base conditioned on the runs of all fidelities, without a gap and then with one."""
+        Z, out = found.base.link.forward(Y), []
+        for gap in GAPS:
+            coupling = found.coupling(self.names, gap)
+            for member in found.base.members:
+                fits: list[Fit] = []
+                for t in range(Y.shape[1]):
+                    fit, column = _of_target(member, t)
+                    unit = max(fit.noise * float(fit.amplitude[column]), 1e-300)
+                    ratio = np.nan_to_num(coupling.noise[:, t] * found.variance[t] / unit, nan=1.0)
+                    B = coupling.matrix(t)
+                    fits.append(condition(fit, column, B, ratio, self.at, self.fidelity, X, Z[:, t], rows))
+                out.append(Member(member.name + (" + gap" if gap else ""), tuple(fits), anchors=X))
+        return out
+
+    def held_out(self, X: Array, Y: Array, rows: Rows, found: _Found) -> tuple[Array, Array, Array]:
+        """Weights (F, T) of the members by their errors on the base, means and variances (n, T) of the rows asked."""
+        index, link, T = rows.groups.index, found.base.link, Y.shape[1]
+        asked, base = self.fidelity == self.at, self.fidelity == self.base
+        fold = np.full(int(index.max()) + 1, -1)
+        fold[index[asked]] = folds(Groups.of(index[asked]).index)
+        elsewhere = fold < 0  # masks that other fidelities ran: they judge the members, in the same folds
+        fold[elsewhere] = np.random.default_rng(0).integers(fold.max() + 1, size=int(elsewhere.sum()))
+        fold = fold[index]
+        F = len(found.base.members)
+        mean, variance = np.full((2, 2 * F, len(X), T), np.nan)
+        own = np.full((F, len(X), T), np.nan)
+        for k in range(int(fold.max()) + 1):
+            left, kept = fold == k, np.flatnonzero(fold != k)
+            plan, there = replace(self, fidelity=self.fidelity[kept]), rows.take(kept)
+            again = plan.fit(X[kept], Y[kept], there, found)
+            for f, member in enumerate(plan.members(X[kept], Y[kept], there, again)):
+                z, v = member.at(X[left & asked], X[kept], 1.0, T)
+                mean[f, left & asked] = link.backward(z, v)
+                noisy = v + np.multiply.outer(rows.noise[left & asked], member.noise(T))
+                variance[f, left & asked] = link.backward_variance(z, noisy)
+            for f, member in enumerate(again.base.members):
+                z, v = member.at(X[left & base], again.X, 1.0, T)
+                own[f, left & base] = link.backward(z, v)
+        members = HeldOut((), own, own, np.empty(0), fold).weights(Y, base)
+        by_gap = (members[:, None] * mean.reshape(2, F, len(X), T)).sum(axis=1)
+        gaps = HeldOut((), by_gap, by_gap, np.empty(0), fold).weights(Y, asked)
+        weights = (gaps[:, None] * members).reshape(2 * F, T)
+        stacked = (weights[:, None] * mean[:, asked]).sum(axis=0)
+        spread = (weights[:, None] * (variance[:, asked] + (mean[:, asked] - stacked) ** 2)).sum(axis=0)
+        return weights, stacked, spread
+
+
+def _as_predicted(new: Posterior, old: Posterior) -> Posterior:
+    """A posterior with one more row, whose value was predicted exactly: no mean moves."""
+    theta = np.vstack([old.theta, np.zeros((1, old.theta.shape[1]))])
+    return replace(new, theta=theta, intercept=old.intercept, amplitude=old.amplitude)
+
+
+def _of_target(member: Member, t: int) -> tuple[Fit, int]:
+    """The fit of a target, and its column there."""
+    return next((fit, int(np.flatnonzero(fit.targets == t)[0])) for fit in member.fits if t in fit.targets)
+
+
+def _levels(rows: Rows, fidelity: NDArray, at: int, seeds: ArrayLike | None) -> Rows:
+    """A level for every fidelity, or for every seed of a fidelity where each of them ran two masks."""
+    labels = fidelity.astype(np.int64)
+    if seeds is not None:
+        number = np.unique(np.asarray(seeds), return_inverse=True)[1].reshape(-1)
+        both = np.unique(np.stack([fidelity, number]), axis=1, return_inverse=True)[1].reshape(-1)
+        if all(np.ptp(rows.groups.index[both == label]) > 0 for label in np.unique(both)):
+            labels = both
+    names, first = np.unique(labels, return_index=True)
+    basis = (labels[:, None] == names).astype(float)
+    return Rows(rows.groups, rows.noise, basis, fidelity[first] == at)
