@@ -46,7 +46,7 @@ def designs() -> list[Case]:
         ),
         few("K 30, m 6", NOT, "Six runs for thirty tasks.", on_masks(30, 6, 5.0)),
         few("K 40, m 12, noise", NOT, "Twelve noisy runs for forty tasks.", on_masks(40, 12, 0.5)),
-        few("K 10, m 6, noise", NOT, "Six noisy runs for ten tasks.", on_masks(10, 6, 0.3)),
+        few("K 10, m 6, noise", NOT, "Six noisy runs for ten tasks.", on_masks(10, 6, 0.08)),
         alias(
             "blocks of 6, K 12, m 40",
             NOT,
@@ -61,10 +61,10 @@ def designs() -> list[Case]:
         ),
         alias("all together, K 6, m 20", NOT, "All tasks are in or none.", of_columns(6, 20, 20.0, blocks(6), "again")),
         alias(
-            "3 pairs among 10, m 80",
+            "4 pairs among 10, m 80",
             INDICATIVE,
-            "Four tasks are known, six only in pairs.",
-            of_columns(10, 80, 20.0, blocks(2, 4)),
+            "Two tasks are known, eight only in pairs.",
+            of_columns(10, 80, 20.0, blocks(2, 2)),
         ),
         alias(
             "6 pairs, K 12, m 60",
@@ -73,7 +73,7 @@ def designs() -> list[Case]:
             of_columns(12, 60, 20.0, blocks(2)),
         ),
         fixed("2 of 12, m 80", INDICATIVE, some, of_columns(12, 80, 20.0, never(1, 1)), False),
-        fixed("5 of 20 always on, m 150", INDICATIVE, some, of_columns(20, 150, 20.0, never(5)), False),
+        fixed("6 of 20 always on, m 150", INDICATIVE, some, of_columns(20, 150, 20.0, never(6)), False),
         fixed("6 of 12, m 60", INDICATIVE, some, of_columns(12, 60, 20.0, never(3, 3)), True),
         fixed("13 of 15, m 40", NOT, most, of_columns(15, 40, 20.0, never(13), "again"), True),
         fixed("26 of 30, m 60", NOT, most, of_columns(30, 60, 20.0, never(13, 13), "again"), True),
@@ -210,7 +210,7 @@ def seeds_and_tails() -> list[Case]:
             "half of the effects belong to the run, K 10, m 60",
             INDICATIVE,
             "Half of what tasks do belongs to the run.",
-            per_run(10, 60, 1.5),
+            per_run(10, 60, 1.9),
         ),
     ]
 

@@ -111,7 +111,7 @@ def interacting() -> list[Case]:
             on_masks(12, 100, 30.0, product_game, design="half", reading="banzhaf"),
         ),
         out("K 15, m 60, near-full", INDICATIVE, FEWER, on_masks(15, 60, 0.6, falling_game)),
-        out("K 12, m 50, 3 targets", INDICATIVE, FEWER, on_masks(12, 50, 0.5, product_game, T=3)),
+        out("K 12, m 50, 3 targets", INDICATIVE, FEWER, on_masks(12, 50, 0.9, product_game, T=3)),
         out("K 15, m 30, noise", NOT, LOST, on_masks(15, 30, 0.05, falling_game)),
         copy(
             "K 8, m 120, p .5, Banzhaf",
@@ -150,7 +150,7 @@ def interacting() -> list[Case]:
             on_masks(12, 80, 20.0, mixed_game(0.3), design="half", reading="banzhaf", T=2),
         ),
         pair("K 12, m 60, noise", INDICATIVE, FEWER, on_masks(12, 60, 0.5, mixed_game(0.3))),
-        pair("K 16, m 40, noise", NOT, LOST, on_masks(16, 40, 0.015, mixed_game(0.3))),
+        pair("K 16, m 40, noise", NOT, LOST, on_masks(16, 40, 0.006, mixed_game(0.3))),
     ]
 
 
@@ -209,7 +209,7 @@ def far_questions() -> list[Case]:
             "pairs, K 16, m 60",
             INDICATIVE,
             "Pairs count fully at the full set and half in the runs.",
-            half(16, 60, 5.0, mixed_game(1.2)),
+            half(16, 60, 2.0, mixed_game(1.6)),
         ),
         far(
             "fours, K 12, m 100",

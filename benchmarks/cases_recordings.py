@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def _digits() -> list[Case]:
         of("2, 80 runs, p .75", SOLID, "80 clean trainings not far from the full set.", _near(2, 80, "p75")),
         of("0, 15 near-full runs", INDICATIVE, "15 trainings for 20 sources: large effects only.", _near(0, 15)),
         of("1, 13 near-full runs", INDICATIVE, "13 trainings for 20 sources: large effects only.", _near(1, 13)),
-        of("2, 6 near-full runs", NOT, "Six trainings for 20 sources.", _near(2, 6)),
+        case(
+            "digits", "digits 2 permuted, 80 near-full runs", NOT, PERMUTED, _near(2, 80, permuted=True), measured=False
+        ),
     ]
 
 
@@ -71,11 +74,14 @@ def _recorded(problem: int) -> tuple[Evaluations, Array]:
     return runs, metrics.leave_one_out_effects(runs.filter(runs.origin == "truth")).effects
 
 
-def _near(problem: int, m: int, origin: str = "near_full") -> Problem:
+def _near(problem: int, m: int, origin: str = "near_full", permuted: bool = False) -> Problem:
     def asked(rng: np.random.Generator) -> Asked:
         runs, E = _recorded(problem)
         near = runs.filter((runs.origin == origin) & (runs.seed == 100))
-        return Asked(near[rng.permutation(len(near))[:m]], {"reading": "leave-one-out"}, E)
+        near = near[rng.permutation(len(near))[:m]]
+        if permuted:
+            near, E = replace(near, values=rng.permutation(near.values)), 0.0 * E
+        return Asked(near, {"reading": "leave-one-out"}, E)
 
     return asked
 

@@ -131,11 +131,14 @@ def test_a_target_with_too_few_rows_is_named(near_full, rng):
         ip.attribute(make(near_full, y))
 
 
-def test_fidelities_are_not_pooled(near_full, rng):
-    words = np.where(np.arange(len(near_full)) % 2 == 0, "retrained", "estimated")
-    runs = make(near_full, loss(near_full, rng), fidelity=words)
-    with pytest.raises(EvaluationsError, match=r"several fidelities \(estimated, retrained\)"):
-        ip.attribute(runs)
+def test_several_fidelities_are_one_answer_about_the_dear(near_full, rng):
+    words = np.where(np.arange(len(near_full)) % 3 == 0, "retrained", "estimated")
+    notes = {"estimator": {"verdict": "unfaithful", "reason": "said so"}}
+    runs = make(near_full, loss(near_full, rng), fidelity=words, notes=notes)
+    answer = ip.attribute(runs)
+    assert (answer.fidelities.at, answer.trust.verdict) == ("retrained", "solid")  # the runs say whether ranks transfer
+    with pytest.raises(EvaluationsError, match=r"several fidelities \(a, b\).*at='a' \(--at a\).*--fidelity"):
+        ip.attribute(make(near_full, loss(near_full, rng), fidelity=np.where(words == "retrained", "a", "b")))
 
 
 @pytest.mark.parametrize(

@@ -179,13 +179,18 @@ def test_truth_stands_beside_the_answer(shell):
     assert "leave-one-out" in out
 
 
-def test_fidelities_are_chosen_not_pooled(shell):
-    put(table().assign(fidelity=["30m", "60m"] * 12))
-    refused(shell("attribute", "runs.csv", "--target", "loss"), "several fidelities (30m, 60m)", "--fidelity")
-    refused(shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "90m"), "30m, 60m")
-    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "30m")
+def test_fidelities_are_joined_or_chosen(shell):
+    put(table().assign(fidelity=["small", "large"] * 12))
+    refused(
+        shell("attribute", "runs.csv", "--target", "loss"), "several fidelities (small, large)", "--at", "--fidelity"
+    )
+    refused(shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "90m"), "large, small")
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--fidelity", "small")
     assert code == 0
     assert "runs.csv: 12 runs" in out
+    code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--at", "large")
+    assert code == 0
+    assert "The answer is about large runs; there are 12 large, 12 small." in out
 
 
 def test_warnings_are_in_the_table(shell):

@@ -28,6 +28,8 @@ _NAMES = {
     "Tokens": "tokens",
     "evaluate": "evaluators",
     "fit": "fitting",
+    "join": "joined",
+    "phased": "phases",
     "KernelSurrogate": "surrogates",
     "LinearSurrogate": "surrogates",
     "load_surrogate": "surrogates",
@@ -40,6 +42,8 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
     from .evaluations import Evaluations  # noqa: F401
     from .evaluators import evaluate  # noqa: F401
     from .fitting import fit  # noqa: F401
+    from .joined import join  # noqa: F401
+    from .phases import phased  # noqa: F401
     from .predictor import Predictor  # noqa: F401
     from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate  # noqa: F401
     from .tokens import Tokens  # noqa: F401

@@ -62,5 +62,5 @@ def amounts(tokens: Tokens, players: Players, asked: Question, budget: float | N
     else:
         epochs = own.epochs(asked.reference, budget)
         taken = asked.reference * budget
-        moved = own.moved(asked.reference, DELTA, budget) if asked.name == "move" else taken
+        moved = own.moved(asked.reference, DELTA, budget, asked.shares) if asked.name == "move" else taken
     return Amounts(own, moved, epochs), said

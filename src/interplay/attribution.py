@@ -14,15 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .amounts import Amounts, amounts
-from .blocks import Effects, read_discoveries, read_effects, read_orders
+from .blocks import Effects, read_discoveries, read_effects, read_fidelities, read_orders
 from .evaluations import Evaluations
+from .fidelities import Fidelities
 from .fitting import Design, checked, fit_design, without_truth
 from .named import Named, read_contrasts, read_groups
+from .phases import no_token_proportion, phase_blocks
 from .predictor import Predictions, Predictor, Z
 from .readings import Question, question
 from .readings.discoveries import Discoveries
 from .surrogates import Choice
-from .trust import Trust, at_most, limited, trust
+from .trust import CERTAIN, Trust, at_most, gather, judge, limited, of_pairs
+from .training import training
 from .truth import Comparison
 from .truth import compare as compare_with_truth
 
@@ -89,6 +92,10 @@ class Attribution:
         Why they cannot.
     predictor : Predictor or None
         What was fitted; not saved with the answer (`Predictor.save`).
+    fidelities : Fidelities or None
+        Where the runs hold several, what they say together.
+    pairs_trust : tuple of (str, str) (T,)
+        Verdict on the interactions of each target, and why; empty where pairs have no intervals.
     """
 
     tasks: tuple[str, ...]
@@ -122,6 +129,8 @@ class Attribution:
     discoveries: Discoveries | None = None
     untested: str = ""
     predictor: Predictor | None = None
+    fidelities: Fidelities | None = None
+    pairs_trust: tuple[tuple[str, str], ...] = ()
 
     @property
     def choices(self) -> tuple[tuple[NDArray[np.int64], Choice], ...]:
@@ -214,6 +223,7 @@ def attribute(
     surrogate: str = "auto",
     reference: str | ArrayLike | None = None,
     pairs: bool = True,
+    at: str | None = None,
     truth_masks: str = "exclude",
     groups: Points | Mapping[str, Sequence[str]] | None = None,
     contrasts: Contrasts | Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
@@ -225,7 +235,7 @@ def attribute(
     Parameters
     ----------
     runs : Evaluations
-        At least 5 runs of one fidelity.
+        At least 5 runs.
     truth : Evaluations, optional
         Leave-one-out evaluations that judge the answer; rows of the runs that they share are taken out of the fit.
     reading : str
@@ -240,6 +250,8 @@ def attribute(
         targets of benefits in standard deviations).
     pairs : bool
         Whether to read interactions.
+    at : str, optional
+        Where runs hold several fidelities, the one to answer for, see `fit`.
     truth_masks : {'exclude', 'other-seeds'}
         Which rows of the runs the truth takes out: all that share a mask with it, or only those of its own seeds.
     groups : mapping of names to tasks, or Points, optional
@@ -258,7 +270,7 @@ def attribute(
     Raises
     ------
     EvaluationsError
-        For fewer than 5 runs, several fidelities, or a truth with other tasks or targets.
+        For fewer than 5 runs, fidelities of which none is the dear one, or a truth with other tasks or targets.
     ValueError
         For a reading that the kind of design has no meaning for.
 
@@ -274,10 +286,11 @@ def attribute(
     runs, warnings = checked(runs), []
     if truth is not None:
         runs, warnings = without_truth(runs, truth, truth_masks)
-    design = Design.of(runs)
+    design = Design.of(runs, at)
     runs, players, X = design.runs, design.players, design.X
     beside = reading == "auto" and truth is not None
-    ask = lambda given, where: question(X, runs.kind, "leave-one-out" if beside else reading, given, where)
+    phases = phase_blocks(runs.notes, players.names)
+    ask = lambda given, where: question(X, runs.kind, "leave-one-out" if beside else reading, given, where, phases)
     asked = ask(*_reference(design, reference, tokens))
     if beside:
         asked = replace(asked, why="that is what the truth measures")
@@ -308,7 +321,7 @@ def attribute(
     discovered, untested = read_discoveries(design, predictor) if pairs else (None, "")
     warnings += [*said, *more, *uncounted]
     orders = np.full((2, 3, runs.T), np.nan)
-    supported = np.array([level != "not supported" for level in verdict.targets])
+    supported = (np.array(verdict.p) <= CERTAIN) & (np.array(verdict.skill) > 0)
     if asked.random_masks and supported.any():
         orders = np.where(supported, read_orders(predictor), np.nan)
     return Attribution(
@@ -343,6 +356,8 @@ def attribute(
         discoveries=discovered,
         untested=untested,
         predictor=predictor,
+        fidelities=None if design.at is None else read_fidelities(design, predictor, asked),
+        pairs_trust=of_pairs(answer.interactions, answer.interaction_deviation, verdict),
     )
 
 
@@ -350,6 +365,7 @@ def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[A
     """What moves start from, by players, and in words; the best run is found after the fit."""
     if isinstance(reference, str):
         if reference == "tokens" and design.runs.kind == "mixture":
+            no_token_proportion(design.runs.notes)
             if tokens is None:
                 raise ValueError("reference='tokens' needs the token counts: tokens= (--tokens).")
             return tokens.reference(design.runs.masks)[design.players.first], "the token-proportional mixture"
@@ -363,16 +379,16 @@ def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[A
 def _judge(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Trust:
     """Judge the reading by its numbers, then by what the design and the estimator cannot support."""
     runs, X = design.runs, design.X
-    verdict = trust(
-        answer.effects,
-        answer.deviation,
-        answer.prior,
-        answer.skill,
-        answer.over[0],
-        answer.over[1],
+    single = design.given if design.at is None else design.given.where(fidelity=design.at)
+    verdict = judge(
+        gather(design, predictor, asked, answer),
+        asked,
         runs=min(predictor.rows),
-        reading=asked.name,
+        single=len(single),
+        targets=runs.targets,
         unidentified=design.players.unidentified,
+        lost=np.isnan(answer.effects).any(axis=0),
+        training=training(runs.notes),
     )
     if predictor.constant.all():
         verdict = replace(
@@ -388,4 +404,5 @@ def _judge(design: Design, predictor: Predictor, asked: Question, answer: Effect
             f"never the level of {asked.name} effects.",
             "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
-    return limited(verdict, runs.notes.get("estimator", {})) if "estimated" in runs.fidelity else verdict
+    estimated = design.at is None and "estimated" in runs.fidelity
+    return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict

@@ -132,7 +132,8 @@ def read_fidelities(design: Design, predictor: Predictor, asked: Question) -> Fi
         if isinstance(surrogate, FidelitySurrogate):
             joined, names = True, surrogate.fidelities_
             if surrogate.affordable:
-                worth = worth_of_runs(surrogate, lambda one: asked.effects(one).deviation)
+                with threads(len(surrogate.X_)):
+                    worth = worth_of_runs(surrogate, lambda one: asked.effects(one).deviation)
             break
     return described(design.runs, predictor.fidelity, joined, worth, names if len(worth) else ())
 

@@ -1,7 +1,8 @@
-"""Several fidelities in one answer: which one it is about, whether the others' ranks transfer, what one more run brings.
+"""Several fidelities in one answer: which it is about, whether the others' ranks transfer, what one more run brings.
 
-worth of a run = 1 - mean variance of the effects with it / without it, posterior variances of `surrogates.fidelity`,
-mean over masks like those that were run; it does not depend on the value that the run would have.
+worth of a run = 1 - mean variance of the effects with it / without it, posterior variances of `surrogates.fidelity`
+(of its heaviest member with a gap), mean over masks like those that were run; it does not depend on the value that the
+run would have.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .surrogates.fidelity import FidelitySurrogate
 Array = NDArray[np.float64]
 TOLD = 8  # masks below which nothing is said of transfer
 TRANSFERS = 0.5
-CANDIDATES = 6  # masks at which one more run is tried out
+UNKNOWN = (float("nan"), float("nan"), float("nan"))
+CANDIDATES = 4  # masks at which one more run is tried out
 UNITS = {"": 0, "k": 3, "m": 6, "b": 9, "t": 12}
 SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s*([kmbt]?)(?![a-z0-9])")
 
@@ -81,7 +83,11 @@ class Fidelities:
         if self.lower[f] >= TRANSFERS:
             return f"Ranks transfer from {name} to {self.at} runs ({numbers})."
         if self.upper[f] < TRANSFERS:
-            return f"Ranks do not transfer from {name} to {self.at} runs ({numbers}): {name} runs are of little use here."
+            return (
+                f"Ranks do not transfer from {name} to {self.at} runs ({numbers}): {name} runs are of little use here."
+            )
+        if self.lower[f] <= 0:
+            return f"Whether ranks transfer from {name} to {self.at} runs cannot be told ({numbers})."
         return f"Ranks of {name} and {self.at} runs agree in part ({numbers})."
 
     def _next(self) -> str:
@@ -115,7 +121,7 @@ def asked_about(runs: Evaluations, at: str | None) -> str | None:
     if at is not None:
         return at
     real = [name for name in names if not name.startswith("estimated")]
-    if real == ["retrained"] or (len(real) == 1 and len(names) > 1):
+    if len(real) == 1:
         return real[0]
     cost = {name: runs.cost[runs.fidelity == name] for name in real}
     if all(np.isfinite(values).all() for values in cost.values()):
@@ -146,8 +152,8 @@ def described(runs: Evaluations, at: str, joined: bool, worth: Sequence[float], 
     spearman, lower, upper = zip(*found, strict=True)
     cost = [float(np.mean(runs.cost[runs.fidelity == name])) for name in order]
     counts = [int((runs.fidelity == name).sum()) for name in order]
-    rows = (order, counts, shared, spearman, lower, upper, bring, cost)
-    return Fidelities(at, *(tuple(row) for row in rows), joined=joined)
+    numbers = tuple(counts), tuple(shared), spearman, lower, upper, tuple(bring), tuple(cost)
+    return Fidelities(at, tuple(order), *numbers, joined=joined)
 
 
 def worth_of_runs(surrogate: FidelitySurrogate, deviation: Callable[[FidelitySurrogate], Array]) -> Array:
@@ -159,6 +165,7 @@ def worth_of_runs(surrogate: FidelitySurrogate, deviation: Callable[[FidelitySur
     deviation : callable
         Posterior deviations (P, T) of the effects under a surrogate.
     """
+    surrogate = surrogate.heaviest()
     before = np.nanmean(deviation(surrogate) ** 2, axis=0)
     masks = np.unique(surrogate.X_, axis=0)
     picks = masks[np.random.default_rng(0).permutation(len(masks))[:CANDIDATES]]
@@ -181,7 +188,7 @@ def _correlation(here: Array, there: Array) -> tuple[float, float, float]:
     scores = np.atleast_1d(metrics.spearman(here, there)) if n else np.array([])
     scores = scores[np.isfinite(scores)]
     if n < TOLD or not len(scores):
-        return (float("nan"),) * 3
+        return UNKNOWN
     z, half = np.arctanh(np.clip(scores, -0.9999, 0.9999)).mean(), 1.96 * np.sqrt(1.06 / (n - 3))
     return float(np.tanh(z)), float(np.tanh(z - half)), float(np.tanh(z + half))
 

@@ -41,6 +41,8 @@ class Design:
     averaged : int
         Seeds that each row is the mean of; 1 where nothing was averaged.
     warnings : tuple of str
+    given : Evaluations
+        The runs as they were given, before seeds were averaged.
     at : str or None
         Where there are several fidelities, the one that is asked about.
     """
@@ -51,6 +53,7 @@ class Design:
     seeds: NDArray[np.int64] | None
     averaged: int
     warnings: tuple[str, ...]
+    given: Evaluations
     at: str | None = None
 
     @classmethod
@@ -62,13 +65,15 @@ class Design:
         EvaluationsError
             If no task is switched in them, or nothing says which of several fidelities is asked about.
         """
-        warnings, averaged = list(runs.warnings), 1
+        warnings, averaged, given = list(runs.warnings), 1, runs
         at = asked_about(runs, at)
         for name in dict.fromkeys(map(str, runs.fidelity)):
             one, seeds = _average_crossed(runs.where(fidelity=name))
             if seeds > 1:
                 of = "" if at is None else f" {name}"
-                warnings.append(f"every{of} mask was run under the same {seeds} seeds: their mean is fitted for each mask.")
+                warnings.append(
+                    f"every{of} mask was run under the same {seeds} seeds: their mean is fitted for each mask."
+                )
                 runs = one if at is None else runs.filter(runs.fidelity != name) + one
                 averaged = seeds if name == at or at is None else averaged
         players = Players.of(runs.masks, runs.tasks, runs.kind)
@@ -81,7 +86,7 @@ class Design:
         stated = at is not None or -1 not in seeds  # estimates have no seed: they share a level
         coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and stated
         X = players.columns(runs.masks)
-        return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings), at)
+        return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings), given, at)
 
 
 def checked(runs: Evaluations) -> Evaluations:
@@ -215,8 +220,9 @@ def _enough_at(design: Design, measured: NDArray[np.bool_], target: str) -> None
     count = int((design.runs.fidelity[measured] == design.at).sum())
     if count < FEWEST:
         raise EvaluationsError(
-            f"target {target!r} was measured in {count} {design.at} run{'s' * (count != 1)}; at least {FEWEST} are needed "
-            f"to tie the other fidelities to it. Add {design.at} runs, or answer for another fidelity with at= (--at)."
+            f"target {target!r} was measured in {count} {design.at} run{'s' * (count != 1)}; at least {FEWEST} are "
+            f"needed to tie the other fidelities to it. Add {design.at} runs, or answer for another fidelity with at= "
+            "(--at)."
         )
 
 

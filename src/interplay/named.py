@@ -76,8 +76,12 @@ def read_groups(
     columns, said = predictor.players.reduced(members, names, predictor.tasks, "group")
     found = gathered(predictor, lambda surrogate: asked.groups(surrogate, columns), columns)
     if asked.reference is not None and predictor.kind == "mixture":
-        for i in np.flatnonzero(columns @ asked.reference >= asked.reference.sum()):
-            said += (f"{names[i]} holds all of the mixture that it would be taken out of: nothing would be left.",)
+        blocks = np.zeros(columns.shape[1]) if asked.blocks is None else asked.blocks
+        for block in np.unique(blocks):
+            here = asked.reference * (blocks == block)
+            whole = "the mixture" if asked.blocks is None else "a phase"
+            for i in np.flatnonzero(((1.0 - columns) @ here <= 0) & here.any()):
+                said += (f"{names[i]} holds all of {whole} that it would be taken out of: nothing would be left.",)
     return _named(names, asked.group_words, found), said
 
 

@@ -6,6 +6,7 @@ training reads B tokens of a mixture w. E_k is a benefit.
     proportional mixture    w_k = N_k / sum_j N_j                    every task is read equally often
     epochs                  w_k B / N_k                              how often task k is read
     a move of delta to k    w -> (1 - delta) w + delta e_k           n_k = delta (1 - w_k) B tokens more of task k
+    the same in a phase     of the training's share s                n_k = delta (s - w_k) B
     leaving k out of all                                             n_k = N_k tokens fewer
     per billion tokens      E_k / (n_k / 1e9)                        tokens read, repeated ones too
     per unit of cost        E_k / (n_k c_k / N_k)                    n_k tokens at the price of k
@@ -113,9 +114,12 @@ class Tokens:
         """How often each task is read when `budget` tokens are read of mixtures (..., K)."""
         return np.asarray(weights, float) * _budget(budget) / self.tokens
 
-    def moved(self, reference: ArrayLike, delta: float, budget: float) -> Array:
-        """Tokens (K,) by which a move of weight `delta` towards each task, from a reference (K,), raises it."""
-        return delta * (1.0 - np.asarray(reference, float)) * _budget(budget)
+    def moved(self, reference: ArrayLike, delta: float, budget: float, share: ArrayLike = 1.0) -> Array:
+        """Tokens (K,) by which a move of weight `delta` towards each task, from a reference (K,), raises it.
+
+        Where training has phases, `share` (K,) is that of the phase of each task, of which `delta` is moved.
+        """
+        return delta * (np.asarray(share, float) - np.asarray(reference, float)) * _budget(budget)
 
     def per_billion(self, effects: ArrayLike, moved: ArrayLike | None = None) -> Array:
         """Benefit per billion tokens read, array (K, T); deviations may be given in place of effects.

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Optional
 import typer
 
 from . import design, inputs
-from .compare import compare
+from .compare import At, compare
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
-from .reading import File, Name, RunsFile, Surrogate, option, reads_runs, summary
+from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary
 
 EXAMPLES = "\n\n".join(
     (
@@ -19,6 +19,8 @@ EXAMPLES = "\n\n".join(
         "interplay attribute runs.csv --target loss",
         "interplay attribute ratios.csv --metrics metrics.csv --out table.csv",
         "interplay attribute runs.csv --target 'eval/*' --truth truth.csv --json",
+        "interplay attribute old.csv new.csv --target loss --missing-tasks off --same wikipedia=wiki",
+        "interplay attribute 1b=large.csv 70m=small.csv --target loss",
         "interplay attribute ratios.csv --metrics metrics.csv --derive 'overall=mean(bpb/*)' --reference best",
     )
 )
@@ -53,7 +55,7 @@ def root(
 @app.command(epilog=EXAMPLES)
 @reads_runs
 def attribute(
-    file: RunsFile,
+    file: RunsFiles,
     truth: Annotated[File, option("FILE", "Leave-one-out runs that judge the answer; none of them is fitted.")] = None,
     truth_masks: Annotated[
         str, option("exclude|other-seeds", "Runs of the truth's masks: leave out, or keep those of other seeds.")
@@ -62,6 +64,7 @@ def attribute(
         str, option("READING", "auto, leave-one-out, shapley, banzhaf, swap, gradient; mixtures: move, removal.")
     ] = "auto",
     surrogate: Surrogate = "auto",
+    at: At = None,
     reference: Annotated[Name, option("WORD|FILE", inputs.REFERENCE)] = None,
     groups: Annotated[File, option("FILE", inputs.GROUPS)] = None,
     contrast: Annotated[Files, option("FILE FILE", inputs.CONTRAST)] = None,
@@ -94,7 +97,7 @@ def attribute(
     if budget is not None and tokens is None:
         raise ValueError("--budget: there are no token counts; name their file with --tokens.")
     with progress("reading the runs"):
-        runs = file.read()
+        runs = file.read(truth)
         counted = inputs.tokens(tokens, runs.tasks)
         asked: dict[str, Any] = {"tokens": counted, "budget": budget, "groups": inputs.groups(groups, runs.tasks)}
         asked |= {"contrasts": inputs.contrasts(contrast, runs)}
@@ -102,7 +105,7 @@ def attribute(
         judge = None if truth is None else file.read_truth(truth, runs)
     with progress("fitting and reading"):
         answer = attribute_runs(
-            runs, judge, reading, surrogate=surrogate, pairs=pairs, truth_masks=truth_masks, **asked
+            runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
     if out is not None:
         write_answer(answer, out)

@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from .reading import File, RunsFile, option, reads_runs, summary
+from .reading import File, Name, RunsFiles, option, reads_runs, summary
+
+At = Annotated[
+    Name, option("WORD", "Where runs hold several fidelities, the one to answer for; the dearest if not given.")
+]
 
 
 @reads_runs
 def compare(
-    file: RunsFile,
+    file: RunsFiles,
+    at: At = None,
     by_target: Annotated[bool, typer.Option("--by-target", help="Also show the held-out R^2 of each target.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON lines.")] = False,
     out: Annotated[File, option("FILE", "Write the table: .csv or .parquet.")] = None,
@@ -27,7 +32,7 @@ def compare(
     with progress("reading the runs"):
         runs = file.read()
     with progress("fitting and comparing"):
-        predictor = fit(runs)
+        predictor = fit(runs, at=at)
     frame = predictor.by_target() if by_target else predictor.comparison()
     if out is not None:
         write_frame(frame, out, names=("target", "targets"))

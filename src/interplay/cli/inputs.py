@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,32 @@ GROUPS = "Table task,group: what leaving each group out does. Or a row per group
 CONTRAST = "Two files of masks or mixtures (task,weight; or one column per task): the first against the second, by row."
 REFERENCE = "Mixture that moves start from: mean, uniform, tokens (with --tokens), best (predicted), or a file."
 WORDS = ("mean", "uniform", "tokens", "best")
+PHASES = (
+    "Training in phases, each with its share of it: main=0.9,anneal=0.1 (or main,anneal: equal). Tasks are called "
+    "PHASE:TASK; the weights of a phase sum to 1, or to its share."
+)
 CANDIDATES = "Masks or mixtures to predict: one row each, one column per task; other columns are kept."
+
+
+def tagged(text: str) -> tuple[Path, str | None]:
+    """RUNS as FILE or WORD=FILE: the file, and the fidelity of its rows."""
+    word, stated, file = text.partition("=")
+    if Path(text).exists() or not (word and stated and file) or set(word) & set("/\\.") or not Path(file).exists():
+        return Path(text), None
+    return Path(file), word
+
+
+def other_names(given: Sequence[str]) -> dict[str, str]:
+    """--same: OLD=NAME, other names of sources."""
+    same: dict[str, str] = {}
+    for text in given:
+        old, _, new = (part.strip() for part in text.partition("="))
+        if not old or not new:
+            raise ValueError(f"{text!r} names no two sources; write OLD=NAME, as in wikipedia=wiki.")
+        if same.get(old, new) != new:
+            raise ValueError(f"{old!r} is said to be {same[old]!r} and {new!r}; say one of them.")
+        same[old] = new
+    return same
 
 
 def runs_with_derived(
@@ -78,7 +104,12 @@ def contrasts(files: tuple[Path, Path] | None, runs: Evaluations) -> Contrasts |
     from ..formats.points import read_contrasts
 
     with option("--contrast"):
-        return None if files is None else read_contrasts(*files, runs.tasks, runs.kind)
+        if files is None:
+            return None
+        phases = phases_of(runs)
+        read = read_contrasts(*files, runs.tasks, "weights" if phases else runs.kind)
+        first, second = (_phased(side, runs.tasks, phases) for side in (read.first, read.second))
+        return replace(read, first=first, second=second)
 
 
 def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> str | np.ndarray | None:
@@ -92,17 +123,33 @@ def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> st
             return text
         if not Path(text).suffix:
             raise ValueError(f"{text!r} is none of {', '.join(WORDS[:-1])} and {WORDS[-1]}, and no file.")
-        given = read_points(text, runs.tasks, runs.kind).weights
+        phases = phases_of(runs)
+        given = read_points(text, runs.tasks, "weights" if phases else runs.kind).weights
         if len(given) > 1:
             raise ValueError(f"{text} holds {len(given)} rows; a reference is one.")
-        return given[0]
+        return _phased(given, runs.tasks, phases)[0]
 
 
-def candidates(path: Path, runs: Evaluations) -> Points:
-    """CANDIDATES: masks or mixtures of the kind of the runs."""
+def candidates(path: Path, tasks: Sequence[str], kind: str, phases: Mapping[str, float] | None) -> Points:
+    """CANDIDATES: masks or mixtures of the kind of the runs, which may have phases."""
     from ..formats.points import read_points
 
-    return read_points(path, runs.tasks, runs.kind)
+    points = read_points(path, tasks, "weights" if phases else kind)
+    return replace(points, weights=_phased(points.weights, tasks, phases))
+
+
+def phases_of(runs: Evaluations) -> dict[str, float] | None:
+    """The shares of the phases of runs that have several."""
+    from ..phases import phase_blocks
+
+    return None if phase_blocks(runs.notes, runs.tasks) is None else runs.notes["phases"]
+
+
+def _phased(weights: np.ndarray, tasks: Sequence[str], phases: Mapping[str, float] | None) -> np.ndarray:
+    """Mixtures (n, K) as they are given; those of phases may sum to 1 in each phase, as in the runs."""
+    from ..phases import scaled
+
+    return scaled(weights, tasks, phases, [f"row {i + 1}" for i in range(len(weights))]) if phases else weights
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import inputs
-from .reading import File, RunsFile, Surrogate, option, reads_runs, summary
+from .compare import At
+from .reading import File, RunsFiles, Surrogate, option, reads_runs, summary
 
 if TYPE_CHECKING:
     from ..predictor import Predictor
@@ -25,9 +26,10 @@ EXAMPLES = "\n\n".join(
 
 @reads_runs
 def predict(
-    file: RunsFile,
+    file: RunsFiles,
     candidates: Annotated[Path, typer.Argument(metavar="CANDIDATES", help=inputs.CANDIDATES)],
     surrogate: Surrogate = "auto",
+    at: At = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Candidates to show, the best first.")] = 20,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tidy table as JSON lines, one candidate x target each.")
@@ -37,6 +39,7 @@ def predict(
     """Predict candidates, with intervals; RUNS are runs, or a fit that `attribute --save` wrote (.json)."""
     from ..fields import match
     from ..fitting import fit
+    from ..phases import parse, shares_of
     from ..report.predictions import far_words, text
     from ..report.words import plain
     from .output import check_out, json_lines, say, write_frame
@@ -44,19 +47,23 @@ def predict(
 
     if out is not None:
         check_out(out, (".csv", ".parquet"), inputs=(*file.files, candidates))
-    saved = file.runs.suffix.lower() == ".json"
+    saved = Path(file.runs[0]).suffix.lower() == ".json"
     if saved:
-        predictor, head = _saved(file, surrogate), f"{plain(file.runs.name)}: a saved fit."
+        predictor, head = _saved(file, surrogate, at), f"{plain(file.name)}: a saved fit."
+        with inputs.option("--phases"):
+            phases = None if file.phases is None else shares_of(parse(file.phases))
+        with inputs.option("CANDIDATES"):
+            given = inputs.candidates(candidates, predictor.tasks, predictor.kind, phases)
     else:
         with progress("reading the runs"):
             runs = file.read()
         head = summary(runs, file)
         with inputs.option("CANDIDATES"):  # what is wrong with them is said before the fit
-            inputs.candidates(candidates, runs)
+            given = inputs.candidates(candidates, runs.tasks, runs.kind, inputs.phases_of(runs))
         with progress("fitting"):
-            predictor = fit(runs, surrogate)
+            predictor = fit(runs, surrogate, at)
     with inputs.option("CANDIDATES"), progress("predicting"):
-        found = predictor.predict(candidates)
+        found = predictor.predict(given)
     targets = match(file.target, predictor.targets, "target") if saved and file.target else list(predictor.targets)
     frame = found.to_frame()
     frame = frame.loc[frame["target"].isin(targets), :]
@@ -71,11 +78,13 @@ def predict(
     say([head, several, text(found, targets, top)])
 
 
-def _saved(file: RunsFile, surrogate: str) -> Predictor:
+def _saved(file: RunsFiles, surrogate: str, at: str | None) -> Predictor:
     """Read a saved fit, to which the options of reading and fitting runs do not apply."""
     from ..predictor import Predictor
 
-    given = [name for name in file.given if name != "--target"] + ["--surrogate"] * (surrogate != "auto")
+    own = {"--surrogate": surrogate != "auto", "--at": at is not None}
+    given = [name for name in file.given if name not in ("--target", "--phases")]
+    given += [name for name, said in own.items() if said]
     if given:
-        raise ValueError(f"{given[0]}: {file.runs.name} is fitted already; leave it out, or give the runs again.")
-    return Predictor.load(file.runs)
+        raise ValueError(f"{given[0]}: {file.name} is fitted already; leave it out, or give the runs again.")
+    return Predictor.load(file.runs[0])

@@ -1,19 +1,23 @@
 """Options that every verb shares which reads runs, written once.
 
-``@reads_runs`` gives a verb the argument RUNS and the options of `RunsFile`; it gets them as one object.
+``@reads_runs`` gives a verb the argument RUNS and the options of `RunsFiles`; it gets them as one object. A verb that
+has arguments of its own reads one file of runs, the others several.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
+import numpy as np
 import typer
 
+from ..fields import listed
+from ..formats.several import Source
 from . import inputs
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 Name = Optional[str]  # noqa: UP045 - typer reads these at run time
 Names = Optional[list[str]]  # noqa: UP045
 File = Optional[Path]  # noqa: UP045
+Paths = Optional[list[Path]]  # noqa: UP045
 
 
 def option(metavar: str, help: str) -> Any:
@@ -33,13 +38,20 @@ Surrogate = Annotated[str, option("auto|ridge|rbf|ard|stack", "What is fitted; a
 
 
 @dataclass(frozen=True)
-class RunsFile:
-    """A file of runs, and how it is to be read."""
+class RunsFiles:
+    """Files of runs, and how they are to be read."""
 
     runs: Annotated[
-        Path, typer.Argument(metavar="RUNS", help="Runs: one row per run, one column per task (0/1, weights, mixture).")
+        list[str],
+        typer.Argument(
+            metavar="RUNS",
+            help="Runs: one row per run, one column per task (0/1, weights, mixture). Several files are joined; "
+            "WORD=FILE gives the runs of a file the fidelity WORD.",
+        ),
     ]
-    metrics: Annotated[File, option("FILE", "Results in a second file, joined on run, run_id or index.")] = None
+    metrics: Annotated[
+        Paths, option("FILE", "Results in a second file, joined on run, run_id or index; one for each file of RUNS.")
+    ] = None
     target: Annotated[Names, option("NAME", "Column(s) that are targets; repeatable, globs allowed.")] = None
     derive: Annotated[Names, option("NAME=FORMULA", inputs.DERIVE)] = None
     tasks: Annotated[Names, option("NAME", "Columns that are tasks; repeatable, globs allowed.")] = None
@@ -51,74 +63,134 @@ class RunsFile:
         str, option("error|skip", "Targets with missing values: refuse, or fit each on its own rows.")
     ] = "error"
     fidelity: Annotated[Name, option("WORD", "Take the runs of this fidelity only.")] = None
+    missing_tasks: Annotated[
+        str, option("error|off", "A task that one of several files lacks: refuse, or take it as off there.")
+    ] = "error"
+    same: Annotated[Names, option("OLD=NAME", "A source that is called OLD in some file; repeatable.")] = None
+    phases: Annotated[Name, option("NAME=SHARE,...", inputs.PHASES)] = None
 
     @property
-    def files(self) -> tuple[Path | None, ...]:
+    def sources(self) -> list[Source]:
+        """The files of runs, each with its metrics and fidelity.
+
+        Raises
+        ------
+        ValueError
+            If there are metrics for some of several files only.
+        """
+        metrics = list(self.metrics or ())
+        if metrics and len(metrics) != len(self.runs):
+            raise ValueError(
+                f"--metrics: {len(metrics)} of them for {len(self.runs)} files of runs "
+                f"({', '.join(self.runs[:4])}); give one for each, in their order, or none."
+            )
+        made = [inputs.tagged(text) for text in self.runs]
+        return [Source(path, metrics[i] if metrics else None, word) for i, (path, word) in enumerate(made)]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
         """What is read."""
-        return self.runs, self.metrics
+        return tuple(path for source in self.sources for path in (source.path, source.metrics) if path is not None)
+
+    @property
+    def name(self) -> str:
+        """What the files are called in a line."""
+        return listed([source.path.name for source in self.sources], 4)
 
     @property
     def given(self) -> list[str]:
         """Options that were given, as they are written."""
-        shared = inspect.signature(RunsFile).parameters
+        shared = inspect.signature(RunsFiles).parameters
         changed = [n for n, p in shared.items() if n != "runs" and getattr(self, n) not in (p.default, None, [])]
         return [f"--{name.replace('_', '-')}" for name in changed]
 
-    def read(self) -> Evaluations:
-        """Read the runs, with targets that are computed from others."""
-        return inputs.runs_with_derived(self._read, self.target or None, self.derive or None)
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Other names of sources."""
+        with inputs.option("--same"):
+            return inputs.other_names(self.same or ())
+
+    def read(self, truth: Path | None = None) -> Evaluations:
+        """Read the runs, with targets that are computed from others; what --same names may be in the truth only."""
+        from ..phases import parse, phased
+
+        read = lambda targets: self._read(targets, truth)
+        runs = inputs.runs_with_derived(read, self.target or None, self.derive or None)
+        with inputs.option("--phases"):
+            return runs if self.phases is None else phased(runs, parse(self.phases))
 
     def read_truth(self, path: Path, runs: Evaluations) -> Evaluations:
         """Read the truth of runs that were read, with their columns and derived targets."""
-        from ..evaluations import Evaluations
+        from ..formats.several import read_like
 
         made = runs.notes.get("derived") or {}
         own = [name for name in runs.targets if f"{name}:up" not in made and f"{name}:down" not in made]
         up = dict(zip(runs.targets, runs.higher_is_better, strict=True))
+        source = _source(path)
 
         def read(targets: list[str] | None) -> Evaluations:
             names = targets or []
-            how: dict[str, Any] = {"tasks": list(runs.tasks), "missing": self.missing, "min_runs": 1}
+            how: dict[str, Any] = {"missing": self.missing, "same": self.renamed}
             how |= {"higher_is_better": [n for n in names if up.get(n)]}
             how |= {"lower_is_better": [n for n in names if n in up and not up[n]]}
-            return Evaluations.read(path, targets=names, **how)
+            return read_like(source, runs.tasks, targets=names, **how)
 
         try:
             judge = inputs.runs_with_derived(read, own, made)
         except ValueError as error:
             raise ValueError(f"--truth: {str(error).removeprefix('--derive: ')}") from error
-        held = set(map(str, judge.fidelity))
+        held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
+        if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:
+            if len(here) > 1:
+                raise ValueError(
+                    f"--truth: {path.name} does not say of which fidelity it is ({listed(here)}); write "
+                    f"{here[0]}={path} if it is of {here[0]} runs."
+                )
+            judge = replace(judge, fidelity=np.array(here[0]))  # the user's word for the runs
         return judge.where(fidelity=self.fidelity) if len(held) > 1 and self.fidelity in held else judge
 
-    def _read(self, targets: list[str] | None) -> Evaluations:
-        from ..evaluations import Evaluations
+    def _read(self, targets: list[str] | None, truth: Path | None) -> Evaluations:
+        from ..formats.several import read_several
 
-        how: dict[str, Any] = {"tasks": self.tasks or None, "ignore": self.ignore or (), "kind": self.kind}
-        how |= {"higher_is_better": self.higher_is_better or (), "lower_is_better": self.lower_is_better or ()}
-        how |= {"metrics": self.metrics, "targets": targets, "missing": self.missing}
-        runs = Evaluations.read(self.runs, **how)
-        if self.fidelity is None:
-            return runs
-        held = sorted(set(map(str, runs.fidelity)))
-        if self.fidelity not in held:
-            raise ValueError(
-                f"--fidelity {self.fidelity}: {self.runs.name} has no such runs; its fidelities are {', '.join(held)}."
-            )
-        return runs.where(fidelity=self.fidelity)
+        kind = self.kind or ("weights" if self.phases else None)  # a phase that holds one task is no column of a mask
+        how: dict[str, Any] = {"tasks": self.tasks, "ignore": self.ignore, "kind": kind}
+        how |= {"higher_is_better": self.higher_is_better, "lower_is_better": self.lower_is_better}
+        how |= {"targets": targets, "missing": self.missing, "missing_tasks": self.missing_tasks}
+        how |= {"same": self.renamed, "fidelity": self.fidelity}
+        return read_several(self.sources, **how, beside=None if truth is None else _source(truth))
+
+
+def _source(path: Path) -> Source:
+    file, word = inputs.tagged(str(path))
+    return Source(file, fidelity=word)
+
+
+#: What a verb that reads one file takes in place of these, and what it does without.
+ONE = {
+    "runs": Annotated[
+        str, typer.Argument(metavar="RUNS", help="Runs: one row per run, one column per task (0/1, weights, mixture).")
+    ],
+    "metrics": Annotated[File, option("FILE", "Results in a second file, joined on run, run_id or index.")],
+}
+OF_SEVERAL = ("missing_tasks", "same")
 
 
 def reads_runs(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb, whose first parameter is a `RunsFile`, the argument and the options of one."""
-    shared = inspect.signature(RunsFile, eval_str=True).parameters
+    """Give a verb, whose first parameter is a `RunsFiles`, the arguments and the options of one."""
+    shared = dict(inspect.signature(RunsFiles, eval_str=True).parameters)
     own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
     arguments = [p for p in own if p.default is inspect.Parameter.empty]
+    if arguments:
+        shared = {n: p.replace(annotation=ONE.get(n, p.annotation)) for n, p in shared.items() if n not in OF_SEVERAL}
     ordered = [*shared.values(), *own] if not arguments else [shared["runs"], *arguments]
     ordered += [p for p in (*shared.values(), *own) if p not in ordered]
 
     @wraps(verb)
     def command(**given: Any) -> None:
-        file = RunsFile(**{name: given.pop(name) for name in shared})
-        verb(file, **given)
+        read = {name: given.pop(name) for name in shared}
+        if arguments:
+            read |= {name: value if value is None else [value] for name, value in read.items() if name in ONE}
+        verb(RunsFiles(**read), **given)
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in ordered]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
@@ -126,9 +198,11 @@ def reads_runs(verb: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def summary(runs: Evaluations, file: RunsFile) -> str:
+def summary(runs: Evaluations, file: RunsFiles) -> str:
     """What was read, in a line."""
+    from ..phases import phase_blocks
     from ..report.words import plain
 
     tasks = f"{runs.K} task{'s' * (runs.K != 1)}"
-    return f"{plain(file.runs.name)}: {len(runs)} runs, {tasks} ({runs.kind})."
+    of = "" if phase_blocks(runs.notes, runs.tasks) is None else f" of {len(runs.notes['phases'])} phases"
+    return f"{plain(file.name, 120)}: {len(runs)} runs, {tasks} ({runs.kind}{of})."

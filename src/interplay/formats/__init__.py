@@ -1,6 +1,7 @@
 """Files of evaluations, in and out: one module per format, chosen by the suffix of the file's name.
 
-``.csv`` ``.tsv`` ``.parquet`` ``.npz``; and pairs of files joined on a column (`pairs`).
+``.csv`` ``.tsv`` ``.parquet`` ``.npz``; pairs of files joined on a column (`pairs`); several files read alike, joined
+(`several`).
 """
 
 from __future__ import annotations

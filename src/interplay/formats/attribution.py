@@ -71,6 +71,7 @@ def load(path: Path) -> Attribution:
 def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attribution:
     part = lambda name: {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
     several = words.pop("fidelities", None)
+    words["pairs_trust"] = tuple(tuple(pair) for pair in words.get("pairs_trust", ()))
     trusted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
     truth = words.pop("truth")
     asked: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from ..kinds import SIMPLEX_TOLERANCE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_numbers", "as_text", "as_whole", "clear_targets", "odd_columns", "suggested_targets"]
+__all__ = ["as_numbers", "as_text", "as_whole", "clear_targets", "odd_columns", "phases", "suggested_targets"]
 
 _BOOKKEEPING = frozenset(
     re.findall(
@@ -114,6 +114,8 @@ def odd_columns(
         return (called, looks) if called else None
     if _on_simplex(values.sum(axis=1)) and values.min() >= -SIMPLEX_TOLERANCE:
         return None
+    if phases(values, names):
+        return None
     switching = binary & (values.min(axis=0) == 0) & (values.max(axis=0) == 1)
     if switching.any():
         odd = np.flatnonzero(~binary)
@@ -167,8 +169,18 @@ def clear_targets(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     except EvaluationsError:
         return []
     clear = (~np.isin(results, (0, 1))).any(axis=0).all() and odd_columns(masks, rest) is None
-    of_one_kind = bool(np.isin(masks, (0, 1)).all()) or _on_simplex(masks.sum(axis=1))
+    of_one_kind = bool(np.isin(masks, (0, 1)).all()) or _on_simplex(masks.sum(axis=1)) or bool(phases(masks, rest))
     return found if clear and of_one_kind else []
+
+
+def phases(values: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+    """Return what the names of all columns (of m rows) begin with before ':', where these are two or more mixtures."""
+    first = [name.partition(":")[0] for name in names]
+    found = tuple(dict.fromkeys(first))
+    if len(found) < 2 or not all(":" in name for name in names) or values.min(initial=0.0) < -SIMPLEX_TOLERANCE:
+        return ()
+    sums = [values[:, [one == phase for one in first]].sum(axis=1) for phase in found]
+    return found if all(map(_on_simplex, sums)) else ()
 
 
 def _on_simplex(total: np.ndarray) -> bool:

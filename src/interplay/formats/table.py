@@ -19,7 +19,7 @@ import numpy as np
 from ..directions import guess_direction
 from ..fields import EvaluationsError, as_names, enough, enough_measured, listed, match
 from ..kinds import KINDS, fault, guess_kind
-from .columns import as_numbers, as_text, as_whole, clear_targets, odd_columns, suggested_targets
+from .columns import as_numbers, as_text, as_whole, clear_targets, odd_columns, phases, suggested_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,11 @@ def build(
     stated = (facts or {}).get("kind")
     if stated is None:
         _refuse_odd_columns(masks, names, name, kind, by_name=tasks is None)
+    if kind is None and stated is None and (several := phases(masks, names)):
+        guessed.append(
+            f"{' and '.join(several)} sum to 1 each: if these are phases of training, say so with --phases "
+            f"{','.join(f'{phase}=SHARE' for phase in several)} (`phased`)"
+        )
     kind = kind or stated or guess_kind(masks)
     if problem := fault(masks, str(kind), names, row=f"{name}: row", first=1):
         raise EvaluationsError(problem)

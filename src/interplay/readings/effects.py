@@ -93,35 +93,57 @@ def swap_pairs(surrogate: GaussianSurrogate, size: int, intervals: bool = True) 
     return read(surrogate, SetPairs(size_nodes(K, size, 3), K), intervals)
 
 
-def move(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05) -> Reading:
+def move(
+    surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05, blocks: ArrayLike | None = None
+) -> Reading:
     """Finite move of a mixture: weight ``delta`` towards task k, taken from all in proportion, minus the reference.
 
     w -> (1 - delta) w + delta e_k        (design: section 3, Mixtures)
+
+    Where ``blocks`` (K,) numbers the phase of each task, within the phase p of k, the other phases staying as they are:
+    w_p -> (1 - delta) w_p + delta share_p e_k, share_p = the sum of w_p.
     """
     w = _mixture(surrogate, reference, delta)
-    return contrast(surrogate, (1.0 - delta) * w + delta * np.eye(len(w)), np.tile(w, (len(w), 1)))
+    together, share = _phases(w, blocks)
+    return contrast(surrogate, (1.0 - delta * together) * w + delta * share * np.eye(len(w)), np.tile(w, (len(w), 1)))
 
 
-def move_pairs(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05) -> Reading:
-    """Second differences of moves for all k < l: both moves, minus either, plus the reference."""
+def move_pairs(
+    surrogate: GaussianSurrogate, reference: ArrayLike, delta: float = 0.05, blocks: ArrayLike | None = None
+) -> Reading:
+    """Second differences of moves for all k < l: both moves, minus either, plus the reference; see `move`."""
     w = _mixture(surrogate, reference, 2 * delta)
     k, l = np.triu_indices(len(w), 1)
-    eye = np.eye(len(w))
-    to = lambda E, d: (1.0 - d) * w + delta * E
-    P = np.stack([to(eye[k] + eye[l], 2 * delta), to(eye[k], delta), to(eye[l], delta), np.tile(w, (len(k), 1))])
+    together, share = _phases(w, blocks)
+    to = share * np.eye(len(w))
+    first, second = ((1.0 - delta * together[i]) * w + delta * to[i] for i in (k, l))
+    both = (1.0 - delta * (together[k] + together[l])) * w + delta * (to[k] + to[l])
+    P = np.stack([both, first, second, np.tile(w, (len(k), 1))])
     return read_points(surrogate, Combination(np.array([1.0, -1.0, -1.0, 1.0]), P))
 
 
-def removal(surrogate: GaussianSurrogate, reference: ArrayLike, groups: ArrayLike | None = None) -> Reading:
-    """g(reference) - g(reference without a task, or a group (n, K), renormalised); NaN where nothing would be left."""
+def removal(
+    surrogate: GaussianSurrogate,
+    reference: ArrayLike,
+    groups: ArrayLike | None = None,
+    blocks: ArrayLike | None = None,
+) -> Reading:
+    """g(reference) - g(reference without a task, or a group (n, K), renormalised); NaN where nothing would be left.
+
+    Where ``blocks`` (K,) numbers the phase of each task, every phase is renormalised to its share.
+    """
     w = _mixture(surrogate, reference, 0.0)
     without = w * (1.0 - (np.eye(len(w)) if groups is None else np.atleast_2d(np.asarray(groups, float))))
-    left = without.sum(axis=1, keepdims=True)
-    reading = contrast(
-        surrogate, np.tile(w, (len(without), 1)), np.where(left > 0, without / np.maximum(left, 1e-300), w)
-    )
+    if blocks is None:
+        left, share = without.sum(axis=1, keepdims=True), np.ones(1)
+    else:
+        together, share = _phases(w, blocks)
+        left = without @ together
+    lost = np.any((left <= 0) & (share > 0), axis=1)
+    renormalised = share * without / np.maximum(left, 1e-300)
+    reading = contrast(surrogate, np.tile(w, (len(without), 1)), np.where(lost[:, None], w, renormalised))
     for values in (reading.mean, reading.deviation):
-        values[left[:, 0] <= 0] = np.nan
+        values[lost] = np.nan
     return reading
 
 
@@ -200,6 +222,17 @@ def _mixture(surrogate: GaussianSurrogate, reference: ArrayLike, delta: float) -
     if not 0 <= delta < 1:
         raise ValueError(f"delta={delta:g}; it must lie between 0 and 1 (half of that for pairs).")
     return w
+
+
+def _phases(w: Array, blocks: ArrayLike | None) -> tuple[Array, Array]:
+    """Whether two tasks are of one phase (K, K), and the share of the phase of each (K,); one whole phase if None."""
+    if blocks is None:
+        return np.ones((len(w), len(w))), np.ones(len(w))
+    number = np.asarray(blocks)
+    if number.shape != w.shape:
+        raise ValueError(f"blocks has shape {number.shape}; give the number of the phase of each of {len(w)} tasks.")
+    together = np.equal.outer(number, number).astype(float)
+    return together, together @ w
 
 
 def _probability(p: float) -> Array:

@@ -1,7 +1,7 @@
 """Which reading a design supports, and how each is asked by name.
 
 near-full masks -> leave-one-out; one size -> swap at that size; sizes spread evenly -> Shapley; otherwise -> Banzhaf;
-mixtures -> finite moves from a reference                                                     (design: section 3)
+mixtures -> finite moves from a reference, within its phase where training has several        (design: section 3)
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Question:
         Number of tasks in a swap.
     where : str
         The reference in words.
+    blocks : array (P,) of int or None
+        The phase of each task; None where there is one.
     """
 
     name: str
@@ -54,6 +56,13 @@ class Question:
     reference: Array | None = None
     size: int = 0
     where: str = "all tasks"
+    blocks: NDArray[np.int64] | None = None
+
+    @property
+    def shares(self) -> Array:
+        """Weight (P,) that the phase of each task has at the reference of a mixture; 1 where there is one phase."""
+        w = _given(self.reference)
+        return np.ones(len(w)) if self.blocks is None else np.equal.outer(self.blocks, self.blocks) @ w
 
     def own_unit(self, surrogate: GaussianSurrogate) -> bool:
         """Whether effects and pairs under a log link can be brought back to the target's own unit."""
@@ -76,9 +85,9 @@ class Question:
             case "gradient":
                 return (effects.slopes if surrogate.link_.log.any() else effects.gradient)(surrogate, self.reference)
             case "move":
-                return effects.move(surrogate, _given(self.reference), DELTA)
+                return effects.move(surrogate, _given(self.reference), DELTA, self.blocks)
             case "removal":
-                return effects.removal(surrogate, _given(self.reference))
+                return effects.removal(surrogate, _given(self.reference), blocks=self.blocks)
         raise ValueError(f"reading={self.name!r}; choose one of {', '.join(MASK_READINGS + MIXTURE_READINGS)}.")
 
     def pairs(self, surrogate: GaussianSurrogate) -> Reading | None:
@@ -99,14 +108,14 @@ class Question:
             case "swap" if 2 <= self.size <= P - 2:
                 return effects.swap_pairs(surrogate, self.size, few)
             case "move":
-                return effects.move_pairs(surrogate, _given(self.reference), DELTA) if few else None
+                return effects.move_pairs(surrogate, _given(self.reference), DELTA, self.blocks) if few else None
         return None
 
     def groups(self, surrogate: GaussianSurrogate, memberships: Array) -> Reading:
         """What taking groups (n, P) out of the reference does, see `group_words`."""
         reference = _given(self.reference)
         if self.name in MIXTURE_READINGS:
-            return effects.removal(surrogate, reference, memberships)
+            return effects.removal(surrogate, reference, memberships, self.blocks)
         return effects.leave_group_out(surrogate, memberships, reference)
 
     @property
@@ -122,7 +131,7 @@ class Question:
     def group_words(self) -> str:
         """What `groups` measures."""
         if self.name in MIXTURE_READINGS:
-            return f"removing a group and renormalising, from {self.where}"
+            return f"removing a group and renormalising{_within(self.blocks)}, from {self.where}"
         if self.name == "gradient" and self.where != "all tasks":
             return f"setting the weights of a group to 0, from {self.where}"
         return "leaving a group out of all tasks"
@@ -144,7 +153,12 @@ def enumerable(surrogate: GaussianSurrogate) -> bool:
 
 
 def question(
-    masks: Array, kind: str, reading: str = "auto", reference: Any = None, where: str = "the given mixture"
+    masks: Array,
+    kind: str,
+    reading: str = "auto",
+    reference: Any = None,
+    where: str = "the given mixture",
+    blocks: NDArray[np.int64] | None = None,
 ) -> Question:
     """Choose a reading that the design supports, or the one asked for.
 
@@ -158,6 +172,8 @@ def question(
         Mixture that moves start from; the mean of the runs if not given.
     where : str
         A given reference in words.
+    blocks : array (P,) of int, optional
+        The phase of each task of mixtures (`phases`), whose share moves and removals keep.
 
     Raises
     ------
@@ -167,7 +183,7 @@ def question(
     if kind == "mixture":
         if reading not in ("auto", *MIXTURE_READINGS):
             raise ValueError(f"reading={reading!r}; mixtures have {', '.join(MIXTURE_READINGS)}.")
-        return _mixture_question(masks, "move" if reading == "auto" else reading, reference, where)
+        return _mixture_question(masks, "move" if reading == "auto" else reading, reference, where, blocks)
     if kind != "mask" and reading not in ("auto", "gradient"):
         raise ValueError(f"reading={reading!r}; {kind} are read by their gradient: 0 and 1 mean nothing special there.")
     if reading not in ("auto", *MASK_READINGS):
@@ -211,13 +227,18 @@ def _supported(masks: Array, kind: str) -> tuple[str, str]:
     return "banzhaf", f"{held}: " + ("around half of them" if masks.mean() >= 0.35 else "few, so half is far from them")
 
 
-def _mixture_question(masks: Array, name: str, reference: Any, where: str) -> Question:
+def _mixture_question(
+    masks: Array, name: str, reference: Any, where: str, blocks: NDArray[np.int64] | None
+) -> Question:
     if reference is None or (isinstance(reference, str) and reference == "mean"):
         w, where = masks.mean(axis=0), "the mean mixture of the runs"
     elif isinstance(reference, str):
         if reference != "uniform":
             raise ValueError(f"reference={reference!r}; give 'mean', 'uniform', 'tokens', 'best' or the weights.")
         w, where = np.full(masks.shape[1], 1.0 / masks.shape[1]), "the uniform mixture"
+        if blocks is not None:
+            together = np.equal.outer(blocks, blocks)
+            w, where = (together @ masks.mean(axis=0)) / together.sum(axis=1), "the uniform mixture of each phase"
     else:
         w = _weights(reference, masks.shape[1])
         if abs(w.sum() - 1.0) > 0.01 or w.min() < 0:
@@ -225,11 +246,18 @@ def _mixture_question(masks: Array, name: str, reference: Any, where: str) -> Qu
                 f"reference sums to {w.sum():g} over the tasks that the runs switch; give weights >= 0 that sum to 1, "
                 "none of it on tasks that are off in every run."
             )
+        if blocks is not None and not (np.equal.outer(blocks, blocks) @ w > 0).all():
+            raise ValueError("reference gives a phase no weight, so nothing can be moved in it; give every phase some.")
+    moved = "the weight" if blocks is None else "a phase"
     words = {
-        "move": f"moving {DELTA:.0%} of the weight towards a task, from {where}",
-        "removal": f"removing a task and renormalising, from {where}",
+        "move": f"moving {DELTA:.0%} of {moved} towards a task, from {where}",
+        "removal": f"removing a task and renormalising{_within(blocks)}, from {where}",
     }
-    return Question(name, words[name], "mixtures are read by finite moves", w / w.sum(), where=where)
+    return Question(name, words[name], "mixtures are read by finite moves", w / w.sum(), where=where, blocks=blocks)
+
+
+def _within(blocks: NDArray[np.int64] | None) -> str:
+    return "" if blocks is None else " within each phase"
 
 
 def _weights(reference: ArrayLike, P: int) -> Array:

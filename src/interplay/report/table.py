@@ -56,7 +56,8 @@ def _head(answer: Attribution) -> list[str]:
     ]
     if answer.trust.verdict != "solid":
         lines.append(f"Next: {answer.trust.advice}")
-    return [*lines, answer.surrogate, *_links(answer)]
+    said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
+    return [*lines, *said, *answer.trust.facts, answer.surrogate, *_links(answer)]
 
 
 def _links(answer: Attribution) -> list[str]:
@@ -144,8 +145,9 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
     if certain <= expected:
         return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
     told = reliability(_known_pairs(answer, t))[0]
+    verdict = f"{answer.pairs_trust[t][0]}; " if answer.pairs_trust else ""
     return [
-        f"Pairs: {certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}; reliability {told:.2f}):",
+        f"Pairs: {verdict}{certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}; reliability {told:.2f}):",
         *(f"  {line}" for line in words),
     ]
 
@@ -279,7 +281,7 @@ def _mean(values: np.ndarray) -> float:
 def _foot(answer: Attribution) -> list[str]:
     lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings]
     estimator = answer.notes.get("estimator")
-    if isinstance(estimator, dict) and "verdict" in estimator:
+    if answer.fidelities is None and isinstance(estimator, dict) and "verdict" in estimator:
         lines.append(
             f"Estimator: {plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
         )

@@ -185,8 +185,9 @@ def compare_fidelities(
 ) -> Choice:
     """Fit the runs of all fidelities together, and those of the fidelity asked about alone, and take one.
 
-    All together, unless those alone predict its held-out rows better by more than the standard error of the paired
-    difference. Alone is what `compare` takes of them, from at least `ALONE` masks.
+    All together, unless those alone predict its held-out rows better: cheap runs of which nothing transfers cost most
+    where few dear ones are there to show it, and there no difference exceeds its standard error. Alone is what
+    `compare` takes of them, from at least `ALONE` masks.
 
     Parameters
     ----------
@@ -221,13 +222,12 @@ def compare_fidelities(
         return found.choice("joint", joint, False, ("joint", "joint"), said=said)
     gain, gain_error = found.gain(alone.name, "joint")
     size = f"{abs(gain):.3f} +- {gain_error:.3f} of the standard deviation"
-    beside = f"R^2 {_mean(found.skill['joint'])} against {_mean(found.skill[alone.name])}"
-    if gain < -gain_error - ROUNDING:
-        said = f"The {at} runs alone: their held-out error is {size} below that of all fidelities together ({beside}). "
-        return replace(alone, said=said + alone.sentence)
-    which = "below" if gain > 0 else "above"
-    held = "" if gain > 0 else ", within the standard error"
-    said = f"All fidelities together: the held-out error of {at} runs is {size} {which} that of these runs alone{held}"
+    held = ", within the standard error" if abs(gain) <= gain_error else ""
+    beside = f"R^2 of all together {_mean(found.skill['joint'])}, alone {_mean(found.skill[alone.name])}"
+    if gain < -ROUNDING:
+        said = f"The {at} runs alone: their held-out error is {size} below that of all fidelities together{held}"
+        return replace(alone, said=f"{said} ({beside}). {alone.sentence}")
+    said = f"All fidelities together: the held-out error of {at} runs is {size} below that of these runs alone{held}"
     return found.choice("joint", joint, False, (alone.name, "joint"), said=f"{said} ({beside}).")
 
 

@@ -91,17 +91,25 @@ class Beside:
         known = own - across @ fit.posterior.precision @ across.T
         return cls(across @ fit.posterior.theta[:, column], sigma2 * known, sigma2 * own, z, rows, variance)
 
-    def misfit(self, p: Array) -> float:
-        """Negative restricted log likelihood at (log u, logit(1 - q^2), log nu)."""
+    def misfit(self, p: Array) -> tuple[float, Array]:
+        """Negative restricted log likelihood at p = (log u, logit(1 - q^2), log nu), and its gradient (3,)."""
         u, gap, nu = np.exp(p[0]), 1.0 / (1.0 + np.exp(-p[1])), np.exp(p[2]) * self.variance
-        A = u**2 * ((1.0 - gap) * self.covariance + gap * self.prior)
+        signal = u**2 * ((1.0 - gap) * self.covariance + gap * self.prior)
+        A = signal.copy()
         A.flat[:: len(A) + 1] += nu * self.rows.noise
         try:
             Q, log_det = precision(A, self.rows)
         except np.linalg.LinAlgError:
-            return 1e25
-        residual = self.values - u * np.sqrt(1.0 - gap) * self.mean
-        return 0.5 * (log_det + float(residual @ Q @ residual))
+            return 1e25, np.zeros(3)
+        copied = u * np.sqrt(1.0 - gap) * self.mean
+        residual = self.values - copied
+        alpha = Q @ residual
+        W = Q - np.outer(alpha, alpha)  # 2 d value / d A
+        parts = 2.0 * signal, u**2 * gap * (1.0 - gap) * (self.prior - self.covariance)
+        slope = [0.5 * np.einsum("ij,ij->", W, part) for part in parts]
+        slope.append(0.5 * nu * (np.diagonal(W) @ self.rows.noise))
+        moved = alpha @ copied * np.array([-1.0, 0.5 * gap, 0.0])
+        return 0.5 * (log_det + float(residual @ alpha)), np.array(slope) + moved
 
 
 def couple(seen: Sequence[Beside], gap: bool, start: Array | None = None) -> Array:
@@ -127,12 +135,14 @@ def couple(seen: Sequence[Beside], gap: bool, start: Array | None = None) -> Arr
 
 
 def _most_probable(seen: Sequence[Beside], centre: Array, spread: Array, start: Array, gap: bool) -> Array:
-    def value(p: Array) -> float:
-        return sum(one.misfit(p) for one in seen) + 0.5 * float((((p - centre) / spread) ** 2).sum())
+    def value(p: Array) -> tuple[float, Array]:
+        values, slopes = zip(*(one.misfit(p) for one in seen), strict=True)
+        away = (p - centre) / spread
+        return sum(values) + 0.5 * float(away @ away), np.sum(slopes, axis=0) + away / spread
 
     high = HIGH if gap else np.where([False, True, False], LOW, HIGH)
     bounds, start = list(zip(LOW, high, strict=True)), np.clip(start, LOW, high)
-    return minimize(value, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
+    return minimize(value, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
 
 
 def condition(

@@ -1,8 +1,9 @@
 """Several fidelities in one surrogate: cheap runs and dear ones, small models and large, estimates and retrainings.
 
-Kernels, length scales and the unit are those of the fidelity with most masks (the base); the others are tied to it
-(`coupling`), and the posterior is that of the fidelity asked about. Held-out rows are those of that fidelity: their
-mask is left out of every fidelity, and everything but the unit is found anew.            (design: section 3, Multi-fidelity)
+Kernels and length scales are those of the fidelity with most masks (the base), the unit the one in which the others
+differ from it by a shift; they are tied to it (`coupling`), and the posterior is that of the fidelity asked about.
+Held-out rows are those of that fidelity: their mask is left out of every fidelity, and everything but the unit is found
+anew.                                                                          (design: section 3, Multi-fidelity)
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .base import GaussianSurrogate
 from .coupling import Beside, Coupling, condition, couple
-from .gaussian import Posterior
+from .gaussian import Posterior, Spectrum
 from .kernel import LARGE
-from .links import Link
+from .kernels import candidates
+from .links import Link, assemble
 from .members import Fit, Member
-from .recipes import MANY_TARGETS, Recipe, stack
+from .recipes import MANY_TARGETS, Recipe, coarse, stack
 from .rows import Groups, Rows
 from .search import CrossValidation
 from .stacking import Fitted, HeldOut, fit_members, folds
@@ -29,6 +31,8 @@ from .stacking import Fitted, HeldOut, fit_members, folds
 Array = NDArray[np.float64]
 FEWEST = 3  # runs of the fidelity asked about
 GAPS = (False, True)
+FARTHEST = 1e6  # that the noise of two fidelities lies apart
+MANY_ROWS = 128  # above, there are 5 folds and not 10
 REFITTED = 60  # runs beside the base above which their coupling is not found anew in every fold
 
 
@@ -52,7 +56,8 @@ class FidelitySurrogate(GaussianSurrogate):
     coupling_ : Coupling
         Scale and correlation of every fidelity with the base, and its noise.
     gap_ : array (T,)
-        Weight of the couplings with a function of their own, against those that only scale.
+        Weight of the couplings with a function of their own, against those that only scale. How sure both are is
+        what the former say: a copy that only scales would take the cheap runs for the dear.
     base_, at_ : int
         Numbers of the fidelity with most masks and of the one asked about.
     cv_ : CrossValidation
@@ -99,26 +104,28 @@ class FidelitySurrogate(GaussianSurrogate):
         ValueError
             If fewer than 3 rows are of the fidelity asked about.
         """
-        m = len(np.asarray(X))
-        words = np.full(m, "") if fidelity is None else np.asarray(fidelity).astype(str)
-        if words.shape != (m,):
-            raise ValueError(f"fidelity has shape {words.shape}; give one entry for each of the {m} rows of X.")
+        self._said = fidelity, seeds
+        try:
+            return super().fit(X, y, groups, None, noise)
+        finally:
+            del self._said
+
+    def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
+        words, seeds = (None if given is None else np.asarray(given) for given in self._said)
+        words = np.full(len(X), "") if words is None else words.astype(str)
+        for name, given in (("fidelity", words), ("seeds", seeds)):
+            if given is not None and given.shape != (len(X),):
+                raise ValueError(f"{name} has shape {given.shape}; give one entry for each of the {len(X)} rows of X.")
         at = str(words[-1]) if self.at is None else self.at
         if (count := int((words == at).sum())) < FEWEST:
             raise ValueError(f"at={at!r}: {count} rows are of this fidelity; at least {FEWEST} are needed.")
-        self._words, self._at, self._seeds = words, at, seeds
-        super().fit(X, y, groups, None, noise)
-        del self._words, self._at, self._seeds
-        return self
-
-    def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
-        self.fidelities_ = tuple(dict.fromkeys(self._words.tolist()))
-        fidelity = np.array([self.fidelities_.index(word) for word in self._words])
-        self.at_ = self.fidelities_.index(self._at)
+        self.fidelities_ = tuple(dict.fromkeys(words.tolist()))
+        fidelity = np.array([self.fidelities_.index(word) for word in words])
+        self.at_ = self.fidelities_.index(at)
         masks = [len(np.unique(X[fidelity == f], axis=0)) for f in range(len(self.fidelities_))]
         self.base_ = int(np.argmax(masks))
         self.own_ = fidelity == self.at_
-        rows = self.rows_ = _levels(rows, fidelity, self.at_, self._seeds)
+        rows = self.rows_ = _levels(rows, fidelity, self.at_, seeds)
         T, large = Y.shape[1], max(masks) > LARGE
         recipes = stack(self.kind_, T, self.features, large=large or T > MANY_TARGETS, plain=True)
         names, links = len(masks), self._links(Y)
@@ -136,6 +143,17 @@ class FidelitySurrogate(GaussianSurrogate):
     def affordable(self) -> bool:
         """Whether `with_run` is quick, and there is what it starts from: not after loading."""
         return hasattr(self, "_given") and len(self.X_) ** 3 * len(self.fits_) < 2e10
+
+    def heaviest(self) -> FidelitySurrogate:
+        """The same with one member alone, the one of most weight among those with a gap."""
+        plan, X, Y, rows, found = self._given
+        half = len(self.members_) // 2
+        first = int(self.weights_.reshape(2, half, -1).sum(axis=(0, 2)).argmax())
+        out = copy(self)
+        out.members_, out.weights_ = [self.members_[half + first]], np.ones((1, self.n_targets_))
+        alone = replace(found, base=replace(found.base, members=[found.base.members[first]]))
+        out._given = (replace(plan, gaps=(True,)), X, Y, rows, alone)
+        return out
 
     def with_run(self, mask: Array, fidelity: int) -> FidelitySurrogate:
         """The same with one more run of a mask (K,) that comes out as predicted: its variances are what it brings."""
@@ -190,15 +208,16 @@ class _Plan:
     fidelity: NDArray[np.int64]
     base: int
     at: int
+    gaps: tuple[bool, ...] = GAPS
 
     def fit(self, X: Array, Y: Array, rows: Rows, start: _Found | None = None) -> _Found:
         """Fit the base, then couple every other fidelity to it; ``start`` is a fit of more rows."""
         T, base = Y.shape[1], np.flatnonzero(self.fidelity == self.base)
         kept = base[rows.take(base).sample(LARGE)] if len(base) > LARGE else base
-        choices = self.links if start is None else [(start.base.link, np.arange(T))]
+        link = self.link(X, Y, rows) if start is None else start.base.link
         members = None if start is None else start.base.members
         own = replace(rows.take(kept), asked=None)
-        fitted = fit_members(X[kept], Y[kept], own, self.recipes, choices, self.features, members)
+        fitted = fit_members(X[kept], Y[kept], own, self.recipes, [(link, np.arange(T))], self.features, members)
         Z = fitted.link.forward(Y)
         variance = own.without_levels(Z[kept]).var(axis=0)
         settings: dict[tuple[int, bool], Array] = {}
@@ -217,31 +236,65 @@ class _Plan:
                 settings[f, gap] = couple(seen, gap, None if start is None else start.settings[f, gap])
         return _Found(fitted, X[kept], settings, variance)
 
+    def link(self, X: Array, Y: Array, rows: Rows) -> Link:
+        """The links under which the fidelities differ by a shift, as far as one coarse kernel predicts held-out rows.
+
+        Every fidelity has its level, and its mean squared error counts once, whatever its number of rows.
+        """
+        if len(self.links) == 1:
+            return self.links[0][0]
+        kept = np.union1d(np.flatnonzero(self.fidelity == self.at), rows.sample(LARGE))
+        X, Y, rows, number, recipe = X[kept], Y[kept], rows.take(kept), self.fidelity[kept], coarse(self.features)
+        (kernel,) = candidates(X, self.features, recipe.gammas, recipe.shares)
+        spectrum, share = Spectrum.of(kernel.matrix(X, X), rows), 1.0 / np.bincount(number)[number]
+        least, chosen = np.full(Y.shape[1], np.inf), np.zeros(Y.shape[1], np.int64)
+        for c, (link, own) in enumerate(self.links):
+            swept = spectrum.sweep(link.forward(Y[:, own]), recipe.noises, rows.groups)
+            for nu, (z, v, amplitude) in zip(recipe.noises, swept, strict=True):
+                known = np.maximum(v - nu * rows.noise, 0.0)[:, None] * amplitude
+                with np.errstate(over="ignore"):
+                    error = share @ (link.backward(z, known) - Y[:, own]) ** 2
+                better = error < least[own] * (1.0 - 1e-9)
+                least[own[better]], chosen[own[better]] = error[better], c
+        parts = []
+        for c, (link, own) in enumerate(self.links):
+            taken = chosen[own] == c
+            parts.append((link[taken], own[taken]))
+        return assemble(Y.shape[1], parts)
+
     def members(self, X: Array, Y: Array, rows: Rows, found: _Found) -> list[Member]:
-        """Every member of the base conditioned on the runs of all fidelities, without a gap and then with one."""
-        Z, out = found.base.link.forward(Y), []
-        for gap in GAPS:
-            coupling = found.coupling(self.names, gap)
-            for member in found.base.members:
-                fits: list[Fit] = []
-                for t in range(Y.shape[1]):
-                    fit, column = _of_target(member, t)
-                    unit = max(fit.noise * float(fit.amplitude[column]), 1e-300)
-                    ratio = np.nan_to_num(coupling.noise[:, t] * found.variance[t] / unit, nan=1.0)
+        """Every member of the base conditioned on the runs of all fidelities, without a gap and then with one.
+
+        How sure those without are is what those with one say.
+        """
+        Z, T = found.base.link.forward(Y), Y.shape[1]
+        couplings = [found.coupling(self.names, gap) for gap in self.gaps]
+        out: list[list[Member]] = [[] for _ in self.gaps]
+        for member in found.base.members:
+            fits: list[list[Fit]] = [[] for _ in self.gaps]
+            for t in range(T):
+                fit, column = _of_target(member, t)
+                unit = fit.noise * float(fit.amplitude[column])
+                for here, coupling in zip(fits, couplings, strict=True):
+                    noise = coupling.noise[:, t] * found.variance[t] / unit if unit > 0 else np.ones(self.names)
+                    ratio = np.clip(np.nan_to_num(noise, nan=1.0), 1.0 / FARTHEST, FARTHEST)
                     B = coupling.matrix(t)
-                    fits.append(condition(fit, column, B, ratio, self.at, self.fidelity, X, Z[:, t], rows))
-                out.append(Member(member.name + (" + gap" if gap else ""), tuple(fits), anchors=X))
-        return out
+                    here.append(condition(fit, column, B, ratio, self.at, self.fidelity, X, Z[:, t], rows))
+            for i, (here, gap) in enumerate(zip(fits, self.gaps, strict=True)):
+                sure = [_mean_of(fit, wide) for fit, wide in zip(here, fits[-1], strict=True)]
+                out[i].append(Member(member.name + (" + gap" if gap else ""), tuple(sure), anchors=X))
+        return [member for members in out for member in members]
 
     def held_out(self, X: Array, Y: Array, rows: Rows, found: _Found) -> tuple[Array, Array, Array]:
         """Weights (F, T) of the members by their errors on the base, means and variances (n, T) of the rows asked."""
         index, link, T = rows.groups.index, found.base.link, Y.shape[1]
+        Z = link.forward(Y)
         asked, base = self.fidelity == self.at, self.fidelity == self.base
         fold = np.full(int(index.max()) + 1, -1)
         fold[index[asked]] = folds(Groups.of(index[asked]).index)
         elsewhere = fold < 0  # masks that other fidelities ran: they judge the members, in the same folds
         fold[elsewhere] = np.random.default_rng(0).integers(fold.max() + 1, size=int(elsewhere.sum()))
-        fold = fold[index]
+        fold = fold[index] % (5 if len(X) > MANY_ROWS else 10)
         F = len(found.base.members)
         mean, variance = np.full((2, 2 * F, len(X), T), np.nan)
         own = np.full((F, len(X), T), np.nan)
@@ -251,11 +304,13 @@ class _Plan:
             again = plan.fit(X[kept], Y[kept], there, found)
             for f, member in enumerate(plan.members(X[kept], Y[kept], there, again)):
                 z, v = member.at(X[left & asked], X[kept], 1.0, T)
+                z += _shift(rows, asked, left, Z, X, member, X[kept])
                 mean[f, left & asked] = link.backward(z, v)
                 noisy = v + np.multiply.outer(rows.noise[left & asked], member.noise(T))
                 variance[f, left & asked] = link.backward_variance(z, noisy)
             for f, member in enumerate(again.base.members):
                 z, v = member.at(X[left & base], again.X, 1.0, T)
+                z += _shift(rows, base, left, Z, X, member, again.X)
                 own[f, left & base] = link.backward(z, v)
         members = HeldOut((), own, own, np.empty(0), fold).weights(Y, base)
         by_gap = (members[:, None] * mean.reshape(2, F, len(X), T)).sum(axis=1)
@@ -266,10 +321,28 @@ class _Plan:
         return weights, stacked, spread
 
 
+def _shift(rows: Rows, of: NDArray, left: NDArray, Z: Array, X: Array, member: Member, fitted: Array) -> Array | float:
+    """How far the levels of the rows ``left`` of one fidelity lie from their mean, see `Rows.shift`.
+
+    ``fitted`` are the rows that the member was fitted to.
+    """
+    own = rows.take(of)
+    if own.basis.shape[1] < 2:
+        return 0.0
+    kept = of & ~left
+    return own.shift(~left[of], left[of], Z[kept] - member.at(X[kept], fitted, 1.0, Z.shape[1])[0])
+
+
 def _as_predicted(new: Posterior, old: Posterior) -> Posterior:
     """A posterior with one more row, whose value was predicted exactly: no mean moves."""
     theta = np.vstack([old.theta, np.zeros((1, old.theta.shape[1]))])
     return replace(new, theta=theta, intercept=old.intercept, amplitude=old.amplitude)
+
+
+def _mean_of(fit: Fit, other: Fit) -> Fit:
+    """The mean of a fit with the variances of another."""
+    mean = fit.posterior
+    return replace(other, posterior=replace(other.posterior, theta=mean.theta, intercept=mean.intercept))
 
 
 def _of_target(member: Member, t: int) -> tuple[Fit, int]:
@@ -277,11 +350,11 @@ def _of_target(member: Member, t: int) -> tuple[Fit, int]:
     return next((fit, int(np.flatnonzero(fit.targets == t)[0])) for fit in member.fits if t in fit.targets)
 
 
-def _levels(rows: Rows, fidelity: NDArray, at: int, seeds: ArrayLike | None) -> Rows:
+def _levels(rows: Rows, fidelity: NDArray, at: int, seeds: NDArray | None) -> Rows:
     """A level for every fidelity, or for every seed of a fidelity where each of them ran two masks."""
     labels = fidelity.astype(np.int64)
     if seeds is not None:
-        number = np.unique(np.asarray(seeds), return_inverse=True)[1].reshape(-1)
+        number = np.unique(seeds, return_inverse=True)[1].reshape(-1)
         both = np.unique(np.stack([fidelity, number]), axis=1, return_inverse=True)[1].reshape(-1)
         if all(np.ptp(rows.groups.index[both == label]) > 0 for label in np.unique(both)):
             labels = both

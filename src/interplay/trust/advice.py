@@ -1,0 +1,56 @@
+"""What to run next, and how many: more runs, repeats, or plain leave-one-out where that is the better buy.
+
+runs    v falls as 1 / runs where noise rules it: q' needs  v' = spread (1 - q'^2) / q'^2
+repeats the ceiling is known to +- .1 from n = 2 (1.96 (1 - R^2) / .1)^2 repeats
+leave-one-out over R seeds (K + 1 runs each) correlates with the truth by sqrt(spread / (spread + 2 noise / R))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..readings import Question
+from .evidence import Evidence
+
+FARTHEST = 8.0  # times the runs, beyond which no number is given
+BETTER = 0.03  # of the expected correlation
+
+
+def more_runs(found: Evidence, runs: int, wanted: float) -> str:
+    """How many more runs of the same design would bring the expected correlation to ``wanted``, in a sentence."""
+    resolution = float(np.median(found.resolution))
+    limit = float(np.median(found.agreement / np.sqrt(np.maximum(found.resolution, 1e-12))))  # by what runs cannot lift
+    if limit < wanted or resolution <= 0:
+        return "More runs of the same design would not do: they must answer the question better."
+    needed = (wanted / limit) ** 2
+    factor = max((1.0 - resolution) / resolution * needed / max(1.0 - needed, 1e-9), 1.25)
+    name = "solid" if wanted > 0.8 else "indicative"
+    if factor > FARTHEST:
+        return f"More than {FARTHEST:.0f} times the runs would be needed for it to be {name}."
+    more = int(np.ceil((factor - 1.0) * runs / 5.0) * 5)
+    return f"About {more} more runs of the same design should make it {name}."
+
+
+def repeats_that_tell(found: Evidence) -> str:
+    """How many masks to repeat so that the noise ceiling is known, in a sentence; nothing where it is known."""
+    if np.isfinite(found.share).any():
+        return ""
+    left = 1.0 - float(np.clip(np.median(found.skill), 0.0, 1.0))
+    n = int(np.clip(np.ceil(2.0 * (1.96 * left / 0.1) ** 2), 5, 30))
+    return f"Repeating {min(n, found.masks)} masks with another seed would tell how much of the target reproduces at all."
+
+
+def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:
+    """Whether leave-one-out itself would have been the better buy for this question, in a sentence."""
+    rounds = single // (found.players + 1)
+    if asked.name != "leave-one-out" or rounds < 1 or not (found.spread > 0).any():
+        return ""
+    own = found.spread > 0
+    reached = np.sqrt(found.spread[own] / (found.spread + 2.0 * found.noise / rounds)[own])
+    gain = float(np.mean(reached - found.agreement[own]))
+    if gain < BETTER or float(reached.mean()) < 0.55:
+        return ""
+    return (
+        f"For this one question leave-one-out itself is the better buy: {rounds} round{'s' * (rounds > 1)} of "
+        f"{found.players + 1} runs, each with its own seed, would correlate {reached.mean():.2f} with the truth."
+    )

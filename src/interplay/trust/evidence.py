@@ -1,0 +1,237 @@
+"""What speaks for and against a reading, in numbers: one entry per target.
+
+agreement   expected correlation of the stated effects with the true ones,  q = sqrt(resolution) a f
+            resolution = spread / (spread + v), spread that of the stated effects around their mean (around 0 where they
+            are all alike), v their mean posterior variance; where several seeds ran at most (spread - b) / spread, b the
+            variance of the mean over seeds; a, f: the factors below
+told apart  a = sqrt((players - 1) / (tasks - 1)): tasks that no run switches, or never by themselves, have no effect of
+            their own; of two of which always one is in only the difference is known
+far         f = sqrt(R^2 / (R^2 + u (d / 2.5)^2)): what is not explained, u, may be structure that grows with the
+            distance d of the question from the runs, in standard deviations of their sizes; 1 where runs lie around it
+signal      p values, see `signal`
+coverage    median over effects of posterior / prior standard deviation: near 1, the runs say nothing of the question
+skill       R^2 and Spearman of held-out rows
+calibration share of held-out rows inside their 95 % intervals
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import metrics
+from ..blocks import Effects
+from ..evaluations import Evaluations
+from ..fitting import Design
+from ..identifiability import identifiability
+from ..predictor import Predictor
+from ..readings import Question
+from ..surrogates.base import GaussianSurrogate
+from ..surrogates.rows import Rows
+from . import reach, signal
+from .curve import LearningCurve, learning_curve, subset
+
+Array = NDArray[np.float64]
+REPEATED = 10.0  # a second test: it must be that much surer
+ALIKE = 0.2  # spread of effects in units of their mean, below which their order is no question
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Numbers behind a verdict.
+
+    Attributes
+    ----------
+    agreement : array (T,)
+    resolution : array (T,)
+    largest : array (T,)
+        Largest effect in units of its deviation.
+    p : array (T,)
+        Probability of so much skill, or reproducibility, where nothing is there: the smaller of both tests.
+    joint : float
+        The same of all targets together.
+    coverage, skill, ranks, skill_error, calibration : array (T,)
+    over_ridge, over_ridge_error : array (T,)
+        Gain over tuned ridge in held-out absolute error, in standard deviations; NaN where ridge was taken.
+    share : array (T,)
+        Share of a run's variance that is not noise of repeats; NaN where no mask is repeated.
+    repeats : int
+        Repeats beyond the first of each mask.
+    between : float
+        Largest share of the spread of a target's effects that seeds differ by.
+    outside, distance : float
+        See `reach`.
+    masks, players, tasks : int
+    curve : LearningCurve or None
+    noise : array (T,)
+        Variance of a single run's noise in the target's own unit; an upper bound where no mask is repeated.
+    spread : array (T,)
+        Mean square of the true effects that is expected, spread + v.
+    """
+
+    agreement: Array
+    resolution: Array
+    largest: Array
+    p: Array
+    joint: float
+    coverage: Array
+    skill: Array
+    ranks: Array
+    skill_error: Array
+    calibration: Array
+    over_ridge: Array
+    over_ridge_error: Array
+    share: Array
+    repeats: int
+    between: float
+    outside: float
+    distance: float
+    masks: int
+    players: int
+    tasks: int
+    curve: LearningCurve | None
+    noise: Array
+    spread: Array
+
+
+def gather(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Evidence:
+    """Gather the evidence on the effects that were read."""
+    T, runs = len(predictor.targets), design.runs
+    p, repeats, share, ranks, error, inside, noise = (np.full(T, np.nan) for _ in range(7))
+    gain = np.full((2, T), np.nan)
+    joint, freedom, curve = 1.0, 0, None
+    between = np.zeros(T)
+    for targets, choice in predictor.choices:
+        measured = np.isfinite(runs.values[:, targets[0]])
+        if design.at is not None:
+            measured &= runs.fidelity == design.at
+        Y, X = runs.values[np.ix_(measured, targets)], design.X[measured]
+        rows = Rows.of(X, seeds=None if design.seeds is None else design.seeds[measured])
+        surrogate = choice.surrogate
+        Z = surrogate.link_.forward(Y)
+        found = signal.test(X, Z, rows, surrogate.features_)
+        raw = _repeats_of(design, predictor, targets)
+        p[targets], repeats[targets], share[targets] = found.p, raw.repeats, raw.share
+        joint, freedom = min(joint, found.joint), max(freedom, raw.freedom)
+        kept = Y if len(choice.held_out) == len(Y) else Y[getattr(surrogate, "kept_", slice(None))]
+        ranks[targets] = np.nan_to_num(metrics.spearman(kept, choice.held_out))
+        error[targets], squares = _skill_error(kept, choice.held_out, choice.constant, choice.groups)
+        noise[targets] = np.where(np.isnan(raw.share), squares, (1.0 - raw.share) * Y.var(axis=0))
+        if choice.name != "ridge" and "ridge" in choice.skill:
+            gain[:, targets] = choice.gain_of_target
+        cv = surrogate.cv_
+        if cv.mean.shape == kept.shape:
+            inside[targets] = (np.abs(cv.mean - kept) <= 1.96 * cv.deviation).mean(axis=0)
+        if len(predictor.choices) == 1:
+            curve = learning_curve(choice, Y)
+        between[targets] = _between_seeds(design, surrogate, targets, asked, answer.effects[:, targets])
+    E, v = answer.effects, _mean(answer.deviation**2)
+    mean = _mean(E)
+    around, size = _mean((E - mean) ** 2), _mean(E**2)
+    spread = np.where(np.sqrt(around + v) < ALIKE * np.abs(mean), size, around)
+    resolution = np.divide(spread, spread + v, out=np.zeros(T), where=spread + v > 0)
+    by_seeds = np.divide(np.maximum(spread - between, 0.0), spread, out=np.zeros(T), where=spread > 0)
+    resolution = np.minimum(resolution, np.where(between > 0, by_seeds, 1.0))
+    outside, distance = reach.outside(design.X, runs.kind, asked), reach.distance(design.X, runs.kind, asked)
+    P, K, opposed = E.shape[0], runs.K, identifiability(design.X).opposed
+    apart = np.sqrt(max(P - len(opposed) - 1, 0) / (K - 1)) if P - len(opposed) < K else 1.0
+    known = np.where(np.isnan(share), 1.0, np.maximum(share, answer.skill))
+    far = reach.factor(answer.skill, np.maximum(known - np.maximum(answer.skill, 0.0), 0.0), distance)
+    far = np.where(outside > reach.HALF, far, 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(answer.prior > 0, answer.deviation / answer.prior, np.nan)
+        largest = np.nanmax(np.where(answer.deviation > 0, np.abs(E) / answer.deviation, 0.0), axis=0, initial=0.0)
+        differ = np.divide(between, spread, out=np.zeros(T), where=spread > 0)
+    return Evidence(
+        agreement=np.sqrt(resolution) * apart * far,
+        resolution=resolution,
+        largest=largest,
+        p=np.fmin(p, np.minimum(REPEATED * repeats, 1.0)),
+        joint=joint,
+        coverage=_middle(ratio),
+        skill=answer.skill,
+        ranks=ranks,
+        skill_error=error,
+        calibration=inside,
+        over_ridge=gain[0],
+        over_ridge_error=gain[1],
+        share=share,
+        repeats=freedom,
+        between=float(differ.max(initial=0.0)),
+        outside=outside,
+        distance=distance,
+        masks=len(np.unique(design.X, axis=0)),
+        players=P - len(opposed),
+        tasks=K,
+        curve=curve,
+        noise=noise,
+        spread=spread + v,
+    )
+
+
+def _repeats_of(design: Design, predictor: Predictor, targets: NDArray[np.int64]) -> signal.Signal:
+    """What repeats say of single runs, as they were given: seeds that were averaged are repeats too."""
+    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    measured = np.isfinite(runs.values[:, targets]).all(axis=1)
+    X, Y = predictor.players.columns(runs.masks[measured]), runs.values[np.ix_(measured, targets)]
+    seeds = runs.seed[measured]
+    coupled = runs.notes.get("coupled") is not False and -1 not in seeds and len(set(seeds.tolist())) > 1
+    return signal.repeats(Y, Rows.of(X, seeds=seeds if coupled else None))
+
+
+def _between_seeds(
+    design: Design, surrogate: GaussianSurrogate, targets: NDArray[np.int64], asked: Question, together: Array
+) -> Array:
+    """Variance (n,) of the mean over seeds of the effects that each seed's runs have by themselves; 0 where unknown.
+
+    Fewer runs shrink effects more: they are scaled to the size of those of all runs ``together`` (P, n).
+    """
+    runs: Evaluations = design.given
+    names = [s for s in np.unique(runs.seed).tolist() if s >= 0]
+    measured = np.isfinite(runs.values[:, targets]).all(axis=1)
+    n, plain = len(targets), all(fit.loadings is None for m in surrogate.members_ for fit in m.fits)
+    if design.at is not None or len(names) < 2 or len(names) > 8 or not measured.all() or not plain:
+        return np.zeros(n)
+    X = design.players.columns(runs.masks)
+    if min(len(np.unique(X[runs.seed == s], axis=0)) for s in names) < X.shape[1] + 2:
+        return np.zeros(n)
+    whole = _of_all(surrogate, X, design.averaged)
+    own = np.array([asked.effects(subset(whole, runs.values[:, targets], runs.seed == s)).mean for s in names])
+    mean, sizes = own.mean(axis=0), np.nansum(together**2, axis=0)
+    grown = np.divide(sizes, np.maximum((mean**2).sum(axis=0), 1e-300))
+    return np.var(own, axis=0, ddof=1).mean(axis=0) / len(names) * grown
+
+
+def _of_all(surrogate: GaussianSurrogate, X: Array, averaged: int) -> GaussianSurrogate:
+    """The surrogate with single runs as rows: where means over seeds were fitted each is as noisy as all together."""
+    from copy import copy
+
+    out = copy(surrogate)
+    plain = Rows.of(X)
+    out.X_, out.rows_ = X, Rows(plain.groups, np.full(len(X), float(averaged)), plain.basis)
+    return out
+
+
+def _skill_error(Y: Array, held: Array, constant: Array, groups: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Standard error of R^2 over groups of rows, and mean squared error, (T,) each."""
+    base = ((constant - Y) ** 2).mean(axis=0)
+    base = np.where(base > 1e-24 * (Y**2).mean(axis=0), base, np.inf)  # a target that never changes
+    squares = (held - Y) ** 2
+    away = (squares - squares.mean(axis=0)) / base
+    sums = np.zeros((int(groups.max()) + 1, Y.shape[1]))
+    np.add.at(sums, groups, away)
+    return np.sqrt((sums**2).sum(axis=0)) / len(Y), squares.mean(axis=0)
+
+
+def _mean(values: Array) -> Array:
+    """Mean over tasks that have an effect (P, T) -> (T,), 0 where none has."""
+    known = np.isfinite(values)
+    return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _middle(ratio: Array) -> Array:
+    """Median over tasks that have an effect (P, T) -> (T,), 1 where none has."""
+    known = np.isfinite(ratio)
+    return np.array([np.median(c[k]) if k.any() else 1.0 for c, k in zip(ratio.T, known.T, strict=True)])

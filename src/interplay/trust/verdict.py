@@ -1,0 +1,321 @@
+"""From evidence to a verdict: solid, indicative or not supported; the reason in a sentence; what to run next.
+
+Every reason for less than 'solid' is a `Doubt` with the level it allows, what it says, and what would lift it; the
+verdict is the lowest level, and its doubt is the one that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import listed
+from ..readings import Question
+from .advice import by_leave_one_out, more_runs, repeats_that_tell
+from .evidence import Evidence
+from .reach import HALF
+
+Array = NDArray[np.float64]
+
+VERDICTS = ("not supported", "indicative", "solid")
+COVERED = 0.9  # posterior sd in units of the prior's, above which nothing is known
+AGREES, HINTS = 0.9, 0.53  # expected correlations with the truth
+CERTAIN, LIKELY = 0.1, 0.2  # p of a target by itself; beside others that are certain together
+TOGETHER = 0.05
+NOTICEABLE = 1.5  # deviations of the largest effect
+CALIBRATED = 0.8  # share of held-out rows inside 95 % intervals
+SEEDS = 0.2  # share of the spread of effects between seeds that is said
+FAINT = 0.5  # held-out R^2 above which effects that are all near 0 mean that tasks act together
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Verdict on one reading, overall and per target.
+
+    Attributes
+    ----------
+    verdict : str
+        'solid', 'indicative' or 'not supported'.
+    reason, advice : str
+        Why, in one sentence, and what to run to make it better.
+    targets : tuple of str (T,)
+        Verdict of each target.
+    coverage, skill, resolution : tuple of float (T,)
+        Posterior over prior deviation (median), held-out R^2, share of the spread of effects that is signal.
+    agreement : tuple of float (T,)
+        Expected correlation of the effects with the true ones.
+    ranks : tuple of float (T,)
+        Spearman of held-out rows.
+    p : tuple of float (T,)
+        Of the test whether the target depends on the tasks at all.
+    calibration : tuple of float (T,)
+        Share of held-out rows inside their 95 % intervals.
+    ceiling : tuple of float (T,)
+        Highest correlation that any prediction can reach with single runs, from repeats; NaN where no mask is repeated.
+    facts : tuple of str
+        The evidence in sentences.
+    """
+
+    verdict: str
+    reason: str
+    advice: str
+    targets: tuple[str, ...]
+    coverage: tuple[float, ...]
+    skill: tuple[float, ...]
+    resolution: tuple[float, ...]
+    agreement: tuple[float, ...] = ()
+    ranks: tuple[float, ...] = ()
+    p: tuple[float, ...] = ()
+    calibration: tuple[float, ...] = ()
+    ceiling: tuple[float, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What keeps a verdict down."""
+
+    level: int
+    reason: str
+    advice: str
+    weight: float = field(default=0.0)  # of doubts of one level the heaviest is said
+
+
+def judge(
+    found: Evidence,
+    asked: Question,
+    *,
+    runs: int,
+    single: int,
+    targets: Sequence[str],
+    unidentified: Sequence[str] = (),
+    lost: NDArray[np.bool_] | None = None,
+    training: str = "",
+) -> Trust:
+    """Judge the effects that were read.
+
+    Parameters
+    ----------
+    found : Evidence
+    asked : Question
+    runs, single : int
+        Rows of the fit, and single runs behind them.
+    targets : sequence of str (T,)
+    unidentified : sequence of str
+        Tasks that no run tells anything about.
+    lost : array (T,) of bool, optional
+        Targets whose own runs never switch some task.
+    training : str
+        How the runs were trained where tasks were left out, in words.
+    """
+    T = len(targets)
+    believed = _believed(found)
+    lost = np.zeros(T, bool) if lost is None else lost
+    each = [_level(found, t, bool(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
+    doubts = _doubts(found, believed, asked, runs, single, targets, unidentified)
+    if lost.all():
+        reason = "Some tasks are never switched where the targets were measured; the others are known."
+        doubts.append(Doubt(1, reason, "Measure these targets in runs that switch them.", 0.1))
+    worst = min(doubts, key=lambda doubt: (doubt.level, -doubt.weight), default=None)
+    if worst is None:
+        level, reason = 2, f"The {runs} runs tell {asked.name} effects apart and predict runs they have not seen."
+        advice = "Nothing is missing for this reading."
+    else:
+        level, reason, advice = worst.level, worst.reason, worst.advice
+    better = by_leave_one_out(found, asked, single)
+    values = (found.coverage, found.skill, found.resolution, np.where(believed, found.agreement, 0.0))
+    values = (*values, found.ranks, found.p, found.calibration, np.sqrt(found.share))
+    return Trust(
+        VERDICTS[level],
+        f"{reason} {_numbers(found, believed, T)}",
+        f"{advice} {better}".strip(),
+        tuple(VERDICTS[one] for one in each),
+        *(tuple(np.asarray(value, float).tolist()) for value in values),
+        facts=tuple(_facts(found, runs, targets, each, training)),
+    )
+
+
+def _believed(found: Evidence) -> NDArray[np.bool_]:
+    """Targets that depend on the tasks for all that can be seen, array (T,)."""
+    likely = LIKELY if found.joint <= TOGETHER and len(found.p) > 1 else CERTAIN
+    certain = (found.p <= likely) & (found.largest >= NOTICEABLE)
+    if found.masks <= found.players + 1 and not found.repeats:  # nothing is left over to tell the noise by
+        certain &= found.skill > 0
+    return certain
+
+
+def _level(found: Evidence, t: int, believed: bool, unknown: bool) -> int:
+    if not believed or found.agreement[t] < HINTS or found.coverage[t] > COVERED:
+        return 0
+    few = found.masks < found.players or found.calibration[t] < CALIBRATED
+    return 2 if found.agreement[t] >= AGREES and not few and not unknown else 1
+
+
+def _doubts(
+    found: Evidence,
+    believed: NDArray[np.bool_],
+    asked: Question,
+    runs: int,
+    single: int,
+    targets: Sequence[str],
+    unidentified: Sequence[str],
+) -> list[Doubt]:
+    """Everything that speaks against 'solid', over all targets together."""
+    q = float(np.where(believed, found.agreement, 0.0).mean())
+    level = 2 if q >= AGREES else 1 if q >= HINTS else 0
+    out, repeat = [], repeats_that_tell(found)
+    faint = (found.p <= CERTAIN) & (found.largest < NOTICEABLE)
+    middle = float(np.median(found.skill))
+    if level == 0 and faint.mean() >= 0.5 and middle >= FAINT:
+        reason = "Runs are predicted, but not by single tasks: none has an effect that differs from 0 on average."
+        out.append(Doubt(0, reason, "Read the pairs: tasks act together here.", 3.0))
+    elif level == 0 and not believed.any():
+        certain = found.p.min() <= CERTAIN
+        reason = (
+            f"No effect stands out of its interval in {runs} runs."
+            if certain
+            else f"Nothing shows that {_named(targets)} depend{'s' * (len(targets) == 1)} on the tasks: so much skill "
+            f"comes from shuffled runs too (p = {found.p.min():.2f})."
+        )
+        out.append(Doubt(0, reason, f"{more_runs(found, runs, HINTS)} {repeat}".strip(), 3.0))
+    elif level == 0 and believed.mean() < 0.5:
+        seen = [name for name, known in zip(targets, believed, strict=True) if known]
+        reason = f"Only {len(seen)} of {len(targets)} targets depend on the tasks for all that can be seen."
+        out.append(Doubt(0, reason, f"Attribute those that do (--target): {listed(seen, 5)}. {repeat}".strip(), 3.0))
+    far = found.outside > HALF
+    if far and level < 2:
+        reason = f"The runs lie {found.distance:.1f} standard deviations of their sizes from the question of {asked.name}"
+        reason += ", and what they leave unexplained may be what decides there."
+        advice = f"Make runs for this question (interplay design --for {_design(asked.name)}), or read what these runs answer."
+        out.append(Doubt(level, reason, advice, 2.0))
+    if float(np.median(found.coverage)) > COVERED:
+        reason = f"The runs say almost nothing about the question of {asked.name}: the posterior is as wide as the prior."
+        advice = "Make runs for this question (interplay design --for ...), or ask for a reading that these runs cover."
+        out.append(Doubt(0, reason, advice, 1.5 if level == 0 else 2.5))
+    if found.players < found.tasks:
+        missing = found.tasks - found.players
+        which = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
+        reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}."
+        advice = f"Add runs in which the other{'s' * (missing > 1)} {'are' if missing > 1 else 'is'} switched alone."
+        cap = 1 if unidentified or missing else 2
+        apart = np.sqrt(max(found.players - 1, 0) / (found.tasks - 1))
+        out.append(Doubt(min(cap, 0 if apart < HINTS else level), reason, advice, 1.8))
+    if level < 2:
+        reason = (
+            "The order of the tasks is not resolved: effects differ little beside their intervals."
+            if level == 0
+            else "Large effects are in sight, the order of the others is not."
+        )
+        if found.between > SEEDS:
+            reason = f"Seeds disagree about the tasks: {found.between:.0%} of the spread of the effects is between them."
+        advice = more_runs(found, runs, AGREES if level else HINTS)
+        out.append(Doubt(level, reason, advice, 1.0))
+    if found.masks < found.players:
+        reason = f"There are fewer masks ({found.masks}) than tasks ({found.players}): most of what is said is the prior's."
+        out.append(Doubt(min(level, 1), reason, more_runs(found, runs, AGREES), 1.2))
+    inside = float(np.nanmedian(found.calibration)) if np.isfinite(found.calibration).any() else 1.0
+    if inside < CALIBRATED:
+        reason = f"Intervals are too narrow: {inside:.0%} of held-out runs lie inside their 95 % intervals."
+        out.append(Doubt(min(level, 1), reason, "Repeat masks over seeds, so that the noise is seen.", 1.1))
+    return out
+
+
+def _numbers(found: Evidence, believed: NDArray[np.bool_], T: int) -> str:
+    """The three numbers that a reader wants first."""
+    q = float(np.where(believed, found.agreement, 0.0).mean())
+    of = f", mean of {T} targets" if T > 1 else ""
+    agree = f"expected correlation with the true effects {q:.2f}{of}" if believed.any() else ""
+    skill = f"held-out R^2 {np.median(found.skill):.2f}"
+    return f"({', '.join(part for part in (agree, skill) if part)})"
+
+
+def _facts(found: Evidence, runs: int, targets: Sequence[str], each: Sequence[int], training: str) -> list[str]:
+    """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
+    T, said = len(targets), []
+    middle = lambda values: float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+    low, high = middle(found.skill - 1.96 * found.skill_error), middle(found.skill + 1.96 * found.skill_error)
+    over = " (medians over targets)" if T > 1 else ""
+    line = f"Held-out runs{over}: R^2 {middle(found.skill):.2f} ({low:.2f} to {high:.2f}), Spearman {middle(found.ranks):.2f}"
+    if np.isfinite(found.calibration).any():
+        line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
+    said.append(f"{line}.")
+    if np.isfinite(found.share).any():
+        said.append(
+            f"Ceiling: {found.repeats} repeats say that {middle(found.share):.0%} of a run's variance reproduces; no "
+            f"prediction can correlate higher than {middle(np.sqrt(found.share)):.2f} with single runs."
+        )
+    else:
+        said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
+    if found.curve is not None:
+        mean, low, high = found.curve.forecast(2 * found.curve.runs)
+        said.append(f"Twice the runs ({2 * found.curve.runs}): R^2 {mean:.2f} expected ({low:.2f} to {high:.2f}).")
+    if training:
+        said.append(training)
+    silent = [name for name, level in zip(targets, each, strict=True) if level == 0]
+    if T > 1 and silent:
+        said.append(f"Not supported for {len(silent)} of {T} targets: {listed(silent, 8)}.")
+    return said
+
+
+def _named(targets: Sequence[str]) -> str:
+    return targets[0] if len(targets) == 1 else "any target"
+
+
+def _design(reading: str) -> str:
+    return reading if reading in ("leave-one-out", "shapley", "banzhaf", "swap") else "..."
+
+
+def of_pairs(mean: Array, deviation: Array, effects: Trust) -> tuple[tuple[str, str], ...]:
+    """Verdict on the interactions (n, T) of every target, and why; nothing where they have no intervals.
+
+    They are judged by their own intervals; what speaks against the target itself speaks against its pairs.
+    """
+    if not mean.size or np.isnan(deviation).all():
+        return ()
+    out = []
+    for t, (E, sd) in enumerate(zip(mean.T, deviation.T, strict=True)):
+        known = np.isfinite(E) & np.isfinite(sd)
+        size, noise = float((E[known] ** 2).mean()), float((sd[known] ** 2).mean())
+        share = size / (size + noise) if size + noise > 0 else 0.0
+        certain, chance = int((np.abs(E[known]) > 1.96 * sd[known]).sum()), 0.05 * known.sum()
+        agreement = np.sqrt(share)
+        if effects.p[t] > CERTAIN or certain <= chance or agreement < HINTS:
+            level, why = 0, f"{certain} of {known.sum()} intervals exclude 0, chance alone gives {chance:.0f}"
+        else:
+            level = 2 if agreement >= AGREES and certain > 3.0 * chance else 1
+            why = f"expected correlation with the true interactions {agreement:.2f}"
+        out.append((VERDICTS[level], why))
+    return tuple(out)
+
+
+def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
+    """Let no verdict on estimated runs be better than the estimator's own.
+
+    Parameters
+    ----------
+    found : Trust
+    estimator : mapping
+        Diagnostics that travel with the runs; 'faithful' limits nothing, 'ranking only' and 'unknown' (nothing was
+        retrained to judge by) allow 'indicative', 'unfaithful' nothing.
+    """
+    state = str(estimator.get("verdict", "unknown"))
+    if state == "unknown" and float(estimator.get("displacement_max", 0.0)) > 2.0:  # in units of |W0|
+        state = "unfaithful"
+    return at_most(
+        found,
+        {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1),
+        f"The runs are estimates, and the estimator is {state}. {found.reason}",
+        "Retrain a few of the masks and pass them as retrained= to see how far the estimates are off.",
+    )
+
+
+def at_most(found: Trust, level: int, reason: str, advice: str) -> Trust:
+    """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better."""
+    targets = tuple(VERDICTS[min(VERDICTS.index(v), level)] for v in found.targets)
+    if VERDICTS.index(found.verdict) <= level:
+        return replace(found, targets=targets)
+    return replace(found, verdict=VERDICTS[level], reason=reason, advice=advice, targets=targets)
