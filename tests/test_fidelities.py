@@ -136,6 +136,26 @@ def test_fidelities_are_compared_mask_by_mask(rng):
     )
 
 
+def test_ranks_are_predicted_where_no_masks_are_shared(rng, tmp_path):
+    X = np.unique((rng.random((80, K)) < 0.6).astype(float), axis=0)
+    said = np.where(np.arange(len(X)) % 3 == 0, "1b", "70m")
+    y = 3.0 - X @ BENEFIT + 0.02 * rng.normal(size=len(X))
+    n = int((said == "1b").sum())
+    answer = ip.attribute(ip.Evaluations.from_arrays(X, y, fidelity=said), pairs=False)
+    assert (answer.fidelities.shared[1], answer.fidelities.predicted) == (0, (0, n))
+    sentence = answer.fidelities.sentences[1]
+    assert sentence.startswith("Ranks transfer from 70m to 1b runs (Spearman 0.9")
+    assert sentence.endswith(f"over {n} 1b masks, as 70m runs predict them).")
+    assert repr(Attribution.load(answer.save(tmp_path / "answer.json"))) == repr(answer)
+    y[said == "70m"] = rng.permutation(y[said == "70m"])
+    found = described(ip.Evaluations.from_arrays(X, y, fidelity=said), "1b", True, (), ())
+    assert found.sentences[1].startswith("Whether ranks transfer from 70m to 1b runs cannot be told (Spearman")
+    assert found.sentences[1].endswith("8 masks that both ran would tell.")
+    y[said == "70m"] = np.nan
+    nothing = described(ip.Evaluations.from_arrays(X, np.column_stack([y, y]), fidelity=said), "1b", True, (), ())
+    assert nothing.sentences[1].endswith("cannot be told from 0 masks that both ran; 8 would tell.")
+
+
 def test_worth_is_what_a_refit_with_one_more_run_shows(rng):
     runs = both(rng, dear=6, noise=0.1)
     surrogate = FidelitySurrogate("retrained", links=("identity",)).fit(runs.masks, runs.values, runs.fidelity)

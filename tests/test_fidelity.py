@@ -167,6 +167,14 @@ def test_the_link_is_the_one_that_makes_a_shift(rng):
     assert_allclose(effects(found), truth(), atol=0.1)
 
 
+def test_many_runs_of_every_fidelity(rng):
+    X, y, words = stacked(rng, lambda y: 0.9 * y + 1, dear=80, m=62, tasks=8, noise=0.02)
+    fitted = FidelitySurrogate("dear", **PLAIN).fit(X, y, words)
+    assert fitted.base_ == fitted.at_ == 1
+    assert len(fitted.cv_.mean) == 80
+    assert_allclose(effects(fitted), truth(8), atol=0.06)
+
+
 def test_unrelated_cheap_runs_cost_nothing(rng):
     unrelated = lambda y: 1e-2 * rng.normal(size=y.shape) + 5
     X, y, words = stacked(rng, unrelated, dear=25, noise=0.02)

@@ -24,8 +24,7 @@ from .predictor import Predictions, Predictor, Z
 from .readings import Question, question
 from .readings.discoveries import Discoveries
 from .surrogates import Choice
-from .trust import CERTAIN, Trust, at_most, gather, judge, limited, of_pairs
-from .training import training
+from .trust import CERTAIN, Trust, judge, of_pairs
 from .truth import Comparison
 from .truth import compare as compare_with_truth
 
@@ -305,7 +304,7 @@ def attribute(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
-    verdict = _judge(design, predictor, asked, answer)
+    verdict = judge(design, predictor, asked, answer)
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
@@ -374,35 +373,3 @@ def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[A
     if given is not None and given.shape == (design.runs.K,):
         given = given[design.players.first]
     return given, "the given mixture"
-
-
-def _judge(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Trust:
-    """Judge the reading by its numbers, then by what the design and the estimator cannot support."""
-    runs, X = design.runs, design.X
-    single = design.given if design.at is None else design.given.where(fidelity=design.at)
-    verdict = judge(
-        gather(design, predictor, asked, answer),
-        asked,
-        runs=min(predictor.rows),
-        single=len(single),
-        targets=runs.targets,
-        unidentified=design.players.unidentified,
-        lost=np.isnan(answer.effects).any(axis=0),
-        training=training(runs.notes),
-    )
-    if predictor.constant.all():
-        verdict = replace(
-            verdict,
-            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
-            advice="Attribute a target that differs between runs.",
-        )
-    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
-        verdict = at_most(
-            verdict,
-            0,
-            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
-            f"never the level of {asked.name} effects.",
-            "Read swap effects, or add runs of other sizes (interplay design --for ...).",
-        )
-    estimated = design.at is None and "estimated" in runs.fidelity
-    return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict

@@ -135,7 +135,7 @@ def read_fidelities(design: Design, predictor: Predictor, asked: Question) -> Fi
                 with threads(len(surrogate.X_)):
                     worth = worth_of_runs(surrogate, lambda one: asked.effects(one).deviation)
             break
-    return described(design.runs, predictor.fidelity, joined, worth, names if len(worth) else ())
+    return described(design.runs, predictor.fidelity, joined, worth.tolist(), names if len(worth) else ())
 
 
 def _level(Z: Array, surrogate: GaussianSurrogate, own: NDArray[np.bool_]) -> Array:

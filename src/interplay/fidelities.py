@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import metrics
 from .evaluations import Evaluations, EvaluationsError
 from .surrogates.fidelity import FidelitySurrogate
+from .surrogates.linear import LinearSurrogate
 
 Array = NDArray[np.float64]
 TOLD = 8  # masks below which nothing is said of transfer
@@ -48,6 +49,9 @@ class Fidelities:
         Mean cost of a run; NaN where not stated.
     joined : bool
         Whether they were fitted together, or ``at`` alone predicted better.
+    predicted : tuple of int (F,)
+        Where fewer than `TOLD` masks are shared, the masks of ``at`` of which a tuned ridge of its runs predicts the
+        ranks instead; 0 elsewhere. What it misses lowers the correlation: it can show that ranks transfer, not more.
     """
 
     at: str
@@ -60,6 +64,7 @@ class Fidelities:
     worth: tuple[float, ...]
     cost: tuple[float, ...]
     joined: bool = True
+    predicted: tuple[int, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
@@ -75,13 +80,17 @@ class Fidelities:
         return "there are " + ", ".join(f"{n} {name}" for name, n in zip(self.names, self.runs, strict=True))
 
     def _transfer(self, f: int) -> str:
-        name, n = self.names[f], self.shared[f]
+        name, n, instead = self.names[f], self.shared[f], dict(enumerate(self.predicted)).get(f, 0)
         if not np.isfinite(self.spearman[f]):
             few = f"{n} mask{'s' * (n != 1)} that both ran; {TOLD} would tell"
             return f"Whether ranks transfer from {name} to {self.at} runs cannot be told from {few}."
-        numbers = f"Spearman {self.spearman[f]:.2f}, {self.lower[f]:.2f} to {self.upper[f]:.2f}, over {n} shared masks"
+        over = f"{instead} {self.at} masks, as {name} runs predict them" if instead else f"{n} shared masks"
+        numbers = f"Spearman {self.spearman[f]:.2f}, {self.lower[f]:.2f} to {self.upper[f]:.2f}, over {over}"
         if self.lower[f] >= TRANSFERS:
             return f"Ranks transfer from {name} to {self.at} runs ({numbers})."
+        if instead:
+            told = f"cannot be told ({numbers}); {TOLD} masks that both ran would tell"
+            return f"Whether ranks transfer from {name} to {self.at} runs {told}."
         if self.upper[f] < TRANSFERS:
             return (
                 f"Ranks do not transfer from {name} to {self.at} runs ({numbers}): {name} runs are of little use here."
@@ -142,18 +151,22 @@ def described(runs: Evaluations, at: str, joined: bool, worth: Sequence[float], 
     """Compare every fidelity with the one asked about, mask by mask; ``worth`` belongs to ``names``."""
     order = [at, *(name for name in dict.fromkeys(map(str, runs.fidelity)) if name != at)]
     by_mask = {name: _means(runs.where(fidelity=name)) for name in order}
-    shared, found, bring = [], [], []
+    shared, found, bring, predicted = [], [], [], []
     for name in order:
         both = [key for key in by_mask[name] if key in by_mask[at]]
         shared.append(len(both))
         here, there = (np.array([by_mask[f][key] for key in both]).reshape(len(both), runs.T) for f in (name, at))
+        instead = name != at and len(both) < TOLD <= min(len(by_mask[name]), len(by_mask[at]))
+        if instead:
+            here, there = _predicted(runs.where(fidelity=name), runs.where(fidelity=at).mean_by_mask())
         found.append(_correlation(here, there) if name != at else (1.0, 1.0, 1.0))
+        predicted.append(len(here) if instead else 0)
         bring.append(float(worth[names.index(name)]) if name in names else float("nan"))
     spearman, lower, upper = zip(*found, strict=True)
     cost = [float(np.mean(runs.cost[runs.fidelity == name])) for name in order]
     counts = [int((runs.fidelity == name).sum()) for name in order]
     numbers = tuple(counts), tuple(shared), spearman, lower, upper, tuple(bring), tuple(cost)
-    return Fidelities(at, tuple(order), *numbers, joined=joined)
+    return Fidelities(at, tuple(order), *numbers, joined=joined, predicted=tuple(predicted))
 
 
 def worth_of_runs(surrogate: FidelitySurrogate, deviation: Callable[[FidelitySurrogate], Array]) -> Array:
@@ -180,6 +193,16 @@ def worth_of_runs(surrogate: FidelitySurrogate, deviation: Callable[[FidelitySur
 def _means(runs: Evaluations) -> dict[bytes, Array]:
     averaged = runs.mean_by_mask()
     return {(mask + 0.0).tobytes(): values for mask, values in zip(averaged.masks, averaged.values, strict=True)}
+
+
+def _predicted(runs: Evaluations, others: Evaluations) -> tuple[Array, Array]:
+    """What tuned ridge of the runs says of the masks of others, and their values, (n, T): targets that all measured."""
+    known = np.isfinite(runs.values).all(axis=0) & np.isfinite(others.values).all(axis=0)
+    if not known.any() or not np.ptp(runs.masks, axis=0).any():
+        return np.empty((0, 0)), np.empty((0, 0))
+    ridge = LinearSurrogate(features="auto" if runs.kind == "mixture" else "raw")
+    fitted = ridge.fit(runs.masks, runs.values[:, known])
+    return np.reshape(fitted.predict(others.masks), (len(others), -1)), others.values[:, known]
 
 
 def _correlation(here: Array, there: Array) -> tuple[float, float, float]:

@@ -20,6 +20,7 @@ DERIVE = (
     "sum, mean_z (standardised). Repeatable; attributed beside those of --target, or alone."
 )
 TOKENS = "Table task,tokens[,cost]: the token-proportional reference, epochs per task, benefit per billion tokens."
+TRAINED = "How runs were trained where a task was left out: as many steps, or as many epochs (shorter); it is said."
 BUDGET = "Tokens that one training reads, for epochs and benefit per billion tokens: 2e10."
 GROUPS = "Table task,group: what leaving each group out does. Or a row per group with a 0/1 column per task."
 CONTRAST = "Two files of masks or mixtures (task,weight; or one column per task): the first against the second, by row."
@@ -81,6 +82,20 @@ def runs_with_derived(
     runs = read([*own, *used])
     with option("--derive"):
         return derived(runs, derive).select([*own, *names])
+
+
+def trained(runs: Evaluations, way: str | None) -> Evaluations:
+    """--trained: a fact that travels with the runs."""
+    from dataclasses import replace
+
+    from ..training import WAYS
+
+    if way is None:
+        return runs
+    known = way.replace("-", "_")
+    if known not in WAYS:
+        raise ValueError(f"--trained {way}: choose {' or '.join(name.replace('_', '-') for name in WAYS)}.")
+    return replace(runs, notes={**runs.notes, "absent_tasks": known})
 
 
 def tokens(path: Path | None, tasks: Sequence[str]) -> Tokens | None:

@@ -68,6 +68,7 @@ class RunsFiles:
     ] = "error"
     same: Annotated[Names, option("OLD=NAME", "A source that is called OLD in some file; repeatable.")] = None
     phases: Annotated[Name, option("NAME=SHARE,...", inputs.PHASES)] = None
+    trained: Annotated[Name, option("fixed-steps|fixed-epochs", inputs.TRAINED)] = None
 
     @property
     def sources(self) -> list[Source]:
@@ -115,7 +116,7 @@ class RunsFiles:
         from ..phases import parse, phased
 
         read = lambda targets: self._read(targets, truth)
-        runs = inputs.runs_with_derived(read, self.target or None, self.derive or None)
+        runs = inputs.trained(inputs.runs_with_derived(read, self.target or None, self.derive or None), self.trained)
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 

@@ -97,5 +97,7 @@ def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attrib
         trust=Trust(**trusted),
         truth=None if truth is None else Comparison(**part("truth"), seeds=truth["seeds"]),
         amounts=counted,
-        fidelities=None if several is None else Fidelities(**{k: tuple(v) if isinstance(v, list) else v for k, v in several.items()}),
+        fidelities=None
+        if several is None
+        else Fidelities(**{k: tuple(v) if isinstance(v, list) else v for k, v in several.items()}),
     )

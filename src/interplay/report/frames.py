@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..trust import VERDICTS, of_named
+
 if TYPE_CHECKING:
     from ..attribution import Attribution
     from ..named import Named
@@ -76,12 +78,14 @@ def pairs(answer: Attribution) -> pd.DataFrame:
 
 def named(answer: Attribution, asked: Named | None, column: str) -> pd.DataFrame:
     """One row per group or contrast (its name in ``column``) and target; no rows where none was asked for."""
-    columns = [column, "target", "benefit", "deviation", "lower", "upper", "coverage", "unit"]
+    columns = [column, "target", "benefit", "deviation", "lower", "upper", "coverage", "verdict", "unit"]
     if asked is None:
         return pd.DataFrame(columns=columns)
     n, T = asked.effects.shape
     values = (asked.effects, asked.deviation, asked.lower, asked.upper, asked.coverage)
-    cells = [np.repeat(asked.names, T), np.tile(answer.targets, n), *(v.ravel() for v in values), "own"]
+    levels = of_named(asked.effects, asked.deviation, asked.coverage, answer.trust)
+    verdicts = np.array(VERDICTS, dtype=object)[levels].ravel()
+    cells = [np.repeat(asked.names, T), np.tile(answer.targets, n), *(v.ravel() for v in values), verdicts, "own"]
     return pd.DataFrame(dict(zip(columns, cells, strict=True)))
 
 

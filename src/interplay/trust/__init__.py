@@ -9,7 +9,46 @@ The expected correlation, and all else that a verdict rests on, is in `evidence`
 Thresholds were set on the tuning half of the cases in `benchmarks/cases.py`.
 """
 
-from .evidence import Evidence, gather
-from .verdict import CERTAIN, COVERED, VERDICTS, Trust, at_most, judge, limited, of_pairs
+from __future__ import annotations
 
-__all__ = ["CERTAIN", "COVERED", "VERDICTS", "Evidence", "Trust", "at_most", "gather", "judge", "limited", "of_pairs"]
+from typing import TYPE_CHECKING, Any
+
+from .evidence import Evidence, gather
+from .judgement import judge
+from .verdict import CERTAIN, COVERED, VERDICTS, Trust, at_most, limited, of_named, of_pairs, weigh
+
+if TYPE_CHECKING:
+    from ..evaluations import Evaluations
+
+__all__ = [
+    "CERTAIN",
+    "COVERED",
+    "VERDICTS",
+    "Evidence",
+    "Trust",
+    "at_most",
+    "gather",
+    "judge",
+    "limited",
+    "of_named",
+    "of_pairs",
+    "trust",
+    "weigh",
+]
+
+
+def trust(runs: Evaluations, surrogate: str = "auto", reading: str = "auto", **options: Any) -> Trust:
+    """How far a reading of some runs may be believed; ``options`` are those of `attribute`, whose answer holds it too.
+
+    Examples
+    --------
+    >>> import numpy as np, interplay as ip
+    >>> from interplay.trust import trust
+    >>> masks = ip.masks.bernoulli(6, 40, p=0.8, rng=np.random.default_rng(0))
+    >>> runs = ip.Evaluations.from_arrays(masks, 2.0 - masks @ [0.5, 0.3, 0.0, 0.0, -0.2, 0.1], targets=["loss"])
+    >>> trust(runs).verdict
+    'solid'
+    """
+    from ..attribution import attribute
+
+    return attribute(runs, reading=reading, surrogate=surrogate, pairs=False, **options).trust

@@ -14,6 +14,7 @@ from .evidence import Evidence
 
 FARTHEST = 8.0  # times the runs, beyond which no number is given
 BETTER = 0.03  # of the expected correlation
+MARGIN = 0.03  # beyond the threshold, so that it is reached more often than by half
 
 
 def more_runs(found: Evidence, runs: int, wanted: float) -> str:
@@ -22,7 +23,7 @@ def more_runs(found: Evidence, runs: int, wanted: float) -> str:
     limit = float(np.median(found.agreement / np.sqrt(np.maximum(found.resolution, 1e-12))))  # by what runs cannot lift
     if limit < wanted or resolution <= 0:
         return "More runs of the same design would not do: they must answer the question better."
-    needed = (wanted / limit) ** 2
+    needed = min((wanted + MARGIN) / limit, 0.99) ** 2
     factor = max((1.0 - resolution) / resolution * needed / max(1.0 - needed, 1e-9), 1.25)
     name = "solid" if wanted > 0.8 else "indicative"
     if factor > FARTHEST:
@@ -37,7 +38,9 @@ def repeats_that_tell(found: Evidence) -> str:
         return ""
     left = 1.0 - float(np.clip(np.median(found.skill), 0.0, 1.0))
     n = int(np.clip(np.ceil(2.0 * (1.96 * left / 0.1) ** 2), 5, 30))
-    return f"Repeating {min(n, found.masks)} masks with another seed would tell how much of the target reproduces at all."
+    return (
+        f"Repeating {min(n, found.masks)} masks with another seed would tell how much of the target reproduces at all."
+    )
 
 
 def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:

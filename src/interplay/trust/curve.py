@@ -114,7 +114,9 @@ def _one(surrogate: GaussianSurrogate, Y: Array, place: NDArray[np.int64], n: in
         some = subset(surrogate, Y, kept)
         with threads(int(kept.sum())):
             predicted = np.reshape(some.predict(surrogate.X_[last]), (-1, Y.shape[1]))
-        level = surrogate.rows_.shift(kept, last, Y[kept] - np.reshape(some.predict(surrogate.X_[kept]), (-1, Y.shape[1])))
+        level = surrogate.rows_.shift(
+            kept, last, Y[kept] - np.reshape(some.predict(surrogate.X_[kept]), (-1, Y.shape[1]))
+        )
         error = ((predicted + level - Y[last]) ** 2).mean(axis=0)
         out.append(float((error / np.maximum(base, 1e-300))[moves].mean()))
     return np.array(out)

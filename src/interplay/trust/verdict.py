@@ -6,7 +6,7 @@ verdict is the lowest level, and its doubt is the one that is said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ CERTAIN, LIKELY = 0.1, 0.2  # p of a target by itself; beside others that are ce
 TOGETHER = 0.05
 NOTICEABLE = 1.5  # deviations of the largest effect
 CALIBRATED = 0.8  # share of held-out rows inside 95 % intervals
+SURE = 3.0  # deviations of a group or contrast from 0
 SEEDS = 0.2  # share of the spread of effects between seeds that is said
 FAINT = 0.5  # held-out R^2 above which effects that are all near 0 mean that tasks act together
 
@@ -85,7 +86,7 @@ class Doubt:
     weight: float = field(default=0.0)  # of doubts of one level the heaviest is said
 
 
-def judge(
+def weigh(
     found: Evidence,
     asked: Question,
     *,
@@ -95,8 +96,9 @@ def judge(
     unidentified: Sequence[str] = (),
     lost: NDArray[np.bool_] | None = None,
     training: str = "",
+    seeds: Collection[int] = (),
 ) -> Trust:
-    """Judge the effects that were read.
+    """Weigh the evidence on the effects that were read.
 
     Parameters
     ----------
@@ -111,6 +113,8 @@ def judge(
         Targets whose own runs never switch some task.
     training : str
         How the runs were trained where tasks were left out, in words.
+    seeds : collection of int
+        Seeds of the runs; -1 where not stated.
     """
     T = len(targets)
     believed = _believed(found)
@@ -135,7 +139,7 @@ def judge(
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
-        facts=tuple(_facts(found, runs, targets, each, training)),
+        facts=tuple(_facts(found, runs, targets, each, training, seeds)),
     )
 
 
@@ -188,12 +192,16 @@ def _doubts(
         out.append(Doubt(0, reason, f"Attribute those that do (--target): {listed(seen, 5)}. {repeat}".strip(), 3.0))
     far = found.outside > HALF
     if far and level < 2:
-        reason = f"The runs lie {found.distance:.1f} standard deviations of their sizes from the question of {asked.name}"
+        reason = (
+            f"The runs lie {found.distance:.1f} standard deviations of their sizes from the question of {asked.name}"
+        )
         reason += ", and what they leave unexplained may be what decides there."
         advice = f"Make runs for this question (interplay design --for {_design(asked.name)}), or read what these runs answer."
         out.append(Doubt(level, reason, advice, 2.0))
     if float(np.median(found.coverage)) > COVERED:
-        reason = f"The runs say almost nothing about the question of {asked.name}: the posterior is as wide as the prior."
+        reason = (
+            f"The runs say almost nothing about the question of {asked.name}: the posterior is as wide as the prior."
+        )
         advice = "Make runs for this question (interplay design --for ...), or ask for a reading that these runs cover."
         out.append(Doubt(0, reason, advice, 1.5 if level == 0 else 2.5))
     if found.players < found.tasks:
@@ -211,11 +219,15 @@ def _doubts(
             else "Large effects are in sight, the order of the others is not."
         )
         if found.between > SEEDS:
-            reason = f"Seeds disagree about the tasks: {found.between:.0%} of the spread of the effects is between them."
+            reason = (
+                f"Seeds disagree about the tasks: {found.between:.0%} of the spread of the effects is between them."
+            )
         advice = more_runs(found, runs, AGREES if level else HINTS)
         out.append(Doubt(level, reason, advice, 1.0))
     if found.masks < found.players:
-        reason = f"There are fewer masks ({found.masks}) than tasks ({found.players}): most of what is said is the prior's."
+        reason = (
+            f"There are fewer masks ({found.masks}) than tasks ({found.players}): most of what is said is the prior's."
+        )
         out.append(Doubt(min(level, 1), reason, more_runs(found, runs, AGREES), 1.2))
     inside = float(np.nanmedian(found.calibration)) if np.isfinite(found.calibration).any() else 1.0
     if inside < CALIBRATED:
@@ -233,7 +245,9 @@ def _numbers(found: Evidence, believed: NDArray[np.bool_], T: int) -> str:
     return f"({', '.join(part for part in (agree, skill) if part)})"
 
 
-def _facts(found: Evidence, runs: int, targets: Sequence[str], each: Sequence[int], training: str) -> list[str]:
+def _facts(
+    found: Evidence, runs: int, targets: Sequence[str], each: Sequence[int], training: str, seeds: Collection[int]
+) -> list[str]:
     """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
     T, said = len(targets), []
     middle = lambda values: float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
@@ -250,6 +264,8 @@ def _facts(found: Evidence, runs: int, targets: Sequence[str], each: Sequence[in
         )
     else:
         said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
+    if len(seeds) == 1 and -1 not in seeds:
+        said.append("All runs share one seed: effects are those of this seed, and how far seeds differ is not seen.")
     if found.curve is not None:
         mean, low, high = found.curve.forecast(2 * found.curve.runs)
         said.append(f"Twice the runs ({2 * found.curve.runs}): R^2 {mean:.2f} expected ({low:.2f} to {high:.2f}).")
@@ -290,6 +306,18 @@ def of_pairs(mean: Array, deviation: Array, effects: Trust) -> tuple[tuple[str, 
             why = f"expected correlation with the true interactions {agreement:.2f}"
         out.append((VERDICTS[level], why))
     return tuple(out)
+
+
+def of_named(effects: Array, deviation: Array, coverage: Array, trust: Trust) -> NDArray[np.int64]:
+    """Verdicts on groups or contrasts (n, T), as indices of `VERDICTS`, each by its own interval.
+
+    Not supported where the runs say nothing of it, or of its target; solid where it is far from 0 and well covered.
+    """
+    signal = np.array([p <= CERTAIN for p in trust.p])
+    with np.errstate(invalid="ignore"):
+        sure = (np.abs(effects) > SURE * deviation) & (coverage <= COVERED / 2)
+        known = signal & (coverage <= COVERED) & np.isfinite(effects)
+    return np.where(known, 1 + sure, 0)
 
 
 def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:

@@ -1,0 +1,48 @@
+"""Judge an answer: the evidence, what the kind of runs cannot support, and the estimator behind estimated runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..blocks import Effects
+from ..fitting import Design
+from ..predictor import Predictor
+from ..readings import Question
+from ..training import training
+from .evidence import gather
+from .verdict import Trust, at_most, limited, weigh
+
+
+def judge(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Trust:
+    """Judge the effects that were read of fitted runs."""
+    runs, X = design.runs, design.X
+    single = design.given if design.at is None else design.given.where(fidelity=design.at)
+    verdict = weigh(
+        gather(design, predictor, asked, answer),
+        asked,
+        runs=min(predictor.rows),
+        single=len(single),
+        targets=runs.targets,
+        unidentified=design.players.unidentified,
+        lost=np.isnan(answer.effects).any(axis=0),
+        training=training(runs.notes),
+        seeds=set(single.seed.tolist()),
+    )
+    if predictor.constant.all():
+        verdict = replace(
+            verdict,
+            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
+            advice="Attribute a target that differs between runs.",
+        )
+    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
+        verdict = at_most(
+            verdict,
+            0,
+            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
+            f"never the level of {asked.name} effects.",
+            "Read swap effects, or add runs of other sizes (interplay design --for ...).",
+        )
+    estimated = design.at is None and "estimated" in runs.fidelity
+    return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict
