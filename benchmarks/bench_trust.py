@@ -1,9 +1,10 @@
 """Verdicts on cases whose verdict is known, intervals of effects where an answer is believed, learning curves.
 
-Verdicts: the judging half of `cases`, whose labels were fixed before any threshold was tuned on the other half; draws that
-no labelling saw. False solid: share of 'solid' verdicts on cases that are not. Intervals: 95 % intervals of the effects
-against the exact ones (digits: the recorded truth of eight seeds), where the verdict is solid or indicative. Forecasts:
-R^2 that 2 m runs reach, forecast from m runs of six recordings (mean over targets; rows in neither fit judge).
+Verdicts: the judging half of `cases`, whose labels were fixed before any threshold was tuned on the other half; draws
+that no labelling saw. False solid: share of 'solid' verdicts on cases that are not. Intervals: 95 % intervals of the
+effects against the exact ones (digits: the recorded truth of eight seeds), where the verdict is solid or indicative;
+those of estimated runs do not hold the estimator's error, which is said with them, and stand apart. Forecasts: R^2
+that 2 m runs reach, forecast from m runs of six recordings (mean over targets; rows in neither fit judge).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ HERE = Path(__file__).parent
 CODE = tuple(Path(interplay.__file__).parent / room for room in ("surrogates", "readings", "trust", "fitting.py"))
 KNOWN = tuple(HERE / f"{name}.py" for name in ("cases", "cases_games", "cases_designs", "cases_problems"))
 FIRST = 200  # draws below were used for labels and thresholds
-GAMES = ("noise", "constant")  # families without effects that an interval could hold
+NOTHING = ("noise", "constant")  # families without effects that an interval could hold
 
 
 def report(data: Path, run: Run = WHOLE) -> str:
@@ -41,19 +42,20 @@ def report(data: Path, run: Run = WHOLE) -> str:
     found = {half: _verdicts(data, run, half) for half in ("judge", "tune")}
     lines, checks = [], []
     for half, rows in found.items():
-        right, false, solid = _right(rows), _false(rows), sum(got == "solid" for _, got, _ in rows)
-        lines.append([half, len({case.name for case, _, _ in rows}), len(rows), f"{right:.3f}", f"{solid}", f"{false:.3f}"])
+        names, solid = {case.name for case, _, _ in rows}, sum(got == "solid" for _, got, _ in rows)
+        lines.append([half, len(names), len(rows), f"{_right(rows):.3f}", f"{solid}", f"{_false(rows):.3f}"])
     judge = found["judge"]
-    checks.append(("verdicts right, judging cases", ".90", f"{_right(judge):.3f} +- {_error(judge):.3f}", _right(judge) >= 0.9))
+    right = _right(judge)
+    checks.append(("verdicts right, judging cases", ".90", f"{right:.3f} +- {_error(judge):.3f}", right >= 0.9))
     checks.append(("'solid' verdicts that are false", "at most .05", f"{_false(judge):.3f}", _false(judge) <= 0.05))
-    inside = [c for rows in found.values() for _, got, c in rows if got != "not supported" and np.isfinite(c)]
-    cover = float(np.mean(inside)) if inside else float("nan")
+    cover = _coverage([row for rows in found.values() for row in rows if row[1] != "not supported"])[0]
     checks.append(("95 % intervals of effects, believed answers", ".90 to .98", f"{cover:.3f}", 0.9 <= cover <= 0.98))
     curves, share = _forecasts(data, run)
     checks.append(("forecasts of R^2 at 2 m inside their intervals", ".85", f"{share:.2f}", share >= 0.85))
     heads = ["half", "cases", "verdicts", "right", "solid", "of these false"]
-    parts = ["# How far to believe it\n", wanted(checks), table(heads, lines), "Verdicts by known verdict, judging half:\n"]
-    parts += [_confusion(judge), "Intervals of effects by verdict:\n", _covered(found)]
+    parts = ["# How far to believe it\n", wanted(checks), table(heads, lines)]
+    parts += ["Verdicts by known verdict, judging half:\n", _confusion(judge)]
+    parts += ["Intervals of effects by verdict:\n", _covered(found)]
     parts += ["Wrong on the judging half (times of draws):\n", _wrong(judge), "Learning curves:\n"]
     parts.append(table(["data", "m", "R^2 now", "forecast for 2 m", "interval", "reached", "inside"], curves))
     return "\n".join(parts)
@@ -69,7 +71,8 @@ def _verdicts(data: Path, run: Run, half: str) -> list[Row]:
         if case.half != half:
             continue
         draws = [FIRST + draw for draw in run.draws(4, 1)]
-        scores = run.over(draws, lambda draw, case=case: _one(case, draw), (*CODE, *KNOWN), bench="trust", case=case.name)
+        measure = lambda draw, case=case: _one(case, draw)
+        scores = run.over(draws, measure, (*CODE, *KNOWN), bench="trust", case=case.name)
         for verdict, inside in zip(scores["verdict"], scores["inside"], strict=True):
             out.append((case, VERDICTS[int(verdict)], float(inside)))
     return out
@@ -78,9 +81,9 @@ def _verdicts(data: Path, run: Run, half: str) -> list[Row]:
 def _one(case: Case, draw: int) -> Mapping[str, float]:
     asked = case.build(draw)
     answer = attribute(asked.runs, pairs=False, **asked.options)
-    inside = float("nan")
-    if asked.truth is not None and len(answer.tasks) == asked.runs.K and case.family not in GAMES and asked.truth.any():
-        inside = float(((answer.lower <= asked.truth) & (asked.truth <= answer.upper)).mean())
+    inside, E = float("nan"), asked.truth
+    if E is not None and E.any() and len(answer.tasks) == asked.runs.K and case.family not in NOTHING:
+        inside = float(((answer.lower <= E) & (answer.upper >= E)).mean())
     return {"verdict": VERDICTS.index(answer.trust.verdict), "inside": inside}
 
 
@@ -107,11 +110,20 @@ def _confusion(rows: list[Row]) -> str:
     return table(["known", *VERDICTS], [[known, *(counts[known, got] for got in VERDICTS)] for known in VERDICTS])
 
 
+def _coverage(rows: list[Row], estimated: bool = False) -> tuple[float, int]:
+    """Mean coverage over answers, and how many they are; estimated runs by themselves or not at all."""
+    held = [c for case, _, c in rows if np.isfinite(c) and (case.family == "estimated") == estimated]
+    return (float(np.mean(held)) if held else float("nan")), len(held)
+
+
 def _covered(found: Mapping[str, list[Row]]) -> str:
+    rows = [row for rows in found.values() for row in rows]
     lines = []
     for verdict in VERDICTS:
-        held = [c for rows in found.values() for _, got, c in rows if got == verdict and np.isfinite(c)]
-        lines.append([verdict, len(held), f"{np.mean(held):.3f}" if held else ""])
+        cover, count = _coverage([row for row in rows if row[1] == verdict])
+        lines.append([verdict, count, f"{cover:.3f}"])
+    cover, count = _coverage(rows, estimated=True)
+    lines.append(["estimated runs, any verdict", count, f"{cover:.3f}"])
     return table(["verdict", "answers", "coverage"], lines)
 
 
@@ -128,7 +140,8 @@ def _forecasts(data: Path, run: Run) -> tuple[list[list[Any]], float]:
             scores = run.over(run.draws(10), measure, CODE, bench="forecast", data=name, m=m)
             held = (scores["low"] <= scores["reached"]) & (scores["reached"] <= scores["high"])
             inside.append(held)
-            now, expected, low, high, reached = (scores[k].mean() for k in ("now", "expected", "low", "high", "reached"))
+            names = ("now", "expected", "low", "high", "reached")
+            now, expected, low, high, reached = (scores[name].mean() for name in names)
             ends = f"{low:.3f} to {high:.3f}"
             lines.append([name, m, f"{now:.3f}", f"{expected:.3f}", ends, f"{reached:.3f}", f"{held.mean():.2f}"])
     return lines, float(np.mean([one.mean() for one in inside])) if inside else float("nan")
@@ -136,7 +149,7 @@ def _forecasts(data: Path, run: Run) -> tuple[list[list[Any]], float]:
 
 def _forecast(recording: Recording, m: int, draw: int) -> Mapping[str, float]:
     few, many = recording.draw(draw, m), recording.draw(draw, 2 * m)
-    how = {"higher_is_better": recording.higher_is_better}
+    how: dict[str, Any] = {"higher_is_better": recording.higher_is_better}
     choice = compare(few.X, few.Y, **how)
     curve = learning_curve(choice, few.Y)
     assert curve is not None
@@ -150,8 +163,8 @@ def _recordings(data: Path) -> dict[str, tuple[Recording, tuple[int, ...]]]:
     """Six recordings, each with the numbers of runs to forecast from."""
     found: dict[str, tuple[Recording, tuple[int, ...]]] = {}
     if pair := regmix(data):
-        both = [np.vstack([getattr(part, name) for part in pair]) for name in ("X", "Y")]
-        found["RegMix"] = Recording("RegMix", *both), (32, 64)
+        both = (np.vstack([getattr(part, name) for part in pair]) for name in ("X", "Y"))
+        found["RegMix"] = Recording("RegMix", next(both), next(both)), (32, 64)
     if swarm := olmix(data):
         found["olmix"] = swarm, (40,)
     if prompts := coin_flip(data):

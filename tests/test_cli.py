@@ -341,10 +341,12 @@ def test_odd_but_readable(shell):
     _, out, err = shell(*call)
     assert "same 3 seeds" in out
     assert "Verdict: solid" in out
-    put(frame[["a", "loss"]])  # two different masks: no surrogate can be judged
+    put(frame[["a", "loss"]])  # two different masks: no held-out mask can be predicted, but each is repeated
     code, out, err = shell(*call)
     assert (code, err) == (0, "")
-    assert "Verdict: not supported" in out
+    assert "repeats say that" in out
+    put(frame[["a", "loss"]].assign(loss=np.arange(len(frame)) % 3))
+    assert "Verdict: not supported" in shell(*call)[1]
     assert "to 1 task," in out
     put(frame)
     for wanted, said in (("kernel", "The stack of kernels, as asked: "), ("ridge", "Tuned ridge, as asked: ")):

@@ -24,5 +24,5 @@ def test_demo_trains_estimates_and_compares(capsys, monkeypatch):
     assert "Estimated: 60 masks without retraining" in shown
     assert "Estimator:" in shown
     assert "4 retrained masks" in shown
-    rank = float(shown.split("Spearman ")[1].split(",")[0])
+    rank = float(shown.split("Truth: ")[1].split("Spearman ")[1].split(",")[0])
     assert rank > 0.6

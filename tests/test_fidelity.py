@@ -193,13 +193,13 @@ def test_the_dear_runs_alone_are_taken_where_they_predict_better(rng):
 
 
 def test_together_is_taken_where_it_predicts_better(rng):
-    X, y, words = stacked(rng, lambda y: y + 1.0, dear=7, noise=0.05, m=60)
+    X, y, words = stacked(rng, lambda y: y + 1.0, dear=10, noise=0.05, m=60)
     found = compare_fidelities(X, y[:, None], words, "dear")
     assert found.name == "joint"
     assert "All fidelities together: the held-out error of dear runs is" in found.sentence
     assert [row["surrogate"] for row in found.table() if row["taken"]] == ["joint"]
     asked = compare_fidelities(X, y[:, None], words, "dear", prefer="ridge")
-    assert (asked.name, len(asked.surrogate.X_)) == ("ridge", 7)
+    assert (asked.name, len(asked.surrogate.X_)) == ("ridge", 10)
 
 
 def test_three_dear_runs_are_not_fitted_alone(rng):

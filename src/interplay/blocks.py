@@ -53,6 +53,11 @@ class Effects:
     over: Array
     unit: tuple[str, ...]
 
+    def widened(self, extra: Array) -> Effects:
+        """The same with a variance ``extra`` (T,) beside the posterior's in every effect."""
+        known = self.deviation > 0  # what never changes stays certain
+        return replace(self, deviation=np.where(known, np.sqrt(self.deviation**2 + extra), self.deviation))
+
 
 def read_effects(predictor: Predictor, asked: Question, pairs: bool) -> Effects:
     """Ask every surrogate for the effects of all tasks, and of all pairs if ``pairs``."""

@@ -70,7 +70,10 @@ def load(path: Path) -> Attribution:
 
 def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attribution:
     part = lambda name: {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
-    several = words.pop("fidelities", None)
+    told: dict[str, Any] | None = words.pop("fidelities", None)
+    several: dict[str, Any] | None = None
+    if told is not None:
+        several = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
     words["pairs_trust"] = tuple(tuple(pair) for pair in words.get("pairs_trust", ()))
     trusted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("trust").items()}
     truth = words.pop("truth")
@@ -97,7 +100,5 @@ def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attrib
         trust=Trust(**trusted),
         truth=None if truth is None else Comparison(**part("truth"), seeds=truth["seeds"]),
         amounts=counted,
-        fidelities=None
-        if several is None
-        else Fidelities(**{k: tuple(v) if isinstance(v, list) else v for k, v in several.items()}),
+        fidelities=None if several is None else Fidelities(**several),
     )

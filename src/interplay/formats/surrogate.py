@@ -29,7 +29,7 @@ from . import archive
 __all__ = ["load", "pack", "save", "unpack"]
 
 VERSION = 1
-CLASSES = {one.__name__: one for one in (FidelitySurrogate, KernelSurrogate, LinearSurrogate)}
+CLASSES: dict[str, Any] = {one.__name__: one for one in (FidelitySurrogate, KernelSurrogate, LinearSurrogate)}
 _WORDS = ("kind_", "features_", "single_", "n_targets_")
 _ARRAYS = ("X_", "weights_", "coef_", "intercept_", "kept_", "feature_names_in_", "own_", "gap_")
 _POSTERIOR = ("theta", "intercept", "amplitude")

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from ..predictor import Predictor
     from ..surrogates import Choice
 
-NAMES = {"ridge": "tuned ridge", "rbf": "RBF kernel", "ard": "ARD kernel", "stack": "stack of kernels"}
+NAMES = {
+    "ridge": "tuned ridge",
+    "rbf": "RBF kernel",
+    "ard": "ARD kernel",
+    "stack": "stack of kernels",
+    "joint": "all fidelities together",
+}
 MOST = 40  # targets that are printed one by one
 
 
@@ -27,7 +33,7 @@ def text(predictor: Predictor, by_target: bool = False) -> str:
             of += f" ({plain(', '.join(names), 60)})"
         lines += [f"Surrogates of {of} by their errors on held-out rows, {predictor.rows[targets[0]]} runs"]
         lines += [*_compared(choice), choice.sentence]
-        if choice.best not in ("ridge", "stack") and not choice.asked:
+        if choice.best in ("rbf", "ard") and not choice.asked:
             lines.append(f"The choice is between ridge and the stack; {NAMES[choice.best]} is a member of the stack.")
         lines.append("")
     lines += [

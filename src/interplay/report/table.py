@@ -146,8 +146,9 @@ def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[
         return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
     told = reliability(_known_pairs(answer, t))[0]
     verdict = f"{answer.pairs_trust[t][0]}; " if answer.pairs_trust else ""
+    beside = f"chance alone: about {expected:.0f}; reliability {told:.2f}"
     return [
-        f"Pairs: {verdict}{certain} of {n} intervals exclude 0 (chance alone: about {expected:.0f}; reliability {told:.2f}):",
+        f"Pairs: {verdict}{certain} of {n} intervals exclude 0 ({beside}):",
         *(f"  {line}" for line in words),
     ]
 

@@ -26,6 +26,7 @@ from .stacking import folds
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # of the target's standard deviation
 ALONE = 5  # masks of a fidelity, below which it is not fitted alone
+JUDGED = 8  # masks of a fidelity, below which its held-out errors do not choose whether it is
 SIMPLEST = ("ridge", "rbf", "ard", "stack", "joint")
 WORDS = {
     "ridge": "tuned ridge",
@@ -185,9 +186,9 @@ def compare_fidelities(
 ) -> Choice:
     """Fit the runs of all fidelities together, and those of the fidelity asked about alone, and take one.
 
-    All together, unless those alone predict its held-out rows better: cheap runs of which nothing transfers cost most
-    where few dear ones are there to show it, and there no difference exceeds its standard error. Alone is what
-    `compare` takes of them, from at least `ALONE` masks.
+    All together, unless those alone predict its held-out rows better by more than the standard error of the paired
+    difference; or just better, where all together predict them no better than their mean: cheap runs of which nothing
+    transfers cost most where few dear ones can show it. Alone is what `compare` takes, from at least `JUDGED` masks.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def compare_fidelities(
     """
     X, Y, words = np.asarray(X, float), np.asarray(Y, float), np.asarray(fidelity).astype(str)
     own = words == at
-    few = len(np.unique(X[own], axis=0)) < ALONE or not np.ptp(X[own], axis=0).any()
+    few = len(np.unique(X[own], axis=0)) < (JUDGED if prefer == "auto" else ALONE) or not np.ptp(X[own], axis=0).any()
     if prefer != "auto" and few:
         raise ValueError(f"surrogate={prefer!r}: {own.sum()} {at} runs are too few for it alone; leave it out.")
     some = None if seeds is None else np.asarray(seeds)[own]
@@ -224,10 +225,12 @@ def compare_fidelities(
     size = f"{abs(gain):.3f} +- {gain_error:.3f} of the standard deviation"
     held = ", within the standard error" if abs(gain) <= gain_error else ""
     beside = f"R^2 of all together {_mean(found.skill['joint'])}, alone {_mean(found.skill[alone.name])}"
-    if gain < -ROUNDING:
+    over, over_error = _paired(_mean_over(found.constant - found.errors["joint"]), rows)
+    if gain < -ROUNDING and (gain < -gain_error or over[0] <= over_error[0]):
         said = f"The {at} runs alone: their held-out error is {size} below that of all fidelities together{held}"
         return replace(alone, said=f"{said} ({beside}). {alone.sentence}")
-    said = f"All fidelities together: the held-out error of {at} runs is {size} below that of these runs alone{held}"
+    which = "below" if gain > 0 else "above"
+    said = f"All fidelities together: the held-out error of {at} runs is {size} {which} that of these runs alone{held}"
     return found.choice("joint", joint, False, (alone.name, "joint"), said=f"{said} ({beside}).")
 
 

@@ -66,7 +66,7 @@ class FidelitySurrogate(GaussianSurrogate):
         Which rows those are.
     """
 
-    noise_ = None
+    noise_: Any = None
     given_up_ = ""
 
     def __init__(

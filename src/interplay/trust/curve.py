@@ -3,8 +3,8 @@
 e(n) = a + b n^-c        held-out squared error of n runs, in units of the constant's; R^2 = 1 - e
 
 Kernels and noise levels are those of all runs; nested shares of the runs are conditioned on, and predict rows that none
-of them holds. The shape (a, c) has a posterior on a grid; the height is that of the folds in which everything was chosen
-anew. What the forecast says: e(M) = e(m) x (a + b M^-c) / (a + b m^-c), with the uncertainty of both.
+of them holds. The shape (a, c) has a posterior on a grid; the height is that of the folds in which everything was
+chosen anew:  e(M) = e(m) x (a + b M^-c) / (a + b m^-c),  with the uncertainty of both.
 
 References
 ----------

@@ -2,8 +2,8 @@
 
 agreement   expected correlation of the stated effects with the true ones,  q = sqrt(resolution) a f
             resolution = spread / (spread + v), spread that of the stated effects around their mean (around 0 where they
-            are all alike), v their mean posterior variance; where several seeds ran at most (spread - b) / spread, b the
-            variance of the mean over seeds; a, f: the factors below
+            are all alike), v their mean posterior variance; where several seeds ran, v is at least 1.5 b, b the
+            variance of the mean over seeds, itself unsure; a, f: the factors below
 told apart  a = sqrt((players - 1) / (tasks - 1)): tasks that no run switches, or never by themselves, have no effect of
             their own; of two of which always one is in only the difference is known
 far         f = sqrt(R^2 / (R^2 + u (d / 2.5)^2)): what is not explained, u, may be structure that grows with the
@@ -35,6 +35,7 @@ from .curve import LearningCurve, learning_curve, subset
 
 Array = NDArray[np.float64]
 REPEATED = 10.0  # a second test: it must be that much surer
+FEW_SEEDS = 1.5
 ALIKE = 0.2  # spread of effects in units of their mean, below which their order is no question
 
 
@@ -48,6 +49,13 @@ class Evidence:
     resolution : array (T,)
     largest : array (T,)
         Largest effect in units of its deviation.
+    sure : array (T,)
+        Share of the effects whose 95 % intervals exclude 0.
+    ridge : array (T,)
+        Held-out R^2 of tuned ridge; NaN where it was not fitted.
+    extra : array (T,)
+        Variance of every effect that its posterior does not hold: between seeds, and of what is left unexplained
+        where the question is far.
     p : array (T,)
         Probability of so much skill, or reproducibility, where nothing is there: the smaller of both tests.
     joint : float
@@ -74,6 +82,9 @@ class Evidence:
     agreement: Array
     resolution: Array
     largest: Array
+    sure: Array
+    ridge: Array
+    extra: Array
     p: Array
     joint: float
     coverage: Array
@@ -100,7 +111,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
     """Gather the evidence on the effects that were read."""
     T, runs = len(predictor.targets), design.runs
     p, repeats, share, ranks, error, inside, noise = (np.full(T, np.nan) for _ in range(7))
-    gain = np.full((2, T), np.nan)
+    gain, ridge = np.full((2, T), np.nan), np.full(T, np.nan)
     joint, freedom, curve = 1.0, 0, None
     between = np.zeros(T)
     for targets, choice in predictor.choices:
@@ -121,6 +132,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         noise[targets] = np.where(np.isnan(raw.share), squares, (1.0 - raw.share) * Y.var(axis=0))
         if choice.name != "ridge" and "ridge" in choice.skill:
             gain[:, targets] = choice.gain_of_target
+        ridge[targets] = choice.skill.get("ridge", np.nan)
         cv = surrogate.cv_
         if cv.mean.shape == kept.shape:
             inside[targets] = (np.abs(cv.mean - kept) <= 1.96 * cv.deviation).mean(axis=0)
@@ -132,8 +144,8 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
     around, size = _mean((E - mean) ** 2), _mean(E**2)
     spread = np.where(np.sqrt(around + v) < ALIKE * np.abs(mean), size, around)
     resolution = np.divide(spread, spread + v, out=np.zeros(T), where=spread + v > 0)
-    by_seeds = np.divide(np.maximum(spread - between, 0.0), spread, out=np.zeros(T), where=spread > 0)
-    resolution = np.minimum(resolution, np.where(between > 0, by_seeds, 1.0))
+    disputed = spread + FEW_SEEDS * between
+    resolution = np.minimum(resolution, np.divide(spread, disputed, out=np.zeros(T), where=disputed > 0))
     outside, distance = reach.outside(design.X, runs.kind, asked), reach.distance(design.X, runs.kind, asked)
     P, K, opposed = E.shape[0], runs.K, identifiability(design.X).opposed
     apart = np.sqrt(max(P - len(opposed) - 1, 0) / (K - 1)) if P - len(opposed) < K else 1.0
@@ -143,11 +155,15 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(answer.prior > 0, answer.deviation / answer.prior, np.nan)
         largest = np.nanmax(np.where(answer.deviation > 0, np.abs(E) / answer.deviation, 0.0), axis=0, initial=0.0)
+        sure = _mean((np.abs(E) > 1.96 * answer.deviation).astype(float))
         differ = np.divide(between, spread, out=np.zeros(T), where=spread > 0)
     return Evidence(
         agreement=np.sqrt(resolution) * apart * far,
         resolution=resolution,
         largest=largest,
+        sure=sure,
+        ridge=ridge,
+        extra=np.maximum(between - v, 0.0) + np.where(far > 0, spread * (1.0 / np.maximum(far, 0.1) ** 2 - 1.0), 0.0),
         p=np.fmin(p, np.minimum(REPEATED * repeats, 1.0)),
         joint=joint,
         coverage=_middle(ratio),
@@ -195,7 +211,7 @@ def _between_seeds(
     if design.at is not None or len(names) < 2 or len(names) > 8 or not measured.all() or not plain:
         return np.zeros(n)
     X = design.players.columns(runs.masks)
-    if min(len(np.unique(X[runs.seed == s], axis=0)) for s in names) < X.shape[1] + 2:
+    if min(len(np.unique(X[runs.seed == s], axis=0)) for s in names) < X.shape[1] + 1:
         return np.zeros(n)
     whole = _of_all(surrogate, X, design.averaged)
     own = np.array([asked.effects(subset(whole, runs.values[:, targets], runs.seed == s)).mean for s in names])

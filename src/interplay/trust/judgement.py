@@ -11,22 +11,22 @@ from ..fitting import Design
 from ..predictor import Predictor
 from ..readings import Question
 from ..training import training
-from .evidence import gather
+from .evidence import Evidence
 from .verdict import Trust, at_most, limited, weigh
 
 
-def judge(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Trust:
+def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence, answer: Effects) -> Trust:
     """Judge the effects that were read of fitted runs."""
     runs, X = design.runs, design.X
     single = design.given if design.at is None else design.given.where(fidelity=design.at)
     verdict = weigh(
-        gather(design, predictor, asked, answer),
+        found,
         asked,
         runs=min(predictor.rows),
         single=len(single),
         targets=runs.targets,
         unidentified=design.players.unidentified,
-        lost=np.isnan(answer.effects).any(axis=0),
+        lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
         training=training(runs.notes),
         seeds=set(single.seed.tolist()),
     )

@@ -89,7 +89,7 @@ def _permuted(X: Array, Y: Array, features: str) -> tuple[Array, float]:
         X, Y, n = X[kept], Y[kept], MOST
     moves = np.ptp(Y, axis=0) > 1e-12 * np.abs(Y).max(axis=0)
     Z = (Y - Y.mean(axis=0)) / np.where(moves, Y.std(axis=0), 1.0)
-    rows = Rows.of(np.arange(n)[:, None])
+    rows = Rows.of(np.linspace(0.0, 1.0, n)[:, None])
     spectra = [
         Spectrum.of(k.matrix(X, X), rows) for k in candidates(X, features, np.array([0.3]), np.array([0.5, 1.0]))
     ]

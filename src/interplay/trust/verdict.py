@@ -23,10 +23,12 @@ Array = NDArray[np.float64]
 
 VERDICTS = ("not supported", "indicative", "solid")
 COVERED = 0.9  # posterior sd in units of the prior's, above which nothing is known
-AGREES, HINTS = 0.9, 0.53  # expected correlations with the truth
-CERTAIN, LIKELY = 0.1, 0.2  # p of a target by itself; beside others that are certain together
-TOGETHER = 0.05
+AGREES, HINTS = 0.89, 0.53  # expected correlations with the truth
+CERTAIN, NOTHING = 0.1, 0.3  # p up to which a target is taken to depend on the tasks, and from which it is not
+TOGETHER = 0.05  # p of all targets together, at which each may be less certain by itself
 NOTICEABLE = 1.5  # deviations of the largest effect
+CHANCE = 0.1  # share of effects that stand out of their intervals, no more than which is nothing
+SEEN = 0.02  # p at which a target is certain without a look at the error of its skill
 CALIBRATED = 0.8  # share of held-out rows inside 95 % intervals
 SURE = 3.0  # deviations of a group or contrast from 0
 SEEDS = 0.2  # share of the spread of effects between seeds that is said
@@ -119,7 +121,7 @@ def weigh(
     T = len(targets)
     believed = _believed(found)
     lost = np.zeros(T, bool) if lost is None else lost
-    each = [_level(found, t, bool(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
+    each = [_level(found, t, float(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
     doubts = _doubts(found, believed, asked, runs, single, targets, unidentified)
     if lost.all():
         reason = "Some tasks are never switched where the targets were measured; the others are known."
@@ -131,7 +133,7 @@ def weigh(
     else:
         level, reason, advice = worst.level, worst.reason, worst.advice
     better = by_leave_one_out(found, asked, single)
-    values = (found.coverage, found.skill, found.resolution, np.where(believed, found.agreement, 0.0))
+    values = (found.coverage, found.skill, found.resolution, believed * found.agreement)
     values = (*values, found.ranks, found.p, found.calibration, np.sqrt(found.share))
     return Trust(
         VERDICTS[level],
@@ -143,25 +145,33 @@ def weigh(
     )
 
 
-def _believed(found: Evidence) -> NDArray[np.bool_]:
-    """Targets that depend on the tasks for all that can be seen, array (T,)."""
-    likely = LIKELY if found.joint <= TOGETHER and len(found.p) > 1 else CERTAIN
-    certain = (found.p <= likely) & (found.largest >= NOTICEABLE)
+def _believed(found: Evidence) -> Array:
+    """How far each target is taken to depend on the tasks, 0 to 1, array (T,)."""
+    p = found.p / 2.0 if found.joint <= TOGETHER and len(found.p) > 1 else found.p
+    weight = np.clip((NOTHING - p) / (NOTHING - CERTAIN), 0.0, 1.0)
+    together = (found.skill >= FAINT) & (found.sure <= CHANCE) & (found.ridge < found.skill / 2.0)
+    known = (found.largest >= NOTICEABLE) & ~together
     if found.masks <= found.players + 1 and not found.repeats:  # nothing is left over to tell the noise by
-        certain &= found.skill > 0
-    return certain
+        known &= found.skill > 0
+    return np.where(known, weight, 0.0)
 
 
-def _level(found: Evidence, t: int, believed: bool, unknown: bool) -> int:
-    if not believed or found.agreement[t] < HINTS or found.coverage[t] > COVERED:
+def _level(found: Evidence, t: int, believed: float, unknown: bool) -> int:
+    q = believed * found.agreement[t]
+    if q < HINTS or found.coverage[t] > COVERED:
         return 0
-    few = found.masks < found.players or found.calibration[t] < CALIBRATED
-    return 2 if found.agreement[t] >= AGREES and not few and not unknown else 1
+    few = found.masks < found.players or found.calibration[t] < CALIBRATED or not _skilled(found)[t]
+    return 2 if q >= AGREES and not few and not unknown else 1
+
+
+def _skilled(found: Evidence) -> NDArray[np.bool_]:
+    """Targets whose skill is certain, by held-out runs or by repeats, array (T,)."""
+    return (found.skill > 1.96 * found.skill_error) | (found.p <= SEEN)
 
 
 def _doubts(
     found: Evidence,
-    believed: NDArray[np.bool_],
+    believed: Array,
     asked: Question,
     runs: int,
     single: int,
@@ -169,12 +179,11 @@ def _doubts(
     unidentified: Sequence[str],
 ) -> list[Doubt]:
     """Everything that speaks against 'solid', over all targets together."""
-    q = float(np.where(believed, found.agreement, 0.0).mean())
+    q = float((believed * found.agreement).mean())
     level = 2 if q >= AGREES else 1 if q >= HINTS else 0
     out, repeat = [], repeats_that_tell(found)
-    faint = (found.p <= CERTAIN) & (found.largest < NOTICEABLE)
-    middle = float(np.median(found.skill))
-    if level == 0 and faint.mean() >= 0.5 and middle >= FAINT:
+    faint = (found.p <= CERTAIN) & (believed == 0) & (found.skill >= FAINT)
+    if level == 0 and faint.mean() >= 0.5:
         reason = "Runs are predicted, but not by single tasks: none has an effect that differs from 0 on average."
         out.append(Doubt(0, reason, "Read the pairs: tasks act together here.", 3.0))
     elif level == 0 and not believed.any():
@@ -186,8 +195,8 @@ def _doubts(
             f"comes from shuffled runs too (p = {found.p.min():.2f})."
         )
         out.append(Doubt(0, reason, f"{more_runs(found, runs, HINTS)} {repeat}".strip(), 3.0))
-    elif level == 0 and believed.mean() < 0.5:
-        seen = [name for name, known in zip(targets, believed, strict=True) if known]
+    elif level == 0 and (believed > 0).mean() < 0.5:
+        seen = [name for name, known in zip(targets, believed, strict=True) if known > 0]
         reason = f"Only {len(seen)} of {len(targets)} targets depend on the tasks for all that can be seen."
         out.append(Doubt(0, reason, f"Attribute those that do (--target): {listed(seen, 5)}. {repeat}".strip(), 3.0))
     far = found.outside > HALF
@@ -196,7 +205,8 @@ def _doubts(
             f"The runs lie {found.distance:.1f} standard deviations of their sizes from the question of {asked.name}"
         )
         reason += ", and what they leave unexplained may be what decides there."
-        advice = f"Make runs for this question (interplay design --for {_design(asked.name)}), or read what these runs answer."
+        design = f"interplay design --for {_design(asked.name)}"
+        advice = f"Make runs for this question ({design}), or read what these runs answer."
         out.append(Doubt(level, reason, advice, 2.0))
     if float(np.median(found.coverage)) > COVERED:
         reason = (
@@ -224,6 +234,9 @@ def _doubts(
             )
         advice = more_runs(found, runs, AGREES if level else HINTS)
         out.append(Doubt(level, reason, advice, 1.0))
+    if level == 2 and not np.median(_skilled(found)):
+        reason = "Effects stand out of their intervals, but it is not certain that held-out runs are predicted at all."
+        out.append(Doubt(1, reason, more_runs(found, runs, AGREES), 0.9))
     if found.masks < found.players:
         reason = (
             f"There are fewer masks ({found.masks}) than tasks ({found.players}): most of what is said is the prior's."
@@ -236,9 +249,9 @@ def _doubts(
     return out
 
 
-def _numbers(found: Evidence, believed: NDArray[np.bool_], T: int) -> str:
+def _numbers(found: Evidence, believed: Array, T: int) -> str:
     """The three numbers that a reader wants first."""
-    q = float(np.where(believed, found.agreement, 0.0).mean())
+    q = float((believed * found.agreement).mean())
     of = f", mean of {T} targets" if T > 1 else ""
     agree = f"expected correlation with the true effects {q:.2f}{of}" if believed.any() else ""
     skill = f"held-out R^2 {np.median(found.skill):.2f}"
@@ -253,7 +266,8 @@ def _facts(
     middle = lambda values: float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
     low, high = middle(found.skill - 1.96 * found.skill_error), middle(found.skill + 1.96 * found.skill_error)
     over = " (medians over targets)" if T > 1 else ""
-    line = f"Held-out runs{over}: R^2 {middle(found.skill):.2f} ({low:.2f} to {high:.2f}), Spearman {middle(found.ranks):.2f}"
+    line = f"Held-out runs{over}: R^2 {middle(found.skill):.2f} ({low:.2f} to {high:.2f})"
+    line += f", Spearman {middle(found.ranks):.2f}"
     if np.isfinite(found.calibration).any():
         line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
     said.append(f"{line}.")
@@ -266,6 +280,9 @@ def _facts(
         said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
     if len(seeds) == 1 and -1 not in seeds:
         said.append("All runs share one seed: effects are those of this seed, and how far seeds differ is not seen.")
+    if (found.extra > 0.01 * found.spread).any():
+        why = "what the runs leave unexplained may do that far from them" if found.outside > HALF else "seeds differ"
+        said.append(f"Intervals of effects are wider than the surrogate's: {why}.")
     if found.curve is not None:
         mean, low, high = found.curve.forecast(2 * found.curve.runs)
         said.append(f"Twice the runs ({2 * found.curve.runs}): R^2 {mean:.2f} expected ({low:.2f} to {high:.2f}).")
