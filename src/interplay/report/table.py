@@ -40,7 +40,7 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
         lines += [*_one(answer, t, top), *named.one(answer, t), *_orders(answer, [t])]
     else:
         lines += [*_many(answer, top), *_tested_together(answer), *named.many(answer), *_orders(answer, range(T))]
-    lines += [*_truth(answer), *_foot(answer)]
+    lines += [*_truth(answer), *_evidence(answer), *_foot(answer)]
     return "\n".join(lines)
 
 
@@ -57,7 +57,7 @@ def _head(answer: Attribution) -> list[str]:
     if answer.trust.verdict != "solid":
         lines.append(f"Next: {answer.trust.advice}")
     said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
-    return [*lines, *said, *answer.trust.facts, answer.surrogate, *_links(answer)]
+    return [*lines, *said, answer.surrogate, *_links(answer)]
 
 
 def _links(answer: Attribution) -> list[str]:
@@ -267,7 +267,15 @@ def _truth(answer: Attribution) -> list[str]:
         line += f", ceiling {ceiling:.2f}; one round of leave-one-out of one seed reaches {one:.2f}"
     else:
         line += "; ceiling unknown " + ("(one seed)" if truth.seeds < 2 else "(no two seeds ran every task)")
-    return ["", line + "."]
+    known = np.isfinite(truth.effects) & np.isfinite(answer.effects)
+    inside = ((answer.lower <= truth.effects) & (truth.effects <= answer.upper))[known].mean()
+    return ["", f"{line}. {inside:.0%} of the measured effects lie inside the 95 % intervals."]
+
+
+def _evidence(answer: Attribution) -> list[str]:
+    """What the verdict rests on."""
+    facts = [plain(fact, 400) for fact in answer.trust.facts]
+    return ["", "How far to believe it:", *(f"  {fact}" for fact in facts)] if facts else []
 
 
 def _number(value: float, sign: str = "+") -> str:

@@ -16,7 +16,7 @@ calibration share of held-out rows inside their 95 % intervals
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from ..identifiability import identifiability
 from ..predictor import Predictor
 from ..readings import Question
 from ..surrogates.base import GaussianSurrogate
+from ..surrogates.fidelity import FidelitySurrogate
 from ..surrogates.rows import Rows
 from . import reach, signal
 from .curve import LearningCurve, learning_curve, subset
@@ -123,6 +124,8 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         surrogate = choice.surrogate
         Z = surrogate.link_.forward(Y)
         found = signal.test(X, Z, rows, surrogate.features_)
+        if isinstance(surrogate, FidelitySurrogate):  # a few dear runs show nothing that many cheap ones may show
+            found = _stronger(found, design, surrogate, targets)
         raw = _repeats_of(design, predictor, targets)
         p[targets], repeats[targets], share[targets] = found.p, raw.repeats, raw.share
         joint, freedom = min(joint, found.joint), max(freedom, raw.freedom)
@@ -185,6 +188,18 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         noise=noise,
         spread=spread + v,
     )
+
+
+def _stronger(
+    found: signal.Signal, design: Design, surrogate: FidelitySurrogate, targets: NDArray[np.int64]
+) -> signal.Signal:
+    """The test of the runs asked about, or that of the fidelity with most masks where it is the more certain."""
+    runs = design.runs
+    base = runs.fidelity == surrogate.fidelities_[surrogate.base_]
+    base &= np.isfinite(runs.values[:, targets]).all(axis=1)
+    X, Z = design.X[base], surrogate.link_.forward(runs.values[np.ix_(base, targets)])
+    other = signal.test(X, Z, Rows.of(X), surrogate.features_)
+    return replace(found, p=np.minimum(found.p, other.p), joint=min(found.joint, other.joint))
 
 
 def _repeats_of(design: Design, predictor: Predictor, targets: NDArray[np.int64]) -> signal.Signal:

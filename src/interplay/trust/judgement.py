@@ -10,6 +10,7 @@ from ..blocks import Effects
 from ..fitting import Design
 from ..predictor import Predictor
 from ..readings import Question
+from ..surrogates.choice import JUDGED
 from ..training import training
 from .evidence import Evidence
 from .verdict import Trust, at_most, limited, weigh
@@ -19,6 +20,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
     """Judge the effects that were read of fitted runs."""
     runs, X = design.runs, design.X
     single = design.given if design.at is None else design.given.where(fidelity=design.at)
+    estimated = design.at is None and "estimated" in runs.fidelity
     verdict = weigh(
         found,
         asked,
@@ -29,6 +31,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
         training=training(runs.notes),
         seeds=set(single.seed.tolist()),
+        estimated=estimated,
     )
     if predictor.constant.all():
         verdict = replace(
@@ -44,5 +47,13 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
             f"never the level of {asked.name} effects.",
             "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
-    estimated = design.at is None and "estimated" in runs.fidelity
+    masks = len(np.unique(single.masks, axis=0))
+    if design.at is not None and masks < JUDGED:
+        verdict = at_most(
+            verdict,
+            1,
+            f"Only {masks} masks were run at {design.at}: that the other runs hold for it is hardly tested. "
+            f"{verdict.reason}",
+            f"Run {JUDGED} masks or more at {design.at}, best such that other runs hold too.",
+        )
     return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict

@@ -99,6 +99,7 @@ def weigh(
     lost: NDArray[np.bool_] | None = None,
     training: str = "",
     seeds: Collection[int] = (),
+    estimated: bool = False,
 ) -> Trust:
     """Weigh the evidence on the effects that were read.
 
@@ -117,12 +118,14 @@ def weigh(
         How the runs were trained where tasks were left out, in words.
     seeds : collection of int
         Seeds of the runs; -1 where not stated.
+    estimated : bool
+        Whether the runs are estimates, which repeat exactly and stand for other runs.
     """
     T = len(targets)
     believed = _believed(found)
     lost = np.zeros(T, bool) if lost is None else lost
     each = [_level(found, t, float(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
-    doubts = _doubts(found, believed, asked, runs, single, targets, unidentified)
+    doubts = _doubts(found, believed, asked, runs, targets, unidentified, estimated)
     if lost.all():
         reason = "Some tasks are never switched where the targets were measured; the others are known."
         doubts.append(Doubt(1, reason, "Measure these targets in runs that switch them.", 0.1))
@@ -132,16 +135,16 @@ def weigh(
         advice = "Nothing is missing for this reading."
     else:
         level, reason, advice = worst.level, worst.reason, worst.advice
-    better = by_leave_one_out(found, asked, single)
+    better = "" if estimated else by_leave_one_out(found, asked, single)
     values = (found.coverage, found.skill, found.resolution, believed * found.agreement)
     values = (*values, found.ranks, found.p, found.calibration, np.sqrt(found.share))
     return Trust(
         VERDICTS[level],
-        f"{reason} {_numbers(found, believed, T)}",
+        f"{reason.removesuffix('.')} {_numbers(found, believed, T, estimated)}.",
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
-        facts=tuple(_facts(found, runs, targets, each, training, seeds)),
+        facts=tuple(_facts(found, targets, each, training, seeds, estimated)),
     )
 
 
@@ -174,14 +177,14 @@ def _doubts(
     believed: Array,
     asked: Question,
     runs: int,
-    single: int,
     targets: Sequence[str],
     unidentified: Sequence[str],
+    estimated: bool,
 ) -> list[Doubt]:
     """Everything that speaks against 'solid', over all targets together."""
     q = float((believed * found.agreement).mean())
     level = 2 if q >= AGREES else 1 if q >= HINTS else 0
-    out, repeat = [], repeats_that_tell(found)
+    out, repeat = [], "" if estimated else repeats_that_tell(found)
     faint = (found.p <= CERTAIN) & (believed == 0) & (found.skill >= FAINT)
     if level == 0 and faint.mean() >= 0.5:
         reason = "Runs are predicted, but not by single tasks: none has an effect that differs from 0 on average."
@@ -249,17 +252,23 @@ def _doubts(
     return out
 
 
-def _numbers(found: Evidence, believed: Array, T: int) -> str:
-    """The three numbers that a reader wants first."""
+def _numbers(found: Evidence, believed: Array, T: int, estimated: bool) -> str:
+    """The numbers that a reader wants first."""
     q = float((believed * found.agreement).mean())
     of = f", mean of {T} targets" if T > 1 else ""
-    agree = f"expected correlation with the true effects {q:.2f}{of}" if believed.any() else ""
+    whose = "those of all estimates" if estimated else "the true effects"
+    agree = f"expected correlation with {whose} {q:.2f}{of}" if believed.any() else ""
     skill = f"held-out R^2 {np.median(found.skill):.2f}"
     return f"({', '.join(part for part in (agree, skill) if part)})"
 
 
 def _facts(
-    found: Evidence, runs: int, targets: Sequence[str], each: Sequence[int], training: str, seeds: Collection[int]
+    found: Evidence,
+    targets: Sequence[str],
+    each: Sequence[int],
+    training: str,
+    seeds: Collection[int],
+    estimated: bool,
 ) -> list[str]:
     """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
     T, said = len(targets), []
@@ -271,14 +280,16 @@ def _facts(
     if np.isfinite(found.calibration).any():
         line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
     said.append(f"{line}.")
-    if np.isfinite(found.share).any():
+    if estimated:
+        said.append("Ceiling: that of the estimator, judged by retrained masks.")
+    elif np.isfinite(found.share).any():
         said.append(
             f"Ceiling: {found.repeats} repeats say that {middle(found.share):.0%} of a run's variance reproduces; no "
             f"prediction can correlate higher than {middle(np.sqrt(found.share)):.2f} with single runs."
         )
     else:
         said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
-    if len(seeds) == 1 and -1 not in seeds:
+    if len(seeds) == 1 and -1 not in seeds and not estimated:
         said.append("All runs share one seed: effects are those of this seed, and how far seeds differ is not seen.")
     if (found.extra > 0.01 * found.spread).any():
         why = "what the runs leave unexplained may do that far from them" if found.outside > HALF else "seeds differ"
