@@ -27,8 +27,5 @@ def training(notes: Mapping[str, Any]) -> str:
     """
     way = notes.get("absent_tasks")
     if way is None:
-        return (
-            "Training without a task: not stated (fixed steps or fixed epochs); an effect holds the change of the "
-            "training's length, if there is one."
-        )
+        return "Training without a task: not stated; fixed steps or fixed epochs change every effect (--trained)."
     return f"Training without a task: {WAYS.get(str(way), str(way))}."
