@@ -344,7 +344,7 @@ def test_odd_but_readable(shell):
     put(frame[["a", "loss"]])  # two different masks: no held-out mask can be predicted, but each is repeated
     code, out, err = shell(*call)
     assert (code, err) == (0, "")
-    assert "repeats say that" in out
+    assert "variance reproduces" in out
     put(frame[["a", "loss"]].assign(loss=np.arange(len(frame)) % 3))
     assert "Verdict: not supported" in shell(*call)[1]
     assert "to 1 task," in out

@@ -38,9 +38,7 @@ def repeats_that_tell(found: Evidence) -> str:
         return ""
     left = 1.0 - float(np.clip(np.median(found.skill), 0.0, 1.0))
     n = int(np.clip(np.ceil(2.0 * (1.96 * left / 0.1) ** 2), 5, 30))
-    return (
-        f"Repeating {min(n, found.masks)} masks with another seed would tell how much of the target reproduces at all."
-    )
+    return f"Repeating {min(n, found.masks)} masks under another seed would tell how much reproduces."
 
 
 def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:

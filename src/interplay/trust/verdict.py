@@ -284,8 +284,8 @@ def _facts(
         said.append("Ceiling: that of the estimator, judged by retrained masks.")
     elif np.isfinite(found.share).any():
         said.append(
-            f"Ceiling: {found.repeats} repeats say that {middle(found.share):.0%} of a run's variance reproduces; no "
-            f"prediction can correlate higher than {middle(np.sqrt(found.share)):.2f} with single runs."
+            f"Ceiling: by {found.repeats} repeats {middle(found.share):.0%} of a run's variance reproduces; at best "
+            f"{middle(np.sqrt(found.share)):.2f} of correlation with single runs."
         )
     else:
         said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
