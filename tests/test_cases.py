@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import interplay as ip
 from benchmarks.cases import cases
 from benchmarks.labels import VERDICTS
+
+import interplay as ip
 
 NOWHERE = Path("no-such-folder")
 KNOWN = cases(NOWHERE)

@@ -190,7 +190,7 @@ def test_fidelities_are_joined_or_chosen(shell):
     assert "runs.csv: 12 runs" in out
     code, out, _ = shell("attribute", "runs.csv", "--target", "loss", "--at", "large")
     assert code == 0
-    assert "The answer is about large runs; there are 12 large, 12 small." in out
+    assert "The answer is about large runs; there are 12 runs of large, 12 runs of small." in out
 
 
 def test_warnings_are_in_the_table(shell):

@@ -103,7 +103,7 @@ def said(spearman=0.9, lower=0.8, upper=0.95, shared=20, worth=(0.04, 0.01), cos
 )
 def test_whether_ranks_transfer(how, sentence):
     first, second, _ = said(**how)
-    assert first == "The answer is about 1b runs; there are 20 1b, 60 70m."
+    assert first == "The answer is about 1b runs; there are 20 runs of 1b, 60 runs of 70m."
     assert second.startswith(sentence)
 
 
@@ -177,7 +177,7 @@ def test_attribute_takes_all_runs(runs, answer):
     np.testing.assert_allclose(answer.effects[:, 0], BENEFIT, atol=0.2)
     assert ((answer.lower[:, 0] <= BENEFIT) & (answer.upper[:, 0] >= BENEFIT)).mean() > 0.6
     shown = repr(answer)
-    assert "The answer is about retrained runs; there are 12 retrained, 60 estimated." in shown
+    assert "The answer is about retrained runs; there are 12 runs of retrained, 60 runs of estimated." in shown
     assert "Ranks transfer from estimated to retrained runs" in shown
     assert "One more run would lower the variance of the effects by: retrained" in shown
     assert "per cost (retrained 1, estimated 0.01)" in shown
@@ -278,7 +278,7 @@ def test_attribute_reads_a_file_of_each_size(shell):
     two_files()
     code, out, err = shell("attribute", "1b=large.csv", "70m=small.csv", "--target", "loss")
     assert code == 0, err
-    assert "The answer is about 1b runs; there are 9 1b, 24 70m." in out
+    assert "The answer is about 1b runs; there are 9 runs of 1b, 24 runs of 70m." in out
     code, out, err = shell(
         "attribute", "1b=large.csv", "70m=small.csv", "--target", "loss", "--at", "70m", "--no-pairs"
     )

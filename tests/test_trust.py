@@ -157,7 +157,7 @@ def test_targets_without_signal_are_named(rng):
     answer = ip.attribute(make(runs.masks, y, targets=["real", "a", "b", "c"]), pairs=False)
     assert answer.trust.targets[0] == "solid"
     assert answer.trust.verdict == "not supported"
-    assert answer.trust.reason.startswith("Only 1 of 4 targets depend")
+    assert answer.trust.reason.startswith("Only 1 of 4 targets is known")
     assert "real" in answer.trust.advice
     silent = next(fact for fact in answer.trust.facts if fact.startswith("Not supported for"))
     assert "a, b, c" in silent
@@ -168,7 +168,7 @@ def test_targets_without_signal_are_named(rng):
 
 def test_ceiling_is_unknown_without_repeats_and_says_how_many_would_tell(rng):
     facts = ip.attribute(runs_of(rng, noise=1.0), pairs=False).trust.facts
-    assert any(fact.startswith("Ceiling: unknown, no mask is repeated. Repeating ") for fact in facts)
+    assert any(fact.startswith("Ceiling: unknown, nothing is repeated. Repeating ") for fact in facts)
     runs = runs_of(rng, noise=0.5)
     twice = make(np.repeat(runs.masks, 2, axis=0), np.repeat(runs.values, 2, axis=0)[:, 0] + rng.normal(size=120))
     trust = ip.attribute(twice, pairs=False).trust
@@ -208,6 +208,31 @@ def test_the_runs_that_are_asked_for_make_it_better():
         after.append(order.index(second.verdict))
     assert len(before) >= 3
     assert np.mean(after) > np.mean(before) + 0.4
+
+
+def test_more_than_a_thousand_runs_are_judged_whatever_is_taken(rng):
+    X = ip.masks.bernoulli(12, 1100, p=0.7, rng=rng)
+    runs = make(X, X @ np.linspace(-1, 1, 12) + 0.3 * rng.normal(size=len(X)))
+    for surrogate in ("auto", "ridge"):
+        assert ip.attribute(runs, surrogate=surrogate, pairs=False).trust.verdict == "solid"
+
+
+def test_a_few_runs_of_many_tasks_are_not_solid_by_a_lucky_fit():
+    said = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = ip.masks.bernoulli(10, 12, p=0.6, rng=rng)
+        y = X @ rng.normal(size=10) + 1.5 * rng.normal(size=12)
+        said.append(ip.attribute(make(X, y), pairs=False).trust.verdict)
+    assert "solid" not in said
+
+
+def test_constant_targets_count_in_no_mean(rng):
+    runs = runs_of(rng)
+    y = np.column_stack([runs.values[:, 0], 2 * runs.values[:, 0], np.ones(len(runs))])
+    trust = ip.attribute(make(runs.masks, y), pairs=False).trust
+    assert trust.verdict == "solid"
+    assert "of 3 targets 2 solid, 1 not supported" in trust.reason
 
 
 # ---- the learning curve

@@ -77,7 +77,7 @@ class Fidelities:
         return said
 
     def _counted(self) -> str:
-        return "there are " + ", ".join(f"{n} {name}" for name, n in zip(self.names, self.runs, strict=True))
+        return "there are " + ", ".join(f"{n} runs of {name}" for name, n in zip(self.names, self.runs, strict=True))
 
     def _transfer(self, f: int) -> str:
         name, n, instead = self.names[f], self.shared[f], dict(enumerate(self.predicted)).get(f, 0)
@@ -139,7 +139,7 @@ def asked_about(runs: Evaluations, at: str | None) -> str | None:
             return max(dear, key=lambda name: dear[name])
     sizes = {name: _size(name) for name in real}
     if real and len({size for size in sizes.values() if size is not None}) == len(real):
-        return max(real, key=lambda name: sizes[name] or 0.0)
+        return max(real, key=lambda name: sizes[name] or (0.0, 0.0))
     raise EvaluationsError(
         f"runs hold several fidelities ({', '.join(names)}), and neither their costs nor their names say which is the "
         f"dear one. Name the one to answer for with at={names[0]!r} (--at {names[0]}), or take one alone with "
@@ -216,7 +216,11 @@ def _correlation(here: Array, there: Array) -> tuple[float, float, float]:
     return float(np.tanh(z)), float(np.tanh(z - half)), float(np.tanh(z + half))
 
 
-def _size(word: str) -> float | None:
-    """Number of parameters that a word states: '70m', '1b', 'pythia-410m'; None if it states none."""
+def _size(word: str) -> tuple[float, float] | None:
+    """Parameters and steps that a word states: '70m', '1b', 'pythia-410m step 1000'; None if it states none."""
     found = SIZE.findall(word.lower().replace("-", " ").replace("_", " "))
-    return float(found[-1][0]) * 10.0 ** UNITS[found[-1][1]] if found else None
+    if not found:
+        return None
+    sizes = [float(number) * 10.0 ** UNITS[unit] for number, unit in found if unit]
+    counts = [float(number) for number, unit in found if not unit]
+    return (sizes[-1] if sizes else 0.0), (counts[-1] if counts else 0.0)

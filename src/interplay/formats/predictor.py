@@ -19,7 +19,7 @@ __all__ = ["load", "save"]
 
 VERSION = 2
 REMEDY = "interplay attribute RUNS --save FILE, or Predictor.save, writes one."
-_HELD = ("held_out", "constant", "groups")  # arrays of the choice
+_HELD = ("held_out", "constant", "groups", "kept")  # arrays of the choice
 _TUPLES = ("tasks", "targets", "higher_is_better", "rows", "warnings")
 
 

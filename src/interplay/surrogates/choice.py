@@ -67,6 +67,8 @@ class Choice:
         Held-out predictions of the one taken and of the constant, of the rows that were compared.
     groups : array (m,) of int
         Rows of one group were held out together.
+    kept : array (m,) of int
+        Which of the fitted rows were compared: all, or a sample of very many.
     given_up : str
         What was left out because of the number of runs, in words.
     said : str
@@ -88,6 +90,7 @@ class Choice:
     held_out: Array
     constant: Array
     groups: NDArray[np.int64]
+    kept: NDArray[np.int64]
     given_up: str = ""
     said: str = ""
 
@@ -170,7 +173,8 @@ def compare(
     taken = kernel if name == "stack" else kernel.only(name) if name != "ridge" else None
     if taken is None:
         taken = ridge.fit(X, whole, groups, seeds, noise)
-    return found.choice(name, taken, prefer != "auto", ("ridge", "stack"), given_up=kernel.given_up_)
+    chosen = found.choice(name, taken, prefer != "auto", ("ridge", "stack"), given_up=kernel.given_up_)
+    return replace(chosen, kept=kept)
 
 
 def compare_fidelities(
@@ -298,6 +302,7 @@ class Judged:
             held_out=self.predicted[name],
             constant=self.predicted["constant"],
             groups=self.rows.groups.index,
+            kept=np.arange(len(self.constant)),
             given_up=given_up,
             said=said,
         )

@@ -222,7 +222,8 @@ class _Plan:
         variance = own.without_levels(Z[kept]).var(axis=0)
         settings: dict[tuple[int, bool], Array] = {}
         for f in range(self.names):
-            other = np.flatnonzero(self.fidelity == f)[:LARGE]
+            other = np.flatnonzero(self.fidelity == f)
+            other = other[:: -(-len(other) // LARGE)]  # at most so many, evenly
             if f == self.base or not len(other):
                 continue
             if start is not None and len(other) > REFITTED:

@@ -1,7 +1,7 @@
 """How far a reading may be believed: one verdict with its reason, and what to run next to make it better.
 
-solid          the stated effects are expected to correlate with the true ones by .9 or more, and nothing that such runs
-               cannot show is in question
+solid          the stated effects are expected to correlate with the true ones by .89 or more, and nothing that such
+               runs cannot show is in question
 indicative     by .53 or more: large effects are in sight, the order of the others is not
 not supported  by less, or nothing shows that the target depends on the tasks at all
 

@@ -10,19 +10,26 @@ from __future__ import annotations
 import numpy as np
 
 from ..readings import Question
-from .evidence import Evidence
+from .evidence import MANY, Evidence
 
 FARTHEST = 8.0  # times the runs, beyond which no number is given
 BETTER = 0.03  # of the expected correlation
 MARGIN = 0.03  # beyond the threshold, so that it is reached more often than by half
 
 
-def more_runs(found: Evidence, runs: int, wanted: float) -> str:
-    """How many more runs of the same design would bring the expected correlation to ``wanted``, in a sentence."""
-    resolution = float(np.median(found.resolution))
-    limit = float(np.median(found.agreement / np.sqrt(np.maximum(found.resolution, 1e-12))))  # by what runs cannot lift
+def more_runs(found: Evidence, runs: int, wanted: float, at: str | None = None) -> str:
+    """How many more runs of the same design would bring the expected correlation to ``wanted``, in a sentence.
+
+    Of several fidelities more of the one asked about, ``at``, are advised without a number.
+    """
+    if at is not None:
+        return f"More {at} runs would make it better; what one more of each fidelity brings is said below."
+    own = found.changes
+    resolution = float(np.median(found.resolution[own])) if own.any() else 0.0
+    limits = found.agreement / np.sqrt(np.maximum(found.resolution, 1e-12))  # by what such runs cannot lift
+    limit = float(np.median(limits[own])) if own.any() and found.masks >= MANY * found.players else 1.0
     if limit < wanted or resolution <= 0:
-        return "More runs of the same design would not do: they must answer the question better."
+        return "More runs of the same design would not do; make runs for this question (interplay design --for ...)."
     needed = min((wanted + MARGIN) / limit, 0.99) ** 2
     factor = max((1.0 - resolution) / resolution * needed / max(1.0 - needed, 1e-9), 1.25)
     name = "solid" if wanted > 0.8 else "indicative"
@@ -38,7 +45,7 @@ def repeats_that_tell(found: Evidence) -> str:
         return ""
     left = 1.0 - float(np.clip(np.median(found.skill), 0.0, 1.0))
     n = int(np.clip(np.ceil(2.0 * (1.96 * left / 0.1) ** 2), 5, 30))
-    return f"Repeating {min(n, found.masks)} masks under another seed would tell how much reproduces."
+    return f"Repeating {min(n, found.masks)} of them under another seed would tell how much reproduces."
 
 
 def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:

@@ -8,6 +8,8 @@ told apart  a = sqrt((players - 1) / (tasks - 1)): tasks that no run switches, o
             their own; of two of which always one is in only the difference is known
 far         f = sqrt(R^2 / (R^2 + u (d / 2.5)^2)): what is not explained, u, may be structure that grows with the
             distance d of the question from the runs, in standard deviations of their sizes; 1 where runs lie around it
+thin        with fewer masks than twice the tasks and no repeats nothing tells noise from effects: q is at most the
+            square root of the held-out R^2
 signal      p values, see `signal`
 coverage    median over effects of posterior / prior standard deviation: near 1, the runs say nothing of the question
 skill       R^2 and Spearman of held-out rows
@@ -37,6 +39,8 @@ from .curve import LearningCurve, learning_curve, subset
 Array = NDArray[np.float64]
 REPEATED = 10.0  # a second test: it must be that much surer
 FEW_SEEDS = 1.5
+SHRUNK = 4.0  # most that effects of one seed's runs are scaled by, squared
+MANY = 2  # masks for every task, below which posterior variances are not believed beyond the skill
 ALIKE = 0.2  # spread of effects in units of their mean, below which their order is no question
 
 
@@ -65,7 +69,8 @@ class Evidence:
     over_ridge, over_ridge_error : array (T,)
         Gain over tuned ridge in held-out absolute error, in standard deviations; NaN where ridge was taken.
     share : array (T,)
-        Share of a run's variance that is not noise of repeats; NaN where no mask is repeated.
+        Share of the variance of a fitted row (a run, or the mean of its seeds) that is not noise of repeats; NaN where
+        no mask is repeated.
     repeats : int
         Repeats beyond the first of each mask.
     between : float
@@ -73,6 +78,8 @@ class Evidence:
     outside, distance : float
         See `reach`.
     masks, players, tasks : int
+    changes : array (T,) of bool
+        Targets that are not constant: the others count in no mean.
     curve : LearningCurve or None
     noise : array (T,)
         Variance of a single run's noise in the target's own unit; an upper bound where no mask is repeated.
@@ -103,6 +110,7 @@ class Evidence:
     masks: int
     players: int
     tasks: int
+    changes: NDArray[np.bool_]
     curve: LearningCurve | None
     noise: Array
     spread: Array
@@ -128,11 +136,11 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
             found = _stronger(found, design, surrogate, targets)
         raw = _repeats_of(design, predictor, targets)
         p[targets], repeats[targets], share[targets] = found.p, raw.repeats, raw.share
-        joint, freedom = min(joint, found.joint), max(freedom, raw.freedom)
-        kept = Y if len(choice.held_out) == len(Y) else Y[getattr(surrogate, "kept_", slice(None))]
+        joint, freedom = min(joint, found.joint * len(predictor.choices)), max(freedom, raw.freedom)
+        kept = Y[choice.kept]
         ranks[targets] = np.nan_to_num(metrics.spearman(kept, choice.held_out))
         error[targets], squares = _skill_error(kept, choice.held_out, choice.constant, choice.groups)
-        noise[targets] = np.where(np.isnan(raw.share), squares, (1.0 - raw.share) * Y.var(axis=0))
+        noise[targets] = np.where(np.isnan(raw.share), squares, raw.within)
         if choice.name != "ridge" and "ridge" in choice.skill:
             gain[:, targets] = choice.gain_of_target
         ridge[targets] = choice.skill.get("ridge", np.nan)
@@ -152,6 +160,8 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
     outside, distance = reach.outside(design.X, runs.kind, asked), reach.distance(design.X, runs.kind, asked)
     P, K, opposed = E.shape[0], runs.K, identifiability(design.X).opposed
     apart = np.sqrt(max(P - len(opposed) - 1, 0) / (K - 1)) if P - len(opposed) < K else 1.0
+    r = float(predictor.averaged)
+    share = r * share / (1.0 + (r - 1.0) * share)  # of the mean over the seeds that were averaged (Spearman-Brown)
     known = np.where(np.isnan(share), 1.0, np.maximum(share, answer.skill))
     far = reach.factor(answer.skill, np.maximum(known - np.maximum(answer.skill, 0.0), 0.0), distance)
     far = np.where(outside > reach.HALF, far, 1.0)
@@ -160,8 +170,10 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         largest = np.nanmax(np.where(answer.deviation > 0, np.abs(E) / answer.deviation, 0.0), axis=0, initial=0.0)
         sure = _mean((np.abs(E) > 1.96 * answer.deviation).astype(float))
         differ = np.divide(between, spread, out=np.zeros(T), where=spread > 0)
+    masks = len(np.unique(design.X, axis=0))
+    bound = np.sqrt(np.clip(answer.skill, 0.0, 1.0)) if masks < MANY * P and not freedom else 1.0
     return Evidence(
-        agreement=np.sqrt(resolution) * apart * far,
+        agreement=np.minimum(np.sqrt(resolution) * apart * far, bound),
         resolution=resolution,
         largest=largest,
         sure=sure,
@@ -181,9 +193,10 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         between=float(differ.max(initial=0.0)),
         outside=outside,
         distance=distance,
-        masks=len(np.unique(design.X, axis=0)),
+        masks=masks,
         players=P - len(opposed),
         tasks=K,
+        changes=~predictor.constant,
         curve=curve,
         noise=noise,
         spread=spread + v,
@@ -199,7 +212,7 @@ def _stronger(
     base &= np.isfinite(runs.values[:, targets]).all(axis=1)
     X, Z = design.X[base], surrogate.link_.forward(runs.values[np.ix_(base, targets)])
     other = signal.test(X, Z, Rows.of(X), surrogate.features_)
-    return replace(found, p=np.minimum(found.p, other.p), joint=min(found.joint, other.joint))
+    return replace(found, p=np.minimum(1.0, 2.0 * np.minimum(found.p, other.p)), joint=min(found.joint, other.joint))
 
 
 def _repeats_of(design: Design, predictor: Predictor, targets: NDArray[np.int64]) -> signal.Signal:
@@ -228,10 +241,12 @@ def _between_seeds(
     X = design.players.columns(runs.masks)
     if min(len(np.unique(X[runs.seed == s], axis=0)) for s in names) < X.shape[1] + 1:
         return np.zeros(n)
+    if not np.isfinite(surrogate.link_.forward(runs.values[:, targets])).all():
+        return np.zeros(n)  # single runs beyond the floor or ceiling of their means
     whole = _of_all(surrogate, X, design.averaged)
     own = np.array([asked.effects(subset(whole, runs.values[:, targets], runs.seed == s)).mean for s in names])
     mean, sizes = own.mean(axis=0), np.nansum(together**2, axis=0)
-    grown = np.divide(sizes, np.maximum((mean**2).sum(axis=0), 1e-300))
+    grown = np.minimum(sizes / np.maximum((mean**2).sum(axis=0), 1e-300), SHRUNK)
     return np.var(own, axis=0, ddof=1).mean(axis=0) / len(names) * grown
 
 

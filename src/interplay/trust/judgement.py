@@ -18,18 +18,19 @@ from .verdict import Trust, at_most, limited, weigh
 
 def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence, answer: Effects) -> Trust:
     """Judge the effects that were read of fitted runs."""
-    runs, X = design.runs, design.X
+    runs = design.runs
     single = design.given if design.at is None else design.given.where(fidelity=design.at)
     estimated = design.at is None and "estimated" in runs.fidelity
     verdict = weigh(
         found,
         asked,
-        runs=min(predictor.rows),
+        runs=min(predictor.rows) if design.at is None else len(single),
+        at=design.at,
         single=len(single),
         targets=runs.targets,
         unidentified=design.players.unidentified,
         lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
-        training=training(runs.notes),
+        training="" if runs.kind == "mixture" else training(runs.notes),
         seeds=set(single.seed.tolist()),
         estimated=estimated,
     )
@@ -39,21 +40,18 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
             reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
             advice="Attribute a target that differs between runs.",
         )
-    if runs.kind == "mask" and asked.name != "swap" and np.ptp(X.sum(axis=1)) == 0:
+    sizes = runs.masks.sum(axis=1)
+    if runs.kind == "mask" and asked.name != "swap" and np.ptp(sizes) == 0:
         verdict = at_most(
             verdict,
             0,
-            f"Every run holds {X[0].sum():g} of {X.shape[1]} tasks: only differences between tasks are known, "
+            f"Every run holds {sizes[0]:g} of {runs.K} tasks: only differences between tasks are known, "
             f"never the level of {asked.name} effects.",
             "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
     masks = len(np.unique(single.masks, axis=0))
     if design.at is not None and masks < JUDGED:
-        verdict = at_most(
-            verdict,
-            1,
-            f"Only {masks} masks were run at {design.at}: that the other runs hold for it is hardly tested. "
-            f"{verdict.reason}",
-            f"Run {JUDGED} masks or more at {design.at}, best such that other runs hold too.",
-        )
+        few = f"Only {masks} masks were run at {design.at}: that the other runs hold for it is hardly tested."
+        advice = f"Run {JUDGED} masks or more at {design.at}, best such that other runs hold too."
+        verdict = at_most(replace(verdict, facts=(few, *verdict.facts)), 1, f"{few} {verdict.reason}", advice)
     return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict

@@ -43,6 +43,8 @@ class Signal:
         p of the F test of masks over repeats; 1 where no mask is repeated.
     share : array (T,)
         Share of the variance of a single run that is not noise of repeats; NaN where no mask is repeated.
+    within : array (T,)
+        Variance of that noise.
     freedom : int
         Repeats beyond the first of each mask.
     """
@@ -51,6 +53,7 @@ class Signal:
     joint: float
     repeats: Array
     share: Array
+    within: Array
     freedom: int
 
 
@@ -65,8 +68,7 @@ def test(X: Array, Y: Array, rows: Rows, features: str) -> Signal:
 def repeats(Y: Array, rows: Rows) -> Signal:
     """What repeats of masks say of values Y (m, T); nothing is permuted."""
     R, mean, counts = _by_mask(Y, rows)
-    p, share, freedom = _repeats(R, mean, rows.groups.index, counts)
-    return Signal(np.ones(Y.shape[1]), 1.0, p, share, freedom)
+    return Signal(np.ones(Y.shape[1]), 1.0, *_repeats(R, mean, rows.groups.index, counts))
 
 
 def _by_mask(Y: Array, rows: Rows) -> tuple[Array, Array, Array]:
@@ -110,11 +112,11 @@ def _permuted(X: Array, Y: Array, features: str) -> tuple[Array, float]:
     return np.where(moves, p, 1.0), joint
 
 
-def _repeats(R: Array, mean: Array, index: NDArray, counts: Array) -> tuple[Array, Array, int]:
-    """p of the F test, share of the variance that is not noise, and degrees of freedom."""
+def _repeats(R: Array, mean: Array, index: NDArray, counts: Array) -> tuple[Array, Array, Array, int]:
+    """p of the F test, share of the variance that is not noise, variance of the noise, degrees of freedom."""
     T, n, m = R.shape[1], len(counts), len(R)
     if m == n or n < 2:
-        return np.ones(T), np.full(T, np.nan), 0
+        return np.ones(T), np.full(T, np.nan), np.full(T, np.nan), 0
     within = ((R - mean[index]) ** 2).sum(axis=0) / (m - n)
     between = (counts[:, None] * (mean - (counts @ mean) / m) ** 2).sum(axis=0) / (n - 1)
     typical = (m - (counts**2).sum() / m) / (n - 1)  # runs a mask, in the analysis of variance
@@ -122,4 +124,4 @@ def _repeats(R: Array, mean: Array, index: NDArray, counts: Array) -> tuple[Arra
     total = signal + within
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(total > 0, f_distribution.sf(between / within, n - 1, m - n), 1.0)
-    return np.nan_to_num(p, nan=1.0), np.divide(signal, total, out=np.zeros(T), where=total > 0), m - n
+    return np.nan_to_num(p, nan=1.0), np.divide(signal, total, out=np.zeros(T), where=total > 0), within, m - n

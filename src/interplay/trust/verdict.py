@@ -17,6 +17,7 @@ from ..fields import listed
 from ..readings import Question
 from .advice import by_leave_one_out, more_runs, repeats_that_tell
 from .evidence import Evidence
+from .facts import facts, numbers, overall
 from .reach import HALF
 
 Array = NDArray[np.float64]
@@ -100,6 +101,7 @@ def weigh(
     training: str = "",
     seeds: Collection[int] = (),
     estimated: bool = False,
+    at: str | None = None,
 ) -> Trust:
     """Weigh the evidence on the effects that were read.
 
@@ -120,18 +122,23 @@ def weigh(
         Seeds of the runs; -1 where not stated.
     estimated : bool
         Whether the runs are estimates, which repeat exactly and stand for other runs.
+    at : str, optional
+        The fidelity that is asked about, where there are several.
     """
     T = len(targets)
     believed = _believed(found)
     lost = np.zeros(T, bool) if lost is None else lost
     each = [_level(found, t, float(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
-    doubts = _doubts(found, believed, asked, runs, targets, unidentified, estimated)
+    doubts = _doubts(found, believed, asked, runs, targets, unidentified, each, at)
     if lost.all():
         reason = "Some tasks are never switched where the targets were measured; the others are known."
         doubts.append(Doubt(1, reason, "Measure these targets in runs that switch them.", 0.1))
     worst = min(doubts, key=lambda doubt: (doubt.level, -doubt.weight), default=None)
     if worst is None:
-        level, reason = 2, f"The {runs} runs tell {asked.name} effects apart and predict runs they have not seen."
+        level, by = 2, "predict runs they have not seen"
+        if not (found.skill > 1.96 * found.skill_error)[found.changes].any():
+            by = "repeat well"
+        reason = f"The {runs} runs tell {asked.name} effects apart and {by}."
         advice = "Nothing is missing for this reading."
     else:
         level, reason, advice = worst.level, worst.reason, worst.advice
@@ -140,11 +147,11 @@ def weigh(
     values = (*values, found.ranks, found.p, found.calibration, np.sqrt(found.share))
     return Trust(
         VERDICTS[level],
-        f"{reason.removesuffix('.')} {_numbers(found, believed, T, estimated)}.",
+        f"{reason.removesuffix('.')} {numbers(found, believed, each, estimated)}.",
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
-        facts=tuple(_facts(found, targets, each, training, seeds, estimated)),
+        facts=tuple(facts(found, believed, targets, each, training, seeds, estimated)),
     )
 
 
@@ -160,6 +167,7 @@ def _believed(found: Evidence) -> Array:
 
 
 def _level(found: Evidence, t: int, believed: float, unknown: bool) -> int:
+    """Level of one target."""
     q = believed * found.agreement[t]
     if q < HINTS or found.coverage[t] > COVERED:
         return 0
@@ -179,29 +187,30 @@ def _doubts(
     runs: int,
     targets: Sequence[str],
     unidentified: Sequence[str],
-    estimated: bool,
+    each: Sequence[int],
+    at: str | None,
 ) -> list[Doubt]:
     """Everything that speaks against 'solid', over all targets together."""
-    q = float((believed * found.agreement).mean())
-    level = 2 if q >= AGREES else 1 if q >= HINTS else 0
-    out, repeat = [], "" if estimated else repeats_that_tell(found)
-    faint = (found.p <= CERTAIN) & (believed == 0) & (found.skill >= FAINT)
+    q = overall(found, believed)
+    level, out = 2 if q >= AGREES else 1 if q >= HINTS else 0, []
+    further = lambda wanted: more_runs(found, runs, wanted, at)
+    faint = (found.p <= CERTAIN) & (believed == 0) & (found.skill >= FAINT) & (found.ridge < found.skill / 2.0)
+    seen = [name for name, one in zip(targets, each, strict=True) if one > 0]
     if level == 0 and faint.mean() >= 0.5:
         reason = "Runs are predicted, but not by single tasks: none has an effect that differs from 0 on average."
         out.append(Doubt(0, reason, "Read the pairs: tasks act together here.", 3.0))
     elif level == 0 and not believed.any():
-        certain = found.p.min() <= CERTAIN
-        reason = (
-            f"No effect stands out of its interval in {runs} runs."
-            if certain
-            else f"Nothing shows that {_named(targets)} depend{'s' * (len(targets) == 1)} on the tasks: so much skill "
-            f"comes from shuffled runs too (p = {found.p.min():.2f})."
-        )
-        out.append(Doubt(0, reason, f"{more_runs(found, runs, HINTS)} {repeat}".strip(), 3.0))
-    elif level == 0 and (believed > 0).mean() < 0.5:
-        seen = [name for name, known in zip(targets, believed, strict=True) if known > 0]
-        reason = f"Only {len(seen)} of {len(targets)} targets depend on the tasks for all that can be seen."
-        out.append(Doubt(0, reason, f"Attribute those that do (--target): {listed(seen, 5)}. {repeat}".strip(), 3.0))
+        reason = f"Nothing shows that {_named(targets)} depends on the tasks"
+        least = f"p = {found.p.min():.2f}{', the least' * (len(targets) > 1)}"
+        reason += f": shuffled runs are predicted as well ({least})."
+        if found.p.min() <= CERTAIN:
+            reason = f"No effect stands out of its interval in {runs} runs."
+        advice = f"Nothing says that more such runs would help. {repeats_that_tell(found)}".strip()
+        out.append(Doubt(0, reason, advice, 3.0))
+    elif level == 0 and len(targets) > 1 and seen and (believed > 0).mean() < 0.5:
+        are = "is" if len(seen) == 1 else "are"
+        reason = f"Only {len(seen)} of {len(targets)} targets {are} known at all."
+        out.append(Doubt(0, reason, f"Attribute by itself what is known (--target): {listed(seen, 5)}.", 3.0))
     far = found.outside > HALF
     if far and level < 2:
         reason = (
@@ -220,7 +229,8 @@ def _doubts(
     if found.players < found.tasks:
         missing = found.tasks - found.players
         which = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
-        reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}."
+        reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}"
+        reason += "." if unidentified else ": the effects are those of groups that always switch together."
         advice = f"Add runs in which the other{'s' * (missing > 1)} {'are' if missing > 1 else 'is'} switched alone."
         cap = 1 if unidentified or missing else 2
         apart = np.sqrt(max(found.players - 1, 0) / (found.tasks - 1))
@@ -231,20 +241,22 @@ def _doubts(
             if level == 0
             else "Large effects are in sight, the order of the others is not."
         )
+        if level and not (found.skill[found.changes] > 0).any():
+            reason = (
+                "Some effects stand out of their intervals, but held-out runs are predicted no better than by the mean."
+            )
         if found.between > SEEDS:
             reason = (
                 f"Seeds disagree about the tasks: {found.between:.0%} of the spread of the effects is between them."
             )
-        advice = more_runs(found, runs, AGREES if level else HINTS)
-        out.append(Doubt(level, reason, advice, 1.0))
-    if level == 2 and not np.median(_skilled(found)):
+        out.append(Doubt(level, reason, further(AGREES if level else HINTS), 1.0))
+    if level == 2 and not np.median(_skilled(found)[found.changes]):
         reason = "Effects stand out of their intervals, but it is not certain that held-out runs are predicted at all."
-        out.append(Doubt(1, reason, more_runs(found, runs, AGREES), 0.9))
+        out.append(Doubt(1, reason, further(AGREES), 0.9))
     if found.masks < found.players:
-        reason = (
-            f"There are fewer masks ({found.masks}) than tasks ({found.players}): most of what is said is the prior's."
-        )
-        out.append(Doubt(min(level, 1), reason, more_runs(found, runs, AGREES), 1.2))
+        counts = f"fewer different runs ({found.masks}) than tasks ({found.players})"
+        reason = f"There are {counts}: most of what is said is the prior's."
+        out.append(Doubt(min(level, 1), reason, further(AGREES if level else HINTS), 1.2 if level else 0.5))
     inside = float(np.nanmedian(found.calibration)) if np.isfinite(found.calibration).any() else 1.0
     if inside < CALIBRATED:
         reason = f"Intervals are too narrow: {inside:.0%} of held-out runs lie inside their 95 % intervals."
@@ -252,61 +264,8 @@ def _doubts(
     return out
 
 
-def _numbers(found: Evidence, believed: Array, T: int, estimated: bool) -> str:
-    """The numbers that a reader wants first."""
-    q = float((believed * found.agreement).mean())
-    of = f", mean of {T} targets" if T > 1 else ""
-    whose = "those of all estimates" if estimated else "the true effects"
-    agree = f"expected correlation with {whose} {q:.2f}{of}" if believed.any() else ""
-    skill = f"held-out R^2 {np.median(found.skill):.2f}"
-    return f"({', '.join(part for part in (agree, skill) if part)})"
-
-
-def _facts(
-    found: Evidence,
-    targets: Sequence[str],
-    each: Sequence[int],
-    training: str,
-    seeds: Collection[int],
-    estimated: bool,
-) -> list[str]:
-    """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
-    T, said = len(targets), []
-    middle = lambda values: float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
-    low, high = middle(found.skill - 1.96 * found.skill_error), middle(found.skill + 1.96 * found.skill_error)
-    over = " (medians over targets)" if T > 1 else ""
-    line = f"Held-out runs{over}: R^2 {middle(found.skill):.2f} ({low:.2f} to {high:.2f})"
-    line += f", Spearman {middle(found.ranks):.2f}"
-    if np.isfinite(found.calibration).any():
-        line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
-    said.append(f"{line}.")
-    if estimated:
-        said.append("Ceiling: that of the estimator, judged by retrained masks.")
-    elif np.isfinite(found.share).any():
-        said.append(
-            f"Ceiling: by {found.repeats} repeats {middle(found.share):.0%} of a run's variance reproduces; at best "
-            f"{middle(np.sqrt(found.share)):.2f} of correlation with single runs."
-        )
-    else:
-        said.append(f"Ceiling: unknown, no mask is repeated. {repeats_that_tell(found)}".strip())
-    if len(seeds) == 1 and -1 not in seeds and not estimated:
-        said.append("All runs share one seed: effects are those of this seed, and how far seeds differ is not seen.")
-    if (found.extra > 0.01 * found.spread).any():
-        why = "what the runs leave unexplained may do that far from them" if found.outside > HALF else "seeds differ"
-        said.append(f"Intervals of effects are wider than the surrogate's: {why}.")
-    if found.curve is not None:
-        mean, low, high = found.curve.forecast(2 * found.curve.runs)
-        said.append(f"Twice the runs ({2 * found.curve.runs}): R^2 {mean:.2f} expected ({low:.2f} to {high:.2f}).")
-    if training:
-        said.append(training)
-    silent = [name for name, level in zip(targets, each, strict=True) if level == 0]
-    if T > 1 and silent:
-        said.append(f"Not supported for {len(silent)} of {T} targets: {listed(silent, 8)}.")
-    return said
-
-
 def _named(targets: Sequence[str]) -> str:
-    return targets[0] if len(targets) == 1 else "any target"
+    return targets[0] if len(targets) == 1 else f"any of {len(targets)} targets"
 
 
 def _design(reading: str) -> str:

@@ -1,0 +1,83 @@
+"""The evidence in sentences: the numbers beside a verdict, and the facts below the table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import listed
+from .advice import repeats_that_tell
+from .evidence import Evidence
+from .reach import HALF
+
+Array = NDArray[np.float64]
+LEVELS = ("not supported", "indicative", "solid")
+
+
+def overall(found: Evidence, believed: Array) -> float:
+    """Expected correlation, mean over the targets that change."""
+    own = found.changes
+    return float((believed * found.agreement)[own].mean()) if own.any() else 0.0
+
+
+def numbers(found: Evidence, believed: Array, each: Sequence[int], estimated: bool) -> str:
+    """The numbers that a reader wants first."""
+    T, said = len(each), []
+    whose = "those of all estimates" if estimated else "the true effects"
+    if believed.any():
+        said.append(f"expected correlation with {whose} {overall(found, believed):.2f}{', mean of targets' * (T > 1)}")
+    said.append(f"held-out R^2 {np.median(found.skill):.2f}")
+    if T > 1:
+        counts = [f"{each.count(level)} {LEVELS[level]}" for level in (2, 1, 0) if level in each]
+        said.append(f"of {T} targets {', '.join(counts)}")
+    return f"({'; '.join(said)})"
+
+
+def facts(
+    found: Evidence,
+    believed: Array,
+    targets: Sequence[str],
+    each: Sequence[int],
+    training: str,
+    seeds: Collection[int],
+    estimated: bool,
+) -> list[str]:
+    """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
+    T, said = len(targets), []
+    middle = lambda values: float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+    low, high = middle(found.skill - 1.96 * found.skill_error), middle(found.skill + 1.96 * found.skill_error)
+    high = min(high, 1.0)
+    over = " (medians over targets)" if T > 1 else ""
+    line = f"Held-out runs{over}: R^2 {middle(found.skill):.2f} ({low:.2f} to {high:.2f})"
+    if middle(found.skill) > 0:  # predictions near the mean of the other runs rank the wrong way round
+        line += f", Spearman {middle(found.ranks):.2f}"
+    if np.isfinite(found.calibration).any():
+        line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
+    said.append(f"{line}.")
+    said.append(f"Shuffled runs are predicted as well with p = {middle(found.p):.2f}{over}.")
+    if estimated:
+        said.append("Ceiling: that of the estimator, judged by retrained masks.")
+    elif np.isfinite(found.share).any():
+        said.append(
+            f"Ceiling: by {found.repeats} repeats {middle(found.share):.0%} of the variance reproduces; at best "
+            f"{middle(np.sqrt(found.share)):.2f} of correlation with such runs."
+        )
+    else:
+        said.append(f"Ceiling: unknown, nothing is repeated. {repeats_that_tell(found)}".strip())
+    if len(seeds) == 1 and -1 not in seeds and not estimated:
+        said.append("All runs share one seed: effects are those of this seed, and how far seeds differ is not seen.")
+    if (found.extra > 0.01 * found.spread).any():
+        why = "what the runs leave unexplained may do that far from them" if found.outside > HALF else "seeds differ"
+        said.append(f"Intervals of effects are wider than the surrogate's: {why}.")
+    if found.curve is not None and believed.any():
+        mean, low, high = found.curve.forecast(2 * found.curve.runs)
+        now = f"R^2 {1.0 - found.curve.now:.2f} to {mean:.2f}{', mean of targets' * (T > 1)}"
+        said.append(f"Twice the runs ({2 * found.curve.runs}): {now} expected ({low:.2f} to {high:.2f}).")
+    if training:
+        said.append(training)
+    silent = [name for name, level in zip(targets, each, strict=True) if level == 0]
+    if T > 1 and silent:
+        said.append(f"Not supported for {len(silent)} of {T} targets: {listed(silent, 8)}.")
+    return said
