@@ -283,7 +283,7 @@ def test_attribute_reads_a_file_of_each_size(shell):
         "attribute", "1b=large.csv", "70m=small.csv", "--target", "loss", "--at", "70m", "--no-pairs"
     )
     assert code == 0, err
-    assert "The answer is about 70m runs; there are 24 70m, 9 1b." in out
+    assert "The answer is about 70m runs; there are 24 runs of 70m, 9 runs of 1b." in out
     refused(shell("attribute", "1b=large.csv", "70m=small.csv", "--target", "loss", "--at", "7b"), "--at", "1b, 70m")
 
 
