@@ -129,7 +129,7 @@ class FidelitySurrogate(GaussianSurrogate):
         T, large = Y.shape[1], max(masks) > LARGE
         recipes = stack(self.kind_, T, self.features, large=large or T > MANY_TARGETS, plain=True)
         names, links = len(masks), self._links(Y)
-        plan = _Plan(self.kind_, self.features_, links, recipes, names, fidelity, self.base_, self.at_)
+        plan = _Plan(self.features_, links, recipes, names, fidelity, self.base_, self.at_)
         found = plan.fit(X, Y, rows)
         self.link_, self.coupling_ = found.base.link, found.coupling(names, True)
         self.members_ = plan.members(X, Y, rows, found)
@@ -200,7 +200,6 @@ class _Found:
 class _Plan:
     """How all runs are fitted: the same for all rows and for those of a fold."""
 
-    kind: str
     features: str
     links: Sequence[tuple[Link, NDArray]]
     recipes: Sequence[Recipe]

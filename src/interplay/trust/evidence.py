@@ -66,8 +66,6 @@ class Evidence:
     joint : float
         The same of all targets together.
     coverage, skill, ranks, skill_error, calibration : array (T,)
-    over_ridge, over_ridge_error : array (T,)
-        Gain over tuned ridge in held-out absolute error, in standard deviations; NaN where ridge was taken.
     share : array (T,)
         Share of the variance of a fitted row (a run, or the mean of its seeds) that is not noise of repeats; NaN where
         no mask is repeated.
@@ -100,8 +98,6 @@ class Evidence:
     ranks: Array
     skill_error: Array
     calibration: Array
-    over_ridge: Array
-    over_ridge_error: Array
     share: Array
     repeats: int
     between: float
@@ -120,7 +116,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
     """Gather the evidence on the effects that were read."""
     T, runs = len(predictor.targets), design.runs
     p, repeats, share, ranks, error, inside, noise = (np.full(T, np.nan) for _ in range(7))
-    gain, ridge = np.full((2, T), np.nan), np.full(T, np.nan)
+    ridge = np.full(T, np.nan)
     joint, freedom, curve = 1.0, 0, None
     between = np.zeros(T)
     for targets, choice in predictor.choices:
@@ -141,8 +137,6 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         ranks[targets] = np.nan_to_num(metrics.spearman(kept, choice.held_out))
         error[targets], squares = _skill_error(kept, choice.held_out, choice.constant, choice.groups)
         noise[targets] = np.where(np.isnan(raw.share), squares, raw.within)
-        if choice.name != "ridge" and "ridge" in choice.skill:
-            gain[:, targets] = choice.gain_of_target
         ridge[targets] = choice.skill.get("ridge", np.nan)
         cv = surrogate.cv_
         if cv.mean.shape == kept.shape:
@@ -186,8 +180,6 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         ranks=ranks,
         skill_error=error,
         calibration=inside,
-        over_ridge=gain[0],
-        over_ridge_error=gain[1],
         share=share,
         repeats=freedom,
         between=float(differ.max(initial=0.0)),

@@ -13,7 +13,7 @@ from .evidence import Evidence
 from .reach import HALF
 
 Array = NDArray[np.float64]
-LEVELS = ("not supported", "indicative", "solid")
+VERDICTS = ("not supported", "indicative", "solid")
 
 
 def overall(found: Evidence, believed: Array) -> float:
@@ -30,7 +30,7 @@ def numbers(found: Evidence, believed: Array, each: Sequence[int], estimated: bo
         said.append(f"expected correlation with {whose} {overall(found, believed):.2f}{', mean of targets' * (T > 1)}")
     said.append(f"held-out R^2 {np.median(found.skill):.2f}")
     if T > 1:
-        counts = [f"{each.count(level)} {LEVELS[level]}" for level in (2, 1, 0) if level in each]
+        counts = [f"{each.count(level)} {VERDICTS[level]}" for level in (2, 1, 0) if level in each]
         said.append(f"of {T} targets {', '.join(counts)}")
     return f"({'; '.join(said)})"
 

@@ -17,12 +17,11 @@ from ..fields import listed
 from ..readings import Question
 from .advice import by_leave_one_out, more_runs, repeats_that_tell
 from .evidence import Evidence
-from .facts import facts, numbers, overall
+from .facts import VERDICTS, facts, numbers, overall
 from .reach import HALF
 
 Array = NDArray[np.float64]
 
-VERDICTS = ("not supported", "indicative", "solid")
 COVERED = 0.9  # posterior sd in units of the prior's, above which nothing is known
 AGREES, HINTS = 0.89, 0.53  # expected correlations with the truth
 CERTAIN, NOTHING = 0.1, 0.3  # p up to which a target is taken to depend on the tasks, and from which it is not
