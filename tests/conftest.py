@@ -20,6 +20,24 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server of the tests' own; skips where it is not installed."""
+    from tests.postgresql import Server
+
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path):
+    """The address of an empty store, of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "runs.db")
+    return request.getfixturevalue("postgresql").empty()
+
+
 @pytest.fixture
 def shell(monkeypatch, capsys, tmp_path):
     """Run a command line in a folder of its own; returns (exit code, standard output, standard error)."""

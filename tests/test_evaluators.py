@@ -1,72 +1,17 @@
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
 
-from interplay import evaluators
-from interplay.evaluators import Evaluator, evaluate
+from interplay import evaluate, evaluators
+from interplay.evaluators import Evaluator
 from interplay.problems import games
-
-
-class Returns:
-    """An evaluator that returns what it is given, and remembers what it was asked."""
-
-    tasks, targets, higher_is_better, fidelity = ("a", "b"), ("loss", "loss/x"), (False, False), "small"
-
-    def __init__(self, values=None):
-        self.values, self.calls, self.notes = values, [], {}
-
-    def evaluate(self, masks, seeds):
-        self.calls.append((masks.copy(), seeds.copy()))
-        self.notes = {"coupled": True, "calls": len(self.calls)}
-        if self.values is not None:
-            return np.broadcast_to(self.values, (len(masks), np.shape(self.values)[-1]))
-        return np.column_stack([masks @ [1.0, 2.0] + 10 * seeds, seeds])
+from tests.evaluators import Additive
 
 
 MASKS = np.array([[1, 1], [0, 1], [1, 0]])
-
-
-def test_rows_come_seed_by_seed_with_names_and_notes():
-    runs = evaluate(Returns(), MASKS, seeds=[3, 5])
-    np.testing.assert_array_equal(runs.masks, np.vstack([MASKS, MASKS]))
-    np.testing.assert_array_equal(runs.seed, [3, 3, 3, 5, 5, 5])
-    np.testing.assert_array_equal(runs.values[:, 0], [33, 32, 31, 53, 52, 51])
-    assert (runs.tasks, runs.targets, runs.higher_is_better) == (("a", "b"), ("loss", "loss/x"), (False, False))
-    assert set(runs.fidelity) == {"small"}
-    assert runs.notes == {"coupled": True, "calls": 1}
-    assert set(runs.origin) == {"Returns"}
-
-
-def test_a_number_of_seeds_counts_from_zero():
-    assert evaluate(Returns(), MASKS, seeds=2).seed.tolist() == [0, 0, 0, 1, 1, 1]
-
-
-def test_progress_is_told_and_changes_nothing():
-    masks = np.tile(MASKS, (20, 1))
-    seen, watched = [], Returns()
-    runs = evaluate(watched, masks, seeds=2, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(0, 120), (50, 120), (100, 120), (120, 120)]
-    assert len(watched.calls) == 3
-    np.testing.assert_array_equal(runs.values, evaluate(Returns(), masks, seeds=2).values)
-
-
-def test_a_target_not_measured_may_be_nan():
-    assert np.isnan(evaluate(Returns([[1.0, np.nan]]), MASKS).values[:, 1]).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([[1.0, np.inf]], r"returned inf for target 'loss/x' \(seed 0, 2 tasks present\)"),
-        ([[np.nan, np.nan]], "returned nan for target 'loss'"),
-        ([[1.0]], r"shape \(3, 1\) for 3 masks and 2 targets; it must return \(3, 2\)"),
-    ],
-)
-def test_bad_values_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        evaluate(Returns(values), MASKS)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +26,7 @@ def test_bad_values_are_refused(values, message):
 )
 def test_bad_masks_are_refused(masks, message):
     with pytest.raises(ValueError, match=message):
-        evaluate(Returns(), masks)
+        evaluate(Additive(tasks=("a", "b")), masks)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +35,11 @@ def test_bad_masks_are_refused(masks, message):
 )
 def test_bad_seeds_are_refused(seeds, error):
     with pytest.raises(error, match="seeds"):
-        evaluate(Returns(), MASKS, seeds=seeds)
+        evaluate(Additive(tasks=("a", "b")), MASKS, seeds=seeds)
 
 
 def test_what_is_no_evaluator_is_told_what_it_lacks():
-    with pytest.raises(TypeError, match="lacks tasks, targets, higher_is_better, fidelity, notes"):
+    with pytest.raises(TypeError, match="lacks tasks, targets, fidelity, evaluate"):
         evaluate(np.random.default_rng(0), MASKS)  # type: ignore[arg-type]
 
 
@@ -137,7 +82,7 @@ def small(rng):
     return model, sources, {"loss": blob(40), "loss/b": blob(12)}
 
 
-def one_by_one(small, mask, seed, steps=40, lr=0.03, weight_decay=0.01):
+def one_by_one(small, mask, seed, steps=40, lr=0.03, weight_decay=0.01, batch_size=None):
     """Train a single model as its user would, example by example weights and torch's Adam."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -148,11 +93,18 @@ def one_by_one(small, mask, seed, steps=40, lr=0.03, weight_decay=0.01):
     y = torch.from_numpy(np.concatenate([y for _, y in sources.values()]))
     weight = torch.from_numpy(np.repeat(mask, [len(y) for _, y in sources.values()])).float()
     optimiser = torch.optim.Adam(net.parameters(), lr=lr, betas=(0.9, 0.99))
+    n = batch_size or len(y)
+    rng, rows = np.random.default_rng([48, seed]), np.arange(len(y))
     for step in range(steps):
+        if batch_size is not None and step % (len(y) // n) == 0:
+            order = rng.permutation(len(y))
+        if batch_size is not None:
+            rows = order[step % (len(y) // n) * n :][:n]
         optimiser.param_groups[0]["lr"] = lr * 0.5 * (1 + np.cos(np.pi * step / steps))
         optimiser.zero_grad()
         decay = sum(p.square().sum() for p in net.parameters())
-        loss = (cross_entropy(net(X), y, reduction="none") * weight).sum() / len(y) + weight_decay / 2 * decay
+        losses = cross_entropy(net(X[rows]), y[rows], reduction="none")
+        loss = (losses * weight[rows]).sum() / n + weight_decay / 2 * decay
         loss.backward()
         optimiser.step()
     with torch.no_grad():
@@ -163,10 +115,15 @@ RECIPE = {"steps": 40, "lr": 0.03, "weight_decay": 0.01}
 DESIGN = np.array([[1, 1, 1], [0, 1, 1], [1, 0, 1], [1, 1, 0], [0.5, 2.0, 0]])
 
 
-def test_stacked_training_equals_training_one_by_one(small):
-    trainer = evaluators.BatchedRetrain(*small, **RECIPE, stack=3)
+@pytest.mark.parametrize("coupled", [True, False])
+@pytest.mark.parametrize("batch_size", [None, 9])
+def test_stacked_training_equals_training_one_by_one(small, coupled, batch_size):
+    trainer = evaluators.BatchedRetrain(*small, **RECIPE, stack=3, coupled=coupled, batch_size=batch_size)
     seeds = np.array([0, 1, 0, 1, 0])
-    alone = [one_by_one(small, mask, seed) for mask, seed in zip(DESIGN, seeds.tolist(), strict=True)]
+    own = [
+        seed if coupled else zlib.crc32(mask.tobytes(), seed) for mask, seed in zip(DESIGN, seeds.tolist(), strict=True)
+    ]
+    alone = [one_by_one(small, mask, seed, batch_size=batch_size) for mask, seed in zip(DESIGN, own, strict=True)]
     np.testing.assert_allclose(trainer.evaluate(DESIGN, seeds), alone, atol=2e-5)
 
 
@@ -317,3 +274,152 @@ def test_batched_retrain_refuses_bad_input(small):
         trainer.evaluate(np.ones((1, 3)), np.zeros(2))
     with pytest.raises(ValueError, match="negative"):
         trainer.evaluate(-np.ones((1, 3)), np.zeros(1))
+
+
+def test_few_steps_from_given_weights_are_a_fidelity_of_their_own(small):
+    model, *_ = small
+    W0 = model(0)
+    W0.load_state_dict(
+        {name: p[0] for name, p in evaluators.BatchedRetrain(*small, **RECIPE).train(np.ones((1, 3)), [0]).items()}
+    )
+    few = evaluators.BatchedRetrain(*small, initial=W0, steps=5, lr=0.01, fidelity="few-steps")
+    assert few.fidelity == "few-steps"
+    start = evaluators.BatchedRetrain(*small, initial=W0, steps=1, lr=1e-12).evaluate(DESIGN, np.zeros(5))
+    moved = np.abs(few.evaluate(DESIGN, np.zeros(5)) - start)
+    assert (moved > 1e-6).any(axis=1).all()
+    assert moved.max() < 0.5
+    assert np.array_equal(few.evaluate(DESIGN, np.zeros(5)), few.evaluate(DESIGN, np.ones(5)))  # full batch, no seed
+
+
+def test_a_diverged_row_spoils_no_other(small):
+    spoilt = np.array([[1, 1, 1], [1e300, 1, 1], [0, 1, 1]])
+    for options in ({}, {"batch_size": 9}, {"optimiser": "lbfgs", "steps": 5}):
+        trainer = evaluators.BatchedRetrain(*small, **{**RECIPE, **options})
+        values = trainer.evaluate(spoilt, np.zeros(3))
+        assert np.isfinite(values).all(axis=1).tolist() == [True, False, True]
+        np.testing.assert_allclose(values[[0, 2]], trainer.evaluate(spoilt[[0, 2]], np.zeros(2)), atol=2e-5)
+        assert np.isfinite(trainer.notes["training"]["gradient_norm"])
+
+
+def test_the_gradient_norm_is_the_largest_of_all_trainings(small):
+    trainer, norms = evaluators.BatchedRetrain(*small, steps=5), []
+    assert "gradient_norm" not in trainer.notes["training"]
+    for mask in DESIGN:
+        trainer.evaluate(mask[None], np.zeros(1))
+        norms.append(trainer.notes["training"]["gradient_norm"])
+    alone = [evaluators.BatchedRetrain(*small, steps=5) for _ in DESIGN]
+    for one, mask in zip(alone, DESIGN, strict=True):
+        one.evaluate(mask[None], np.zeros(1))
+    own = [one.notes["training"]["gradient_norm"] for one in alone]
+    np.testing.assert_allclose(norms, np.maximum.accumulate(own), rtol=1e-4)
+
+
+def test_a_stack_is_what_is_handed_over_and_no_part_of_the_fingerprint(small):
+    trainer = evaluators.BatchedRetrain(*small, stack=7)
+    assert trainer.batch == 7
+    assert trainer.fingerprint() == evaluators.BatchedRetrain(*small, stack=3).fingerprint()
+
+
+def test_the_fingerprint_covers_recipe_weights_and_data(small):
+    model, sources, targets = small
+    base = evaluators.BatchedRetrain(*small).fingerprint()
+
+    def differing(model=model, sources=sources, targets=targets, **options):
+        found = evaluators.BatchedRetrain(model, sources, targets, **options).fingerprint()
+        return {key for key in base | found if base.get(key) != found.get(key)}
+
+    def other_layers(seed):
+        mlp = model(seed)
+        mlp[1] = type(mlp[1]).__mro__[1]()  # a module that does nothing
+        return mlp
+
+    x, y = sources["b"]
+    assert not differing()
+    assert {"sources.a", "targets.loss/b", "lr", "steps", "coupled"} < set(base)
+    assert differing(lr=0.1, coupled=False, batch_size=9) == {"lr", "coupled", "batch_size"}
+    assert differing(optimiser="lbfgs") == {"optimiser", "lr", "tolerance"}
+    assert differing(sources=sources | {"b": (x + 1, y)}) == {"sources.b"}
+    assert differing(sources=sources | {"b": (x, (y + 1) % 3)}) == {"sources.b"}
+    assert differing(targets=targets | {"loss": (x, y)}) == {"targets.loss"}
+    assert differing(model=lambda seed: model(seed + 1)) == {"initial weights"}
+    assert differing(model=other_layers) == {"model"}
+    assert differing(initial=model(3)) == {"initial weights", "from"}
+    trained = evaluators.BatchedRetrain(*small, steps=3)
+    before = trained.fingerprint()
+    trained.evaluate(DESIGN, np.zeros(5))
+    assert trained.fingerprint() == before
+
+
+def test_a_model_that_forgets_its_seed_is_seeded_all_the_same(small):
+    import torch
+
+    trainer = evaluators.BatchedRetrain(lambda seed: torch.nn.Linear(4, 3), *small[1:], steps=2)
+    state = torch.get_rng_state()
+    first = trainer.evaluate(DESIGN, np.zeros(5))
+    torch.rand(3)
+    np.testing.assert_array_equal(first, trainer.evaluate(DESIGN, np.zeros(5)))
+    assert not np.array_equal(first, trainer.evaluate(DESIGN, np.ones(5)))
+    torch.set_rng_state(state)
+
+
+def test_random_layers_and_batch_statistics_are_refused(small):
+    import torch
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 1, dropout=0.1, batch_first=True)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.attention(x[:, None], x[:, None], x[:, None])[0][:, 0])
+
+    def evaluate_with(*layers):
+        net = nn.Sequential(nn.Linear(4, 4), *layers, nn.Linear(4, 3))
+        trainer = evaluators.BatchedRetrain(lambda seed: net, *small[1:], steps=2)
+        return trainer.evaluate(DESIGN, np.zeros(5))
+
+    with pytest.raises(ValueError, match=r"layer '1' \(Dropout\) drops units at random.*Set its probability to 0"):
+        evaluate_with(nn.Dropout(0.5))
+    with pytest.raises(ValueError, match=r"layer '1' \(BatchNorm1d\) normalises by its batch.*GroupNorm"):
+        evaluate_with(nn.BatchNorm1d(4))
+    with pytest.raises(ValueError, match=r"\(BatchNorm1d\) normalises"):
+        evaluate_with(nn.BatchNorm1d(4, track_running_stats=False).eval())
+    with pytest.raises(ValueError, match=r"layer 'attention' \(MultiheadAttention\) drops"):
+        evaluators.BatchedRetrain(lambda seed: Attention(), *small[1:]).fingerprint()
+    for fine in (nn.Dropout(0.5).eval(), nn.Dropout(0.0), nn.BatchNorm1d(4).eval(), nn.GroupNorm(2, 4)):
+        torch.manual_seed(0)
+        assert np.isfinite(evaluate_with(fine)).all()
+
+
+CHILD = """
+import sys, cloudpickle, numpy as np
+trainer, masks, seeds = cloudpickle.load(open(sys.argv[1], "rb"))
+values = trainer.evaluate(masks, seeds)
+cloudpickle.dump((values, trainer.fingerprint()), open(sys.argv[2], "wb"))
+"""
+
+
+def test_it_travels_to_another_process(small, tmp_path):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    trainer, seeds = evaluators.BatchedRetrain(*small, **RECIPE, batch_size=9), np.arange(5)
+    here = trainer.evaluate(DESIGN, seeds)  # used before it travels, too
+    sent, back = tmp_path / "sent", tmp_path / "back"
+    sent.write_bytes(cloudpickle.dumps((trainer, DESIGN, seeds)))
+    subprocess.run([sys.executable, "-c", CHILD, str(sent), str(back)], check=True)
+    values, fingerprint = cloudpickle.loads(back.read_bytes())
+    np.testing.assert_allclose(values, here, atol=1e-6)
+    assert fingerprint == trainer.fingerprint()
+
+
+def test_weights_may_lie_in_a_file(small, tmp_path):
+    import torch
+
+    model, *_ = small
+    torch.save(model(7).state_dict(), tmp_path / "W0.pt")
+    given, read = (
+        evaluators.BatchedRetrain(*small, **RECIPE, initial=start) for start in (model(7), tmp_path / "W0.pt")
+    )
+    np.testing.assert_array_equal(*(one.evaluate(DESIGN, np.zeros(5)) for one in (given, read)))
+    assert given.fingerprint() == read.fingerprint()

@@ -11,7 +11,7 @@ import pytest
 import interplay
 
 SOURCE = Path(interplay.__file__).parent
-HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq")
+HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray")
 # The rooms in which torch may be imported at the top of a module; of these only `gradients` cannot do without.
 TORCH_ROOMS = ("gradients", "problems", "evaluators")
 CORE_NAMES = [name for name in interplay.__all__ if name != "gradients"]

@@ -15,7 +15,8 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 
 import interplay
 from interplay.evaluations import Evaluations
-from interplay.evaluators import Ensemble, Linearized, evaluate
+from interplay import evaluate
+from interplay.evaluators import Ensemble, Linearized
 
 K, CLASSES, FEATURES = 5, 3, 4
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "coupling",
     "evaluators",
     "formats",
     "gradients",
@@ -17,6 +18,7 @@ _ROOMS = (
     "metrics",
     "problems",
     "readings",
+    "store",
     "surrogates",
     "trust",
 )
@@ -25,8 +27,10 @@ _NAMES = {
     "attribute": "attribution",
     "Evaluations": "evaluations",
     "Predictor": "predictor",
+    "Store": "store",
     "Tokens": "tokens",
-    "evaluate": "evaluators",
+    "evaluate": "campaign",
+    "check_coupling": "coupling",
     "fit": "fitting",
     "join": "joined",
     "phased": "phases",
@@ -37,14 +41,16 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
 if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports them
-    from . import evaluators, formats, gradients, masks, metrics, problems, readings, surrogates, trust  # noqa: F401
+    from . import coupling, evaluators, formats, gradients, masks, metrics, problems, readings, store, surrogates, trust  # noqa: F401
     from .attribution import Attribution, attribute  # noqa: F401
+    from .campaign import evaluate  # noqa: F401
+    from .coupling import check_coupling  # noqa: F401
     from .evaluations import Evaluations  # noqa: F401
-    from .evaluators import evaluate  # noqa: F401
     from .fitting import fit  # noqa: F401
     from .joined import join  # noqa: F401
     from .phases import phased  # noqa: F401
     from .predictor import Predictor  # noqa: F401
+    from .store import Store  # noqa: F401
     from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate  # noqa: F401
     from .tokens import Tokens  # noqa: F401
 

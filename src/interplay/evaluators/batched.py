@@ -16,6 +16,7 @@ effects are differences within a seed and the noise that masks have in common ca
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -26,7 +27,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import cross_entropy
 
+from .checkpoint import load_state
+from .code import digest_of_model
+from .digests import digest
 from .lbfgs import minimise
+from .seeding import seeded
 
 BETAS = (0.9, 0.99)
 _RECIPES = {"adam": {"optimiser": "adam, half-cosine learning rate"}, "lbfgs": {"optimiser": "lbfgs"}}
@@ -57,10 +62,14 @@ class BatchedRetrain:
     optimiser : {"adam", "lbfgs"}
         L-BFGS is full batch, runs in float64 and stops where the norm of the gradient is below ``tolerance``.
     tolerance : float
-    initial : torch.nn.Module, state dict or None
-        Weights to start every model from (fine-tuning); None takes those of ``model(seed)``.
+    initial : torch.nn.Module, state dict, path or None
+        Weights to start every model from (fine-tuning), or a file that holds them (see `load_state`); None takes
+        those of ``model(seed)``.
     stack : int
         Models trained at once.
+    fidelity : str
+        ``"retrained"``, or a word for another way of training: few steps from W0 are ``initial=W0, steps=5,
+        fidelity="few-steps"``.
 
     Attributes
     ----------
@@ -68,10 +77,10 @@ class BatchedRetrain:
     higher_is_better : tuple of bool
     notes : dict
         Facts that travel with the runs; after `evaluate` also ``gradient_norm``, the largest norm of the
-        gradient of L at the end of a training (full batch), which tells how converged the models are.
+        gradient of L at the end of any training so far (full batch), which tells how converged the models are.
+    batch : int
+        Rows that are best handed over at once: a stack.
     """
-
-    fidelity = "retrained"
 
     def __init__(
         self,
@@ -86,8 +95,9 @@ class BatchedRetrain:
         coupled: bool = True,
         optimiser: Literal["adam", "lbfgs"] = "adam",
         tolerance: float = 1e-5,
-        initial: nn.Module | Mapping[str, Tensor] | None = None,
+        initial: nn.Module | Mapping[str, Tensor] | str | os.PathLike[str] | None = None,
         stack: int = 50,
+        fidelity: str = "retrained",
     ):
         if not sources or not targets:
             raise ValueError("sources and targets must each hold at least one (X, y).")
@@ -101,7 +111,10 @@ class BatchedRetrain:
         if optimiser not in ("adam", "lbfgs") or (optimiser == "lbfgs" and batch_size is not None):
             raise ValueError(f"optimiser is {optimiser!r}; use 'adam', or 'lbfgs' with batch_size=None.")
         self.coupled, self.stack, self.optimiser, self.tolerance = coupled, stack, optimiser, tolerance
+        if isinstance(initial, str | os.PathLike):
+            initial = load_state(initial)
         self.initial = initial.state_dict() if isinstance(initial, nn.Module) else initial
+        self.fidelity = fidelity
         self._X, self._y, self._source = _concatenate(sources, "sources")
         self._X_target, self._y_target, self._target = _concatenate(targets, "targets")
         n = len(self._y)
@@ -130,6 +143,29 @@ class BatchedRetrain:
             notes["training"]["gradient_norm"] = self._gradient_norm
         return notes
 
+    @property
+    def batch(self) -> int:
+        """Rows that are best handed over at once."""
+        return self.stack
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value besides tasks and targets, JSON-able: recipe, model, weights, data."""
+        model, recipe = self._built(0), self.notes["training"]
+        start = model.state_dict() if self.initial is None else self.initial
+        ends = [("sources", self.tasks, self._X, self._y, self._source)]
+        ends += [("targets", self.targets, self._X_target, self._y_target, self._target)]
+        return {
+            **{key: value for key, value in recipe.items() if key not in ("examples", "gradient_norm")},
+            "coupled": self.coupled,
+            "model": digest_of_model(model),
+            "initial weights": digest(dict(start)),
+            **{
+                f"{argument}.{name}": digest(X[part == k], y[part == k])
+                for argument, names, X, y, part in ends
+                for k, name in enumerate(names)
+            },
+        }
+
     def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Train a model per row and return its target losses.
 
@@ -143,7 +179,7 @@ class BatchedRetrain:
         Returns
         -------
         (b, T) array
-            Mean cross-entropy on each target.
+            Mean cross-entropy on each target; NaN in rows whose training diverged.
         """
         masks, seeds = np.asarray(masks, float), np.asarray(seeds, np.int64)
         if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
@@ -153,15 +189,18 @@ class BatchedRetrain:
         if not (np.isfinite(masks).all() and (masks >= 0).all()):
             raise ValueError("masks holds negative or non-finite weights; use 0, 1 or other finite weights >= 0.")
         values = np.empty((len(masks), len(self.targets)))
-        self._gradient_norm = None
         for start in range(0, len(masks), self.stack):
             rows = slice(start, start + self.stack)
-            values[rows] = self._losses(self.train(masks[rows], seeds[rows]))
+            state, norms = self._train(masks[rows], seeds[rows])
+            values[rows] = np.where(norms.isfinite().numpy()[:, None], self._losses(state), np.nan)
         return values
 
     def train(self, masks: np.ndarray, seeds: np.ndarray) -> dict[str, Tensor]:
         """Train one stack; return its parameters by name, each with a leading axis b."""
-        masks = np.asarray(masks, float)
+        return self._train(np.asarray(masks, float), seeds)[0]
+
+    def _train(self, masks: np.ndarray, seeds: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
+        """Return parameters of one stack, and the norms ``(b,)`` of the final gradients."""
         keys = [self._key(mask, int(seed)) for mask, seed in zip(masks, seeds, strict=True)]
         self._skeleton, parameters, buffers = self._stacked_model(keys)
         weights = torch.tensor(masks)[:, self._source]  # (b, N)
@@ -170,8 +209,9 @@ class BatchedRetrain:
             norms = self._adam(parameters, buffers, weights.float(), schedule)
         else:
             parameters, norms = self._lbfgs(parameters, buffers, weights)
-        self._gradient_norm = max(float(norms.max()), self._gradient_norm or 0.0)
-        return {name: p.detach() for name, p in {**parameters, **buffers}.items()}
+        if norms.isfinite().any():
+            self._gradient_norm = max(float(norms[norms.isfinite()].max()), self._gradient_norm or 0.0)
+        return {name: p.detach() for name, p in {**parameters, **buffers}.items()}, norms
 
     def _adam(self, parameters, buffers, weights: Tensor, schedule: _Schedule | None) -> Tensor:
         """Train the parameters in place; return the norms ``(b,)`` of the final gradients."""
@@ -236,7 +276,7 @@ class BatchedRetrain:
         return (losses.view(b, n).double() @ (member / member.sum(0))).numpy()
 
     def _stacked_model(self, keys: Sequence[int]) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
-        models = {key: self.model(key) for key in (dict.fromkeys(keys) if self.initial is None else keys[:1])}
+        models = {key: self._built(key) for key in (dict.fromkeys(keys) if self.initial is None else keys[:1])}
         if self.initial is not None:
             models[keys[0]].load_state_dict(self.initial)
             models = dict.fromkeys(keys, models[keys[0]])
@@ -248,9 +288,33 @@ class BatchedRetrain:
         fixed = {n: p.detach() for n, p in parameters.items() if n in frozen}
         return models[keys[0]].to("meta"), leaves, {**buffers, **fixed}
 
+    def _built(self, key: int) -> nn.Module:
+        """Return ``model(key)``; what it draws from global generators is the key's as well."""
+        with seeded(key):
+            model = self.model(key)
+        _check_layers(model)
+        return model
+
     def _key(self, mask: np.ndarray, seed: int) -> int:
         """Return the seed of initial weights and schedule: the run's own, or one that the mask changes too."""
         return seed if self.coupled else zlib.crc32(mask.tobytes(), seed & 0xFFFFFFFF)
+
+
+def _check_layers(model: nn.Module) -> None:
+    """Refuse layers whose training is random, or depends on the batch: stacked, it is another than one by one."""
+    for name, layer in model.named_modules():
+        where = f"the model's layer {name or 'itself'!r} ({type(layer).__name__})"
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and (layer.training or not layer.track_running_stats):
+            raise ValueError(
+                f"{where} normalises by its batch and keeps statistics of it, which stacked training does not do. Use "
+                "GroupNorm or LayerNorm, or freeze its statistics with .eval() in model(seed)."
+            )
+        drops = getattr(layer, "p" if isinstance(layer, nn.modules.dropout._DropoutNd) else "dropout", 0.0)
+        if layer.training and isinstance(drops, float) and drops > 0:
+            raise ValueError(
+                f"{where} drops units at random, which stacked training does not do. Set its probability to 0, or turn "
+                "it off with .eval() in model(seed)."
+            )
 
 
 class _Schedule:

@@ -61,6 +61,18 @@ class Ensemble:
             masks, values = self._truth
             self._agreement = agreement(self.evaluate(masks), values, self.targets)
 
+    @property
+    def batch(self) -> int:
+        """Rows that are best handed over at once: as many as every member takes."""
+        return min(getattr(member, "batch", 1) for member in self.members)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value besides tasks and targets, JSON-able: the fingerprints of the members."""
+        found: dict[str, Any] = {"method": f"mean of {len(self.members)}"}
+        for i, member in enumerate(self.members):
+            found |= {f"members.{i}.{key}": value for key, value in member.fingerprint().items()}
+        return found
+
     def evaluate(self, masks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
         """Mean estimate of every mask, shape (b, T)."""
         masks = np.asarray(masks, float)

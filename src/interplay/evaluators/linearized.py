@@ -30,6 +30,8 @@ from ..gradients.diagnostics import agreement
 from ..gradients.examples import named
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.subspaces import task_gradients
+from .code import code_of, digest_of_model
+from .digests import digest
 from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class Linearized:
     """
 
     fidelity = "estimated"
+    batch = 1000
 
     def __init__(
         self,
@@ -140,7 +143,11 @@ class Linearized:
             for name, loader in target_loaders.items()
         }
         self.mu, self._mu_from = mu_of(mu, training)
-        self._prepare(train, tests, dim, np.random.default_rng(rng))
+        self._data = {"tasks": digest(train.batches, train.labels, train.task)}
+        self._data |= {f"targets.{name}": digest(e.batches, e.labels) for name, e in tests.items()}
+        generator = np.random.default_rng(rng)
+        self._rng = digest(generator.bit_generator.state)
+        self._prepare(train, tests, dim, generator)
         self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
         self._truth = None if retrained is None else truth_of(retrained, self.tasks, self.targets)
         if self._mu_from == "none" and self._truth is not None:
@@ -207,6 +214,25 @@ class Linearized:
             "deterministic": True,
             "absent_tasks": {"all": "fixed_steps", "selected": "fixed_epochs"}[self.normalise],
             "estimator": estimator,
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value besides tasks and targets, JSON-able: options, W0 and data."""
+        options = self._description()
+        metrics = {
+            f"metric.{name}": metric if isinstance(metric, str) else code_of(metric).get("code", "a function")
+            for name, metric in self._metrics.items()
+        }
+        return {
+            **{key: value for key, value in options.items() if key != "mu_from"},
+            "mu": None if options["mu"] is None else float(f"{self.mu:.6g}"),
+            "steps": self.steps,
+            "tolerance": self.tolerance,
+            "rng": self._rng,
+            **metrics,
+            "model": digest_of_model(self.network.model),
+            "W0": digest(self.network.names, self.network.W0, self.network.fixed),
+            **{f"data.{name}": content for name, content in self._data.items()},
         }
 
     def evaluate(self, masks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:

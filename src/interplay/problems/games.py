@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..evaluators.digests import digest
+
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
@@ -60,6 +62,7 @@ class Game:
     higher_is_better: tuple[bool, ...] = (True,)
     fidelity: str = "retrained"
     notes: Mapping[str, Any] = field(default_factory=lambda: {"coupled": False}, repr=False)
+    batch = 1000
 
     @property
     def K(self) -> int:
@@ -77,6 +80,17 @@ class Game:
         if masks.ndim != 2 or masks.shape[1] != self.K:
             raise ValueError(f"masks has shape {masks.shape}; it must be (b, {self.K}).")
         return np.asarray(self.function(masks), float).reshape(len(masks), self.T)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value besides tasks and targets: coefficients or, without them, values; noise."""
+        if self.terms is not None:
+            what = {"terms": digest({str(sorted(S)): a for S, a in self.terms.items()})}
+        else:
+            rng = np.random.default_rng(0)
+            probes = np.vstack([np.ones(self.K), 1 - np.eye(self.K), rng.random((100, self.K)) < 0.5])
+            what = {"values": digest([f"{value:.10g}" for value in self(probes).ravel()])}
+        noise = None if self.noise is None else digest(self.noise)
+        return {**what, "noise": noise, "noise_seed": self.noise_seed}
 
     def evaluate(self, masks: ArrayLike, seeds: ArrayLike) -> np.ndarray:
         """Return the values ``(b, T)`` of runs: masks ``(b, K)`` under seeds ``(b,)``, with the game's noise."""
