@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interplay import Evaluations, KernelSurrogate, LinearSurrogate, masks, metrics, readings
-from interplay.evaluators import evaluate
+from interplay import Evaluations, KernelSurrogate, LinearSurrogate, evaluate, masks, metrics, readings
 from interplay.problems.digits import TARGETS, recording
 from interplay.problems.games import additive
 from interplay.surrogates import compare

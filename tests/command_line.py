@@ -40,3 +40,12 @@ def refused(outcome, *words):
     assert "Traceback" not in err
     for word in words:
         assert word in err, err
+
+
+def stored(place, evaluator=None, design=None, **how):
+    """Fill a store, and return what is in it."""
+    from interplay import Evaluations, evaluate
+    from tests.evaluators import DESIGN, Additive
+
+    evaluate(evaluator or Additive(), DESIGN if design is None else design, store=place, progress=False, **how)
+    return None if "tag" in how else Evaluations.read(place)

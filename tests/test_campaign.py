@@ -49,6 +49,21 @@ def test_tasks_without_names_are_numbered():
     assert runs.tasks == ("task_0", "task_1", "task_2", "task_3")
 
 
+def test_a_direction_of_no_target_is_said_with_the_first_result(tmp_path):
+    counted = Additive(targets=None, higher_is_better=["acc"])
+
+    def evaluated(masks, seeds):
+        counted.targets = ("loss",)
+        counted.calls.append(masks)
+        return truth(masks, seeds)
+
+    counted.evaluate = evaluated
+    with pytest.raises(ValueError, match="no target is called 'acc'"):
+        evaluate(counted, DESIGN, store=tmp_path / "runs.db")
+    assert len(counted.calls) == 1
+    assert Store(tmp_path / "runs.db").problems()[0][1]["done"] == 1
+
+
 def test_a_mask_listed_twice_is_evaluated_once():
     counted = Additive()
     runs = evaluate(counted, np.vstack([DESIGN, DESIGN[:2]]))

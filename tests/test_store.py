@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from interplay import Evaluations, Store, evaluate
-from interplay.store import Filter, ProblemMismatch, StoreUnavailable, is_store, schema
+from interplay.formats.store import is_store
+from interplay.store import Filter, ProblemMismatch, StoreUnavailable, schema
 from interplay.store.address import address_of, scrubbed, shown
 from interplay.store.claims import LOSSES, Result
 from interplay.store.encoding import keys_of, masks_from, masks_to, values_from, values_to
@@ -192,6 +193,36 @@ def test_runs_of_another_problem_are_refused_with_what_differs(tmp_path, other, 
     assert Store(place).evaluations(tag="").m == len(DESIGN)
 
 
+def test_a_change_that_touches_no_value_can_be_accepted(tmp_path):
+    place, changed = tmp_path / "runs.db", Additive(lr=0.10001)
+    evaluate(Additive(), DESIGN[:4], store=place)
+    assert evaluate(changed, DESIGN, store=place, accept_changed=True).m == len(DESIGN)
+    assert len(changed.calls) == len(DESIGN) - 4
+    evaluate(changed, DESIGN, store=place)
+    with pytest.raises(ProblemMismatch, match=r"lr: 0.10001 in the store, 0.1 now.*accept_changed=True"):
+        evaluate(Additive(), DESIGN, store=place)
+    with pytest.raises(ProblemMismatch, match="targets"):
+        evaluate(Additive(targets=("acc",)), DESIGN, store=place, accept_changed=True)
+
+
+def test_what_never_ran_well_may_be_mended(tmp_path):
+    place = tmp_path / "runs.db"
+    with pytest.raises(RuntimeError, match="out of luck"):
+        evaluate(Additive(fails=range(16)), DESIGN, store=place)
+    mended = Additive(lr=0.01, tasks=("a", "b", "c"), evaluate=lambda masks, seeds: masks[:, :1])
+    assert evaluate(mended, DESIGN[:, :3], store=place).m == len(np.unique(DESIGN[:, :3], axis=0))
+    with pytest.raises(ProblemMismatch):
+        evaluate(Additive(), DESIGN, store=place)
+
+
+def test_long_settings_are_shown_where_they_differ():
+    from interplay.store.problem import given
+
+    a, b = (given(Additive(fingerprint=lambda n=n: {"command": "x" * 200 + n}), TASKS, "") for n in ("lr1", "lr2"))
+    with pytest.raises(ProblemMismatch, match=r"command: \.\.\.x{18}lr1 in the store, \.\.\.x{18}lr2 now"):
+        a.refuse(a.differences(b), "runs.db")
+
+
 def test_other_tasks_are_refused_under_any_fidelity_of_a_tag(tmp_path):
     place = tmp_path / "runs.db"
     evaluate(Additive(), DESIGN, store=place)
@@ -298,8 +329,14 @@ def test_a_newer_store_and_a_file_of_something_else_are_refused(tmp_path):
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE songs (name TEXT)")
     other.commit()
+    before = (tmp_path / "other.db").read_bytes()
     with pytest.raises(ValueError, match="no store of interplay: it holds songs"):
         Store(tmp_path / "other.db")
+    assert (tmp_path / "other.db").read_bytes() == before
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(ValueError, match="holds no store of interplay"):
+        Store(tmp_path / "empty.db", must_exist=True)
+    assert (tmp_path / "empty.db").read_bytes() == b""
     (tmp_path / "text.db").write_text("not a database at all, but long enough to be read as one" * 20)
     with pytest.raises(StoreUnavailable, match=r"text.db cannot be opened: file is not a database"):
         Store(tmp_path / "text.db")

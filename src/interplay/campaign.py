@@ -56,6 +56,7 @@ def evaluate(
     seeds: int | Sequence[int] = 1,
     store: str | Path | Store | None = None,
     tag: str = "",
+    accept_changed: bool = False,
     workers: int = 1,
     executor: Any = None,
     retries: int = 1,
@@ -79,6 +80,9 @@ def evaluate(
         only as long as the call.
     tag : str
         Tells problems in one store apart whose evaluators differ.
+    accept_changed : bool
+        Go on where the evaluator's settings or code differ from those of the runs in the store: you know that the
+        change touches no value.
     workers : int
         Evaluations at once. One, without a timeout, happens in this process; more in processes of their own.
     executor : None, "ray" or an executor
@@ -127,7 +131,7 @@ def evaluate(
     tasks = evaluator.tasks or [f"task_{k}" for k in range(designs.shape[1])]
     rows, row_seeds = np.tile(designs, (len(which), 1)), np.repeat(which, len(designs))
     with _opened(store) as held:
-        problem = held.settle(evaluator, tasks, tag)
+        problem = held.settle(evaluator, tasks, tag, accept_changed=accept_changed)
         ids = np.array(list(dict.fromkeys(held.enlist(problem, rows, row_seeds).tolist())))
         campaign = _Campaign(evaluator, held, problem, ids, progress)
         if campaign.open():
@@ -146,8 +150,8 @@ class _Campaign:
         self._done = self._failed = 0
         self._noted: dict[str, Any] = dict(problem.notes)
         self._errors: list[str] = []
-        self._began = self._recorded = time.monotonic()
-        self._evaluated = 0  # in this call
+        self._recorded = time.monotonic()
+        self._evaluated, self._seconds = 0, 0.0  # in this call
 
     def open(self) -> bool:
         """Count again what is done; tell whether anything is still to come."""
@@ -256,8 +260,10 @@ class _Campaign:
         claims.record(results)
         self._recorded = time.monotonic()
         self._evaluated += len(results)
+        self._seconds += sum(result.seconds for result in results)
         self._done += sum(result.error is None for result in results)
         results.clear()
+        _ = self.problem.directions  # a name that stands for no target is said now, not when all is done
         if self._done == 0 and len(self._errors) >= GIVE_UP:
             raise EvaluationsFailed(
                 f"the first {len(self._errors)} evaluations failed, none succeeded; nothing more is tried. The last "
@@ -267,8 +273,7 @@ class _Campaign:
 
     def _ahead(self) -> int:
         """How many evaluations last so long that claiming and recording them together saves time."""
-        rate = self._evaluated / max(time.monotonic() - self._began, 1e-3)
-        return min(int(rate * TOGETHER), _MOST)
+        return min(int(TOGETHER * self._evaluated / max(self._seconds, 1e-9)), _MOST)
 
     def _say_stopped(self, error: BaseException) -> None:
         where = self.store.where if self.store.lasting else None

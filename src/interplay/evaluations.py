@@ -226,12 +226,14 @@ class Evaluations:
         fidelity: str | None = None,
         min_runs: int = MIN_RUNS,
     ) -> Self:
-        """Read runs from a file: .csv, .tsv, .parquet or .npz.
+        """Read runs from a file: .csv, .tsv, .parquet or .npz; or from a store.
 
         Parameters
         ----------
-        path : path
-            One row per run and one column per task, with the targets beside them or in `metrics`.
+        path : path, or address of a database
+            One row per run and one column per task, with the targets beside them or in `metrics`. Of a store
+            (``runs.db``, ``postgresql://user@host/runs``) what was evaluated, and a warning of what was not; where it
+            holds several tags, use `Store.evaluations`.
         metrics : path, optional
             A second file with the targets, joined on ``run``, ``run_id`` or ``index`` (olmix, RegMix): all
             its columns that are not metadata are targets, unless `targets` says which.

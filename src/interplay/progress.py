@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Progress", "waiting"]
+__all__ = ["Progress", "duration", "waiting"]
 
 #: Seconds before anything is shown: what is over sooner needs no words.
 QUIET = 3.0
@@ -71,7 +71,7 @@ class Progress:
         rate = (self.done - self.before) / seconds if seconds > 0 else 0.0
         words = [f"{self.done} of {self.total} evaluations"]
         if rate > 0:
-            words.append(f"{_rate(rate)}, {_time((self.total - self.done - self.failed) / rate)} left")
+            words.append(f"{_rate(rate)}, {duration((self.total - self.done - self.failed) / rate)} left")
         if self.failed:
             words.append(f"{self.failed} failed")
         return ", ".join(words)
@@ -100,16 +100,16 @@ def _rate(rate: float) -> str:
     return f"{60 * rate:.3g} a minute" if 60 * rate >= 1 else f"{3600 * rate:.3g} an hour"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Write a time in its two largest units.
 
     Examples
     --------
-    >>> [_time(s) for s in (42, 90, 4000, 100_000)]
-    ['42 s', '1 min 30 s', '1 h 6 min', '1 d 3 h']
+    >>> [duration(s) for s in (0.254, 42, 90, 4000, 100_000)]
+    ['0.25 s', '42 s', '1 min 30 s', '1 h 6 min', '1 d 3 h']
     """
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     sizes = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
     size, unit, small, name = next(row for row in sizes if seconds >= row[0])
     return f"{seconds // size:.0f} {unit} {seconds % size // small:.0f} {name}"

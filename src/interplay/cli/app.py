@@ -1,4 +1,4 @@
-"""The verbs: attribute, compare, predict, design, demo."""
+"""The verbs: attribute, compare, predict, design, evaluate, runs, demo."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import typer
 
 from . import design, inputs
 from .compare import At, compare
+from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from .evaluate import evaluate
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
-from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary
+from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary, truth_of
+from .runs import EXAMPLES as RUNS_EXAMPLES
+from .runs import runs as list_runs
 
 EXAMPLES = "\n\n".join(
     (
@@ -22,6 +26,7 @@ EXAMPLES = "\n\n".join(
         "interplay attribute old.csv new.csv --target loss --missing-tasks off --same wikipedia=wiki",
         "interplay attribute 1b=large.csv 70m=small.csv --target loss",
         "interplay attribute ratios.csv --metrics metrics.csv --derive 'overall=mean(bpb/*)' --reference best",
+        "interplay attribute runs.db --truth truth.db",
     )
 )
 
@@ -56,7 +61,8 @@ def root(
 @reads_runs
 def attribute(
     file: RunsFiles,
-    truth: Annotated[File, option("FILE", "Leave-one-out runs that judge the answer; none of them is fitted.")] = None,
+    truth: Annotated[Name, option("FILE", "Leave-one-out runs that judge the answer; none of them is fitted.")] = None,
+    truth_tag: Annotated[Name, option("NAME", "Tag of the truth's runs, where its store holds several.")] = None,
     truth_masks: Annotated[
         str, option("exclude|other-seeds", "Runs of the truth's masks: leave out, or keep those of other seeds.")
     ] = "exclude",
@@ -81,29 +87,31 @@ def attribute(
 ) -> None:
     """Say what each task does to the target(s)."""
     from ..attribution import attribute as attribute_runs
+    from ..progress import waiting
     from ..report.table import text
     from ..report.words import plain
     from .errors import NOT_SUPPORTED
     from .output import TABLES, check_out, json_lines, say, write_answer
-    from .progress import progress
 
-    read = (*file.files, truth, groups, tokens, *(contrast or ()))
+    judged_by = truth_of(truth, truth_tag)
+    files = () if judged_by is None or not isinstance(judged_by.path, Path) else (judged_by.path,)
+    read = (*file.files, *files, groups, tokens, *(contrast or ()))
     if out is not None:
         check_out(out, TABLES, inputs=read)
     if save is not None:
         check_out(save, (".json",), inputs=(*read, out), name="--save")
-    if truth is None and truth_masks != "exclude":
+    if judged_by is None and truth_masks != "exclude":
         raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
     if budget is not None and tokens is None:
         raise ValueError("--budget: there are no token counts; name their file with --tokens.")
-    with progress("reading the runs"):
-        runs = file.read(truth)
+    with waiting("reading the runs"):
+        runs = file.read(judged_by)
         counted = inputs.tokens(tokens, runs.tasks)
         asked: dict[str, Any] = {"tokens": counted, "budget": budget, "groups": inputs.groups(groups, runs.tasks)}
         asked |= {"contrasts": inputs.contrasts(contrast, runs)}
         asked |= {"reference": inputs.reference(reference, runs, counted)}
-        judge = None if truth is None else file.read_truth(truth, runs)
-    with progress("fitting and reading"):
+        judge = None if judged_by is None else file.read_truth(judged_by, runs)
+    with waiting("fitting and reading"):
         answer = attribute_runs(
             runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
@@ -124,6 +132,8 @@ def attribute(
 app.command()(compare)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=design.EXAMPLE)(design.design)
+app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command(name="runs", epilog=RUNS_EXAMPLES)(list_runs)
 
 
 @app.command()

@@ -23,15 +23,15 @@ def compare(
 ) -> None:
     """Compare the surrogates on held-out runs, and say which one is taken and why."""
     from ..fitting import fit
+    from ..progress import waiting
     from ..report.comparison import text
     from .output import check_out, json_lines, say, write_frame
-    from .progress import progress
 
     if out is not None:
         check_out(out, (".csv", ".parquet"), inputs=file.files)
-    with progress("reading the runs"):
+    with waiting("reading the runs"):
         runs = file.read()
-    with progress("fitting and comparing"):
+    with waiting("fitting and comparing"):
         predictor = fit(runs, at=at)
     frame = predictor.by_target() if by_target else predictor.comparison()
     if out is not None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..attribution import attribute
-from ..evaluators import evaluate
+from ..campaign import evaluate
 from ..masks import bernoulli
 from ..problems.digits import Digits, recording
+from ..progress import waiting
 from ..report.table import text
-from .progress import progress
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -44,7 +44,7 @@ def run(live: bool = True) -> None:
         near = recording("near_full").where(seed=100)
         runs = near.filter(np.arange(len(near)) < 80)
     start = time.perf_counter()
-    with progress("fitting and reading"):
+    with waiting("fitting and reading"):
         answer = attribute(runs.select([TARGET]), truth.select([TARGET]))
     spent = time.perf_counter() - start
     print(text(answer))
@@ -60,13 +60,13 @@ def _estimate(truth: Evaluations) -> Evaluations:
     every = bernoulli(problem.K, MASKS + BESIDE, p=0.9, rng=rng, exclude=truth.masks)
     masks, beside = every[:MASKS], every[MASKS:]
     start = time.perf_counter()
-    with progress(f"training the network on all sources, {len(W0_SEEDS)} seeds"):
+    with waiting(f"training the network on all sources, {len(W0_SEEDS)} seeds"):
         models = problem.trained_models(W0_SEEDS)
     trained = time.perf_counter()
-    with progress(f"retraining {BESIDE} masks, to judge the estimate"):
+    with waiting(f"retraining {BESIDE} masks, to judge the estimate"):
         few = evaluate(problem.retrain(), beside, seeds=list(W0_SEEDS)).mean_by_mask()
     retrained = time.perf_counter()
-    with progress(f"estimating {MASKS} masks without retraining"):
+    with waiting(f"estimating {MASKS} masks without retraining"):
         loaders, targets = problem.loaders(), problem.test_targets()
         members = [Linearized(model, loaders, targets, weight_decay=problem.weight_decay) for model in models]
         estimator = Ensemble(members, retrained=few)

@@ -36,7 +36,7 @@ def design(
     from ..report.words import plain
     from .output import check_out, say, written_whole
 
-    names = _names(tasks)
+    names = task_names(tasks)
     if out is not None:
         check_out(out, [".csv"], inputs=(exclude,))
         _keep_results(out, names)
@@ -67,10 +67,11 @@ def design(
         "Train each, with the same seed (initialisation and batch order) for all of them; add a column with "
         f"the result, then: interplay attribute {plain(out.name)} --target RESULT"
     )
+    typer.echo(f"Or let them be trained: interplay evaluate {plain(out.name)} --store runs.db --command '...'")
 
 
-def _names(tasks: str) -> list[str]:
-    """Names of the tasks, none of them one that the table of runs keeps for itself."""
+def task_names(tasks: str) -> list[str]:
+    """--tasks: names, none of them one that the table of runs keeps for itself."""
     from ..formats.table import METADATA, is_metadata
 
     names = [name.strip() for name in tasks.split(",")]

@@ -33,12 +33,15 @@ PHASES = (
 CANDIDATES = "Masks or mixtures to predict: one row each, one column per task; other columns are kept."
 
 
-def tagged(text: str) -> tuple[Path, str | None]:
-    """RUNS as FILE or WORD=FILE: the file, and the fidelity of its rows."""
+def tagged(text: str) -> tuple[Path | str, str | None]:
+    """RUNS as FILE or WORD=FILE: the file, or the address of a store, and the fidelity of its rows."""
+    from ..formats.store import is_address, place_of
+
     word, stated, file = text.partition("=")
-    if Path(text).exists() or not (word and stated and file) or set(word) & set("/\\.") or not Path(file).exists():
-        return Path(text), None
-    return Path(file), word
+    there = is_address(file) or Path(file).exists()
+    if Path(text).exists() or not (word and stated and file) or set(word) & set("/\\.") or not there:
+        return place_of(text), None
+    return place_of(file), word
 
 
 def other_names(given: Sequence[str]) -> dict[str, str]:
@@ -86,16 +89,17 @@ def runs_with_derived(
 
 def trained(runs: Evaluations, way: str | None) -> Evaluations:
     """--trained: a fact that travels with the runs."""
-    from dataclasses import replace
+    return runs if way is None else replace(runs, notes={**runs.notes, "absent_tasks": way_of(way)})
 
+
+def way_of(text: str) -> str:
+    """--trained: the word of `training.WAYS`."""
     from ..training import WAYS
 
-    if way is None:
-        return runs
-    known = way.replace("-", "_")
+    known = text.replace("-", "_")
     if known not in WAYS:
-        raise ValueError(f"--trained {way}: choose {' or '.join(name.replace('_', '-') for name in WAYS)}.")
-    return replace(runs, notes={**runs.notes, "absent_tasks": known})
+        raise ValueError(f"--trained {text}: choose {' or '.join(name.replace('_', '-') for name in WAYS)}.")
+    return known
 
 
 def tokens(path: Path | None, tasks: Sequence[str]) -> Tokens | None:

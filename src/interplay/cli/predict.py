@@ -40,10 +40,10 @@ def predict(
     from ..fields import match
     from ..fitting import fit
     from ..phases import parse, shares_of
+    from ..progress import waiting
     from ..report.predictions import far_words, text
     from ..report.words import plain
     from .output import check_out, json_lines, say, write_frame
-    from .progress import progress
 
     if out is not None:
         check_out(out, (".csv", ".parquet"), inputs=(*file.files, candidates))
@@ -55,14 +55,14 @@ def predict(
         with inputs.option("CANDIDATES"):
             given = inputs.candidates(candidates, predictor.tasks, predictor.kind, phases)
     else:
-        with progress("reading the runs"):
+        with waiting("reading the runs"):
             runs = file.read()
         head = summary(runs, file)
         with inputs.option("CANDIDATES"):  # what is wrong with them is said before the fit
             given = inputs.candidates(candidates, runs.tasks, runs.kind, inputs.phases_of(runs))
-        with progress("fitting"):
+        with waiting("fitting"):
             predictor = fit(runs, surrogate, at)
-    with inputs.option("CANDIDATES"), progress("predicting"):
+    with inputs.option("CANDIDATES"), waiting("predicting"):
         found = predictor.predict(given)
     targets = match(file.target, predictor.targets, "target") if saved and file.target else list(predictor.targets)
     frame = found.to_frame()

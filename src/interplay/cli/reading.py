@@ -45,8 +45,8 @@ class RunsFiles:
         list[str],
         typer.Argument(
             metavar="RUNS",
-            help="Runs: one row per run, one column per task (0/1, weights, mixture). Several files are joined; "
-            "WORD=FILE gives the runs of a file the fidelity WORD.",
+            help="Runs: one row per run, one column per task (0/1, weights, mixture); or a store (.db, or an address "
+            "such as postgresql://...). Several are joined; WORD=FILE gives the runs of a file the fidelity WORD.",
         ),
     ]
     metrics: Annotated[
@@ -63,6 +63,7 @@ class RunsFiles:
         str, option("error|skip", "Targets with missing values: refuse, or fit each on its own rows.")
     ] = "error"
     fidelity: Annotated[Name, option("WORD", "Take the runs of this fidelity only.")] = None
+    tag: Annotated[Name, option("NAME", "Take the runs of this tag, of a store that holds several.")] = None
     missing_tasks: Annotated[
         str, option("error|off", "A task that one of several files lacks: refuse, or take it as off there.")
     ] = "error"
@@ -72,13 +73,15 @@ class RunsFiles:
 
     @property
     def sources(self) -> list[Source]:
-        """The files of runs, each with its metrics and fidelity.
+        """The files of runs, each with its metrics, fidelity and tag.
 
         Raises
         ------
         ValueError
-            If there are metrics for some of several files only.
+            If there are metrics for some of several files only, or a tag and no store.
         """
+        from ..formats.store import is_store
+
         metrics = list(self.metrics or ())
         if metrics and len(metrics) != len(self.runs):
             raise ValueError(
@@ -86,17 +89,22 @@ class RunsFiles:
                 f"({', '.join(self.runs[:4])}); give one for each, in their order, or none."
             )
         made = [inputs.tagged(text) for text in self.runs]
-        return [Source(path, metrics[i] if metrics else None, word) for i, (path, word) in enumerate(made)]
+        tags = [self.tag if self.tag is not None and is_store(path) else None for path, _ in made]
+        if self.tag is not None and tags == [None] * len(tags):
+            titles = [Source(path).title for path, _ in made]
+            raise ValueError(f"--tag {self.tag}: only stores hold tags, and {listed(titles, 4)} is none.")
+        several = zip(made, metrics or [None] * len(made), tags, strict=True)
+        return [Source(path, second, word, tag) for (path, word), second, tag in several]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What is read."""
-        return tuple(path for source in self.sources for path in (source.path, source.metrics) if path is not None)
+        """The files that are read; a database at an address is none."""
+        return tuple(p for source in self.sources for p in (source.path, source.metrics) if isinstance(p, Path))
 
     @property
     def name(self) -> str:
         """What the files are called in a line."""
-        return listed([source.path.name for source in self.sources], 4)
+        return listed([source.title for source in self.sources], 4)
 
     @property
     def given(self) -> list[str]:
@@ -111,7 +119,7 @@ class RunsFiles:
         with inputs.option("--same"):
             return inputs.other_names(self.same or ())
 
-    def read(self, truth: Path | None = None) -> Evaluations:
+    def read(self, truth: Source | None = None) -> Evaluations:
         """Read the runs, with targets that are computed from others; what --same names may be in the truth only."""
         from ..phases import parse, phased
 
@@ -120,14 +128,13 @@ class RunsFiles:
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 
-    def read_truth(self, path: Path, runs: Evaluations) -> Evaluations:
+    def read_truth(self, source: Source, runs: Evaluations) -> Evaluations:
         """Read the truth of runs that were read, with their columns and derived targets."""
         from ..formats.several import read_like
 
         made = runs.notes.get("derived") or {}
         own = [name for name in runs.targets if f"{name}:up" not in made and f"{name}:down" not in made]
         up = dict(zip(runs.targets, runs.higher_is_better, strict=True))
-        source = _source(path)
 
         def read(targets: list[str] | None) -> Evaluations:
             names = targets or []
@@ -139,18 +146,20 @@ class RunsFiles:
         try:
             judge = inputs.runs_with_derived(read, own, made)
         except ValueError as error:
-            raise ValueError(f"--truth: {str(error).removeprefix('--derive: ')}") from error
+            words = str(error).removeprefix("--derive: ").replace("(--tag)", "(--truth-tag)")
+            raise ValueError(f"--truth: {words}") from error
         held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
         if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:
             if len(here) > 1:
                 raise ValueError(
-                    f"--truth: {path.name} does not say of which fidelity it is ({listed(here)}); write "
-                    f"{here[0]}={path} if it is of {here[0]} runs."
+                    f"--truth: {source.title} does not say of which fidelity it is ({listed(here)}); write "
+                    f"{here[0]}={source.path if isinstance(source.path, Path) else source.title} if it is of "
+                    f"{here[0]} runs."
                 )
             judge = replace(judge, fidelity=np.array(here[0]))  # the user's word for the runs
         return judge.where(fidelity=self.fidelity) if len(held) > 1 and self.fidelity in held else judge
 
-    def _read(self, targets: list[str] | None, truth: Path | None) -> Evaluations:
+    def _read(self, targets: list[str] | None, truth: Source | None) -> Evaluations:
         from ..formats.several import read_several
 
         kind = self.kind or ("weights" if self.phases else None)  # a phase that holds one task is no column of a mask
@@ -158,18 +167,31 @@ class RunsFiles:
         how |= {"higher_is_better": self.higher_is_better, "lower_is_better": self.lower_is_better}
         how |= {"targets": targets, "missing": self.missing, "missing_tasks": self.missing_tasks}
         how |= {"same": self.renamed, "fidelity": self.fidelity}
-        return read_several(self.sources, **how, beside=None if truth is None else _source(truth))
+        return read_several(self.sources, **how, beside=truth)
 
 
-def _source(path: Path) -> Source:
-    file, word = inputs.tagged(str(path))
-    return Source(file, fidelity=word)
+def truth_of(text: str | None, tag: str | None) -> Source | None:
+    """--truth and --truth-tag: a file of runs, or a store."""
+    from ..formats.store import is_store
+
+    if text is None:
+        if tag is not None:
+            raise ValueError(f"--truth-tag {tag}: there is no truth; name its store with --truth.")
+        return None
+    path, word = inputs.tagged(text)
+    source = Source(path, fidelity=word, tag=tag)
+    if tag is not None and not is_store(path):
+        raise ValueError(f"--truth-tag {tag}: only stores hold tags, and {source.title} is none.")
+    return source
 
 
 #: What a verb that reads one file takes in place of these, and what it does without.
 ONE = {
     "runs": Annotated[
-        str, typer.Argument(metavar="RUNS", help="Runs: one row per run, one column per task (0/1, weights, mixture).")
+        str,
+        typer.Argument(
+            metavar="RUNS", help="Runs: a row each, one column per task (0/1, weights, mixture); or a store."
+        ),
     ],
     "metrics": Annotated[File, option("FILE", "Results in a second file, joined on run, run_id or index.")],
 }

@@ -314,5 +314,6 @@ def _tail(file: Path) -> str:
 
 
 def _last_lines(output: str) -> str:
-    lines = output.strip().splitlines()[-LINES:]
+    shown = [line.rstrip("\r").rpartition("\r")[2] for line in output.strip().split("\n")]  # a bar's last state
+    lines = [line for line in shown if line][-LINES:]
     return " It printed nothing." if not lines else "\nThe last of its output:\n" + "\n".join(lines)

@@ -1,7 +1,7 @@
 """Files of evaluations, in and out: one module per format, chosen by the suffix of the file's name.
 
-``.csv`` ``.tsv`` ``.parquet`` ``.npz``; pairs of files joined on a column (`pairs`); several files read alike, joined
-(`several`).
+``.csv`` ``.tsv`` ``.parquet`` ``.npz``; stores of evaluations, ``.db`` or the address of a database (`store`); pairs of
+files joined on a column (`pairs`); several files read alike, joined (`several`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,22 @@ FORMATS = {
 }
 
 
-def read_table(path: str | Path, metrics: str | Path | None = None) -> Table:
-    """Read one file, or two that are joined."""
-    table = _read(Path(path))
+def read_table(path: str | Path, metrics: str | Path | None = None, *, tag: str | None = None) -> Table:
+    """Read one file, or two that are joined; or what a store holds under a tag."""
+    from .store import is_store, title_of
+
+    table = _read(path, tag)
     if metrics is None:
         return table
+    for where in (path, metrics):
+        if is_store(where):
+            raise EvaluationsError(
+                f"{title_of(where)} is a store, whose runs hold their results; it is not joined with a second file. "
+                "Leave --metrics (metrics=) out."
+            )
     from .pairs import join
 
-    return join(table, _read(Path(metrics)))
+    return join(table, _read(metrics))
 
 
 def write_table(path: str | Path, runs: Evaluations) -> Path:
@@ -60,11 +68,18 @@ def write_table(path: str | Path, runs: Evaluations) -> Path:
     return path
 
 
-def _read(path: Path) -> Table:
+def _read(where: str | Path, tag: str | None = None) -> Table:
+    from . import store
+
+    if store.is_address(where):
+        return store.read(where, tag)
+    path = Path(where)
     if not path.exists():
         raise MissingFileError(f"file {str(path)!r} does not exist. Check the path (now in {os.getcwd()}).")
     if path.is_dir():
         raise EvaluationsError(f"{str(path)!r} is a folder. Give one file: {', '.join(FORMATS)}.")
+    if store.is_store(path):
+        return store.read(path, tag)
     return _module(path, "read").read(path)
 
 
@@ -72,6 +87,7 @@ def _module(path: Path, what: str) -> Any:
     name = FORMATS.get(path.suffix.lower())
     if name is None:
         raise EvaluationsError(
-            f"{path.name} cannot be {what}: suffix {path.suffix!r} is not one of .csv, .parquet, .npz (or .tsv, .txt)."
+            f"{path.name} cannot be {what}: suffix {path.suffix!r} is not one of .csv, .parquet, .npz (or .tsv, .txt)"
+            f"{', nor is it a store (.db)' if what == 'read' else ''}."
         )
     return import_module(f"{__name__}.{name}")

@@ -59,6 +59,9 @@ def as_numbers(frame: pd.DataFrame, column: str, name: str, remedy: str) -> np.n
 def as_text(frame: pd.DataFrame, column: str) -> list[str]:
     """Return a column as text: "" where it is empty, whole numbers without a decimal point."""
     cells: Any = frame[column]
+    held = cells.tolist()
+    if all(type(value) is str for value in held):
+        return held
     out = []
     for value, empty in zip(cells.astype(object), cells.isna(), strict=True):
         if empty:
@@ -72,6 +75,8 @@ def as_text(frame: pd.DataFrame, column: str) -> list[str]:
 
 def as_whole(frame: pd.DataFrame, column: str, name: str) -> np.ndarray:
     """Return a column (m,) as whole numbers, -1 where it is empty."""
+    if frame[column].dtype == np.int64:
+        return frame[column].to_numpy()
     out = np.empty(len(frame), dtype=np.int64)
     for i, text in enumerate(as_text(frame, column)):
         text = re.sub(r"\.0*$", "", text.strip())

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ..fields import EvaluationsError, listed, unknown
 from ..kinds import fault
 from . import read_table
-from .columns import as_numbers, as_text
-from .table import FACTS, UNNAMED, Table
+from .columns import as_numbers, as_text, odd_columns
+from .table import FACTS, UNNAMED, Table, is_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,7 @@ __all__ = [
     "long_points",
     "names_column",
     "read_contrasts",
+    "read_design",
     "read_points",
     "sheet",
     "tasks_of",
@@ -90,6 +91,43 @@ def read_points(path: str | Path, tasks: Sequence[str], kind: str) -> Points:
     if problem := fault(points.weights, kind, tasks, row=f"{table.name}: {'point' if long else 'row'}", first=1):
         raise EvaluationsError(problem)
     return points
+
+
+def read_design(path: str | Path, tasks: Sequence[str] | None = None) -> tuple[tuple[str, ...], Array]:
+    """Read what is to be run: masks or weights (m, K), and the names of the tasks (K,).
+
+    Parameters
+    ----------
+    path : path
+        .csv, .tsv or .parquet, wide or long.
+    tasks : sequence of str, optional
+        Columns that are tasks; all that are neither metadata nor targets if not given, which must be of one kind.
+
+    Raises
+    ------
+    EvaluationsError
+        For a column that cannot be a task, or a cell without a finite number.
+    """
+    table = sheet(path)
+    columns = [str(column) for column in table.frame.columns]
+    long = {"task", "weight"} <= set(columns)
+    if tasks is not None:
+        names = tuple(tasks)
+    elif long:
+        names = tuple(dict.fromkeys(as_text(table.frame, "task")))
+    else:
+        found = [column for column in columns if not is_metadata(column) and not column.startswith("target:")]
+        names = tuple(column.removeprefix("task:") for column in found)
+    if not names:
+        raise EvaluationsError(f"{table.name} has no column for a task; its columns are {listed(columns)}.")
+    weights = read_points(path, names, "coefficients").weights
+    if tasks is None and not long and (odd := odd_columns(weights, names)):
+        column = names[odd[0][0]]
+        raise EvaluationsError(
+            f"{table.name}: column {column!r} cannot be a task: {odd[1]}. List the tasks (--tasks), or take the column "
+            "out."
+        )
+    return names, weights
 
 
 def names_column(frame: pd.DataFrame, tasks: Sequence[str], several: bool = False) -> str | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..fields import EvaluationsError, listed
 from . import read_table
 from .columns import as_text
+from .store import title_of
 from .table import Table, build
 
 if TYPE_CHECKING:
@@ -28,11 +29,24 @@ _MARKS = ("target:lower:", "target:higher:", "target:", "task:")
 
 @dataclass(frozen=True)
 class Source:
-    """A file of runs, a second one with their results, and the fidelity of all its rows where the file states none."""
+    """A file of runs, a second one with their results, and the fidelity of all its rows where the file states none.
 
-    path: Path
+    Or a store, whose address is a text; `tag` names the runs of one that holds several.
+    """
+
+    path: Path | str
     metrics: Path | None = None
     fidelity: str | None = None
+    tag: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The file's name, or the address without its secrets."""
+        return title_of(self.path)
+
+    def read(self) -> Table:
+        """Read it."""
+        return read_table(self.path, self.metrics, tag=self.tag)
 
 
 def read_several(
@@ -88,7 +102,7 @@ def read_several(
         fields = build(table, **how, kind=kind, missing=missing, fidelity=_fidelity(source, table), min_runs=least)
         parts[table.name] = Evaluations(**fields)
     parts = _of_fidelity(parts, fidelity)
-    elsewhere = _names(read_table(beside.path, beside.metrics)) - set().union(*columns) if same and beside else set()
+    elsewhere = _names(beside.read()) - set().union(*columns) if same and beside else set()
     same = {old: new for old, new in (same or {}).items() if old not in elsewhere}
     if len(parts) == 1 and not same:
         return next(iter(parts.values()))
@@ -101,7 +115,7 @@ def read_like(
     """Read a file with the tasks (K,) of other runs, in their order, each under this name or one that is the same."""
     from ..evaluations import Evaluations
 
-    table = read_table(source.path, source.metrics)
+    table = source.read()
     held = _names(table)
     other = {new: old for old, new in (same or {}).items() if old in held and new not in held}
     called = [other.get(task, task) for task in tasks]
@@ -112,17 +126,21 @@ def read_like(
 
 def _tables(sources: Sequence[Source]) -> list[Table]:
     """Read the files, each under a name of its own: that of the file, with its folder where two are called alike."""
-    seen: dict[tuple[Path, Path | None], str] = {}
+    seen: set[tuple[Path | str, Path | None]] = set()
     tables: list[Table] = []
     for source in sources:
-        key = source.path.resolve(), source.metrics and source.metrics.resolve()
+        where = source.path.resolve() if isinstance(source.path, Path) else source.path
+        key = where, source.metrics and source.metrics.resolve()
         if key in seen:
-            raise EvaluationsError(f"{source.path} is given twice. Give each file of runs once.")
-        seen[key] = str(source.path)
-        tables.append(read_table(source.path, source.metrics))
+            words = source.path if isinstance(source.path, Path) else source.title
+            raise EvaluationsError(f"{words} is given twice. Give each file of runs once.")
+        seen.add(key)
+        tables.append(source.read())
     titles = [table.name for table in tables]
     return [
-        replace(table, name=str(source.path)) if titles.count(table.name) > 1 else table
+        replace(table, name=str(source.path))
+        if titles.count(table.name) > 1 and isinstance(source.path, Path)
+        else table
         for source, table in zip(sources, tables, strict=True)
     ]
 

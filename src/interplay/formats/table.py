@@ -72,7 +72,7 @@ def build(
         raise EvaluationsError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
     if not len(frame):
         raise EvaluationsError(f"{name} has no rows: it is empty below its header. Give one row for each run.")
-    enough(len(frame), min_runs, name)
+    enough(len(frame), min_runs, name + "".join(f" ({words})" for words in table.said))
     task_columns, target_columns, guessed = _sorted_columns(frame, name, targets, tasks, ignore)
     names = tuple(task_columns)
     masks = np.column_stack([as_numbers(frame, c, name, _no_task(c)) for c in task_columns.values()])

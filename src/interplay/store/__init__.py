@@ -30,16 +30,15 @@ if TYPE_CHECKING:
 
     from ..evaluations import Evaluations
 
-__all__ = ["SUFFIXES", "Filter", "Problem", "ProblemMismatch", "Run", "Standing", "Store", "StoreUnavailable", "is_store"]
-
-#: Files that are taken for stores.
-SUFFIXES = (".db", ".sqlite", ".sqlite3")
-
-
-def is_store(where: object) -> bool:
-    """Tell whether a text names a store: a file of SQLite, or the address of a database."""
-    text = str(where)
-    return "://" in text or text.lower().endswith(SUFFIXES)
+__all__ = [
+    "Filter",
+    "Problem",
+    "ProblemMismatch",
+    "Run",
+    "Standing",
+    "Store",
+    "StoreUnavailable",
+]
 
 
 class Store:
@@ -55,7 +54,7 @@ class Store:
     outage : float
         Seconds for which workers wait for a database that went away, their results in memory.
     must_exist : bool
-        Whether a file that is not there is an error.
+        Whether a place that holds no store is an error; otherwise one is made there.
 
     Raises
     ------
@@ -89,7 +88,11 @@ class Store:
         #: Whether it outlasts the call that uses it.
         self.lasting = True
         self.database = Database(url, outage=outage)
-        self.database.first(lambda connection: schema.upgrade(connection, self.where))
+        if not self.database.first(lambda connection: schema.current(connection, self.where), write=False):
+            if must_exist and not self.database.first(schema.holds_a_store, write=False):
+                raise EvaluationsError(f"{self.where} holds no store of interplay; `interplay evaluate` makes stores.")
+            self.database.first(lambda connection: schema.upgrade(connection, self.where))
+            self.database.share()
 
     @property
     def where(self) -> str:
@@ -230,10 +233,10 @@ class Store:
 
     # ---- for those who evaluate -------------------------------------------------------------------------
 
-    def settle(self, evaluator: Any, tasks: Sequence[str], tag: str = "") -> Problem:
+    def settle(self, evaluator: Any, tasks: Sequence[str], tag: str = "", *, accept_changed: bool = False) -> Problem:
         """Find the problem of an evaluator here, or put it here; refuse another one under its tag and fidelity."""
         mine = given(evaluator, tasks, tag)
-        return self.database.write(lambda c: settled(c, mine, self.where))
+        return self.database.write(lambda c: settled(c, mine, self.where, accept_changed))
 
     def enlist(self, problem: Problem, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Put rows (n,) here that are not yet; return their numbers (n,)."""

@@ -27,10 +27,12 @@ from .places import alive, here, this_process
 from .problem import Problem
 from .schema import DONE, FAILED, QUEUED, RUNNING, epoch, runs, workers
 
-__all__ = ["LOSSES", "Claim", "Claims", "Result", "enlist"]
+__all__ = ["LOSSES", "Claim", "Claims", "Result", "enlist", "gone"]
 
 #: A row whose workers died so many times is taken to kill them, and kept as failed.
 LOSSES = 10
+#: Seconds of work whose results are synced to the disk, which takes some milliseconds.
+WORTH = 0.05
 _CHUNK = 500
 
 
@@ -83,6 +85,14 @@ def enlist(database: Database, problem: Problem, masks: np.ndarray, seeds: np.nd
 
     database.write(put)
     return np.array([known[key] for key in keys], np.int64)
+
+
+def gone(connection: Connection, patience: float) -> list[int]:
+    """Return the workers who hold rows and are dead, or were not heard of for so many seconds."""
+    busy = sa.select(runs.c.worker).where(runs.c.status == RUNNING).distinct()
+    query = sa.select(workers, (epoch() - workers.c.heartbeat).label("silent")).where(workers.c.id.in_(busy))
+    rows = connection.execute(query)
+    return [row.id for row in rows if row.silent > patience or alive(row.place, row.process) is False]
 
 
 class Claims:
@@ -166,15 +176,7 @@ class Claims:
             return 0  # the others' hearts could not beat either
 
         def work(connection: Connection) -> int:
-            busy = sa.select(runs.c.worker).where(runs.c.problem == self.problem.id, runs.c.status == RUNNING)
-            query = sa.select(workers, (epoch() - workers.c.heartbeat).label("silent")).where(
-                workers.c.id.in_(busy.distinct()), workers.c.id != self.worker
-            )
-            dead = [
-                row.id
-                for row in connection.execute(query)
-                if row.silent > self.patience or alive(row.place, row.process) is False
-            ]
+            dead = [worker for worker in gone(connection, self.patience) if worker != self.worker]
             if not dead:
                 return 0
             theirs = (runs.c.problem == self.problem.id, runs.c.status == RUNNING, runs.c.worker.in_(dead))
@@ -224,7 +226,8 @@ class Claims:
             return late, sum(row["status"] == FAILED for row in rows)
 
         try:
-            late, failed = self.database.write(work)
+            synced = sum(result.seconds for result in results) > WORTH
+            late, failed = self.database.write(work, synced=synced)
         except StoreUnavailable:
             for result in results:
                 logger.error("not recorded: row %d, values %s", result.claim.id, result.values)

@@ -59,7 +59,7 @@ class Database:
         """Take the secrets of the address out of a text."""
         return scrubbed(text, self.url)
 
-    def first(self, work: Callable[[Connection], Result]) -> Result:
+    def first(self, work: Callable[[Connection], Result], *, write: bool = True) -> Result:
         """Run work without waiting: whoever opens a store should hear at once that it is not there.
 
         Where several open a new store at the same time, one makes its tables, and the others look again.
@@ -67,7 +67,7 @@ class Database:
         tries = 0
         while True:
             try:
-                with self.engine.execution_options(interplay_write=True).begin() as connection:
+                with self.engine.execution_options(interplay_write=write).begin() as connection:
                     return work(connection)
             except exc.DBAPIError as error:
                 tries += 1
@@ -79,21 +79,36 @@ class Database:
         """Run work that only reads."""
         return self._lasting(work, write=False)
 
-    def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Run work that writes, whole or not at all."""
-        return self._lasting(work, write=True)
+    def write(self, work: Callable[[Connection], Result], *, synced: bool = False) -> Result:
+        """Run work that writes, whole or not at all.
+
+        A process that is killed loses nothing that was written. With `synced` neither does a machine that loses its
+        power: SQLite then waits for the disk, some milliseconds; servers do so always.
+        """
+        return self._lasting(work, write=True, synced=synced)
+
+    def share(self) -> None:
+        """Let a SQLite file be read while it is written, and written without waiting for the disk (WAL)."""
+        if self.engine.dialect.name == "sqlite":
+            connection = self.engine.raw_connection()
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+            connection.close()
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
 
-    def _lasting(self, work: Callable[[Connection], Result], *, write: bool) -> Result:
-        began, pause, said = time.monotonic(), 0.05, -float("inf")
+    def _lasting(self, work: Callable[[Connection], Result], *, write: bool, synced: bool = False) -> Result:
+        began, pause, said, tries = time.monotonic(), 0.05, -float("inf"), 0
         while True:
             try:
-                with self.engine.execution_options(interplay_write=write).begin() as connection:
+                options = {"interplay_write": write, "interplay_synced": synced}
+                with self.engine.execution_options(**options).begin() as connection:
                     return work(connection)
             except (exc.DBAPIError, exc.TimeoutError) as error:
+                tries += isinstance(error, exc.IntegrityError)
+                if isinstance(error, exc.IntegrityError) and tries < 5:
+                    continue  # another worker put the same there a moment before; now it is found
                 if not _passes(error):
                     # `from None`: the statement's parameters are the user's data, and the cause may name the address
                     raise StoreUnavailable(f"store {self.where}: {self._words(error)}.") from None
@@ -135,13 +150,15 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver thinks
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        write = connection.get_execution_options().get("interplay_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get("interplay_write", False):
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('interplay_synced') else 'NORMAL'}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ..fields import EvaluationsError, listed, unknown
+from .claims import gone
 from .encoding import masks_from, values_from
-from .places import alive
 from .problem import Problem
-from .schema import DONE, FAILED, QUEUED, RUNNING, STATUS, epoch, problems, runs, workers
+from .schema import DONE, FAILED, QUEUED, RUNNING, STATUS, problems, runs, workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,6 @@ __all__ = [
     "evaluations_of",
     "failures",
     "frame_of",
-    "gone",
     "ids_of",
     "one",
     "retry",
@@ -285,20 +284,15 @@ def chosen(found: Sequence[Problem], tag: str | None, fidelity: str | None, wher
     tags = list(dict.fromkeys(problem.tag for problem in found))
     if tag is None and len(tags) > 1:
         raise EvaluationsError(
-            f"{where} holds runs under {len(tags)} tags: {listed([repr(t) for t in tags])}. Name one (--tag)."
+            f"{where} holds runs under {len(tags)} tags: {listed([repr(t) for t in tags])}. Name one (--tag); in "
+            "Python, Store(...).evaluations(tag=...)."
         )
-    for name, value, held in (("tag", tag, tags), ("fidelity", fidelity, [p.fidelity for p in found])):
-        if value is not None and value not in held:
-            raise unknown(value, list(dict.fromkeys(held)), name)
-    return [p for p in found if tag in (None, p.tag) and fidelity in (None, p.fidelity)]
-
-
-def gone(connection: Connection, patience: float) -> list[int]:
-    """Return the workers who hold rows and are dead, or were not heard of for so many seconds."""
-    busy = sa.select(runs.c.worker).where(runs.c.status == RUNNING).distinct()
-    query = sa.select(workers, (epoch() - workers.c.heartbeat).label("silent")).where(workers.c.id.in_(busy))
-    rows = connection.execute(query)
-    return [row.id for row in rows if row.silent > patience or alive(row.place, row.process) is False]
+    if tag is not None and tag not in tags:
+        raise unknown(tag, tags, "tag")
+    found = [problem for problem in found if tag in (None, problem.tag)]
+    if fidelity is not None and fidelity not in [problem.fidelity for problem in found]:
+        raise unknown(fidelity, [problem.fidelity for problem in found], "fidelity")
+    return [problem for problem in found if fidelity in (None, problem.fidelity)]
 
 
 def ids_of(connection: Connection, problem: Problem, which: Filter, status: int | None) -> list[int]:

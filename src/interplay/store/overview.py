@@ -85,7 +85,7 @@ def standings(connection: Connection, tag: str | None, fidelity: str | None, pat
     spent = {problem: (mean, total) for problem, mean, total in connection.execute(took.group_by(runs.c.problem))}
     silent = gone(connection, patience)
     busy = sa.select(runs.c.problem, sa.func.count()).where(runs.c.status == RUNNING, runs.c.worker.in_(silent))
-    lost: dict[int, int] = dict(connection.execute(busy.group_by(runs.c.problem)).tuples().all()) if silent else {}
+    lost = {problem: count for problem, count in connection.execute(busy.group_by(runs.c.problem))} if silent else {}
     return [
         Standing(
             problem,
@@ -136,7 +136,7 @@ def page(
     masks = masks_from([row.mask for row in rows], len(problem.tasks))
     found = []
     for i in np.flatnonzero(which.masks(problem, masks)).tolist():
-        number, seed, _, measured, *others, worker = rows[i]
+        number, seed, _, measured, *others, worker = tuple(rows[i])
         values = None if measured is None else values_from([measured], len(problem.targets or ()))[0]
         found.append(Run(problem, status, masks[i], values, worker, number, seed, *others))
     return found, rows[-1].id if len(rows) == n else None

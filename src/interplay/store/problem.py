@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,18 +75,21 @@ class Problem:
     def _identity(self, targets: Sequence[str] | None) -> dict[str, Any]:
         return {"evaluator": self.evaluator, "tasks": self.tasks, "targets": targets, **self.settings}
 
-    def check(self, other: Problem, where: str) -> None:
-        """Refuse another problem under the same tag and fidelity, and say what differs."""
+    def differences(self, other: Problem) -> list[str]:
+        """Return what differs between two problems of one tag and fidelity, in words; nothing for the same problem."""
         targets = None if self.targets is None or other.targets is None else self.targets
         mine = as_notes(self._identity(targets))
         theirs = as_notes(other._identity(targets and other.targets))
-        if mine == theirs:
+        return list(_differences(mine, theirs))
+
+    def refuse(self, said: Sequence[str], where: str) -> None:
+        """Raise an error that says what differs, if anything does."""
+        if not said:
             return
-        said = list(_differences(mine, theirs))
         raise ProblemMismatch(
             f"{where} holds other runs ({self.label}): {'; '.join(said[:6])}{'; ...' if len(said) > 6 else ''}. Keep "
-            "both under tags of their own (tag='...'), name another store, or delete the old ones "
-            "(interplay runs STORE --delete)."
+            "both under tags of their own (tag='...', --tag), name another store, or delete the old ones (interplay "
+            "runs STORE --delete). If the change touches no value, go on with accept_changed=True (--accept-changed)."
         )
 
 
@@ -142,8 +146,8 @@ def problem_of(row: Row) -> Problem:
     )
 
 
-def settled(connection: Connection, problem: Problem, where: str) -> Problem:
-    """Find a problem in the store, or put it there.
+def settled(connection: Connection, problem: Problem, where: str, accept: bool = False) -> Problem:
+    """Find a problem in the store, or put it there; with `accept`, settings that differ take the place of those there.
 
     Raises
     ------
@@ -152,7 +156,18 @@ def settled(connection: Connection, problem: Problem, where: str) -> Problem:
     """
     for other in find(connection, problem.tag):
         if other.fidelity == problem.fidelity:
-            other.check(problem, where)
+            if accept and (other.tasks, other.targets) == (problem.tasks, problem.targets or other.targets):
+                settings = json.dumps(problem.settings)
+                accepted = replace(other, settings=problem.settings, evaluator=problem.evaluator)
+                kept = {"evaluator": problem.evaluator, "fingerprint": accepted.fingerprint}
+                _put(connection, other, settings=settings, **kept)
+                other = accepted
+            differences = other.differences(problem)
+            if differences and not _begun(connection, other):  # a script that never ran well may be mended
+                connection.execute(sa.delete(schema.runs).where(schema.runs.c.problem == other.id))
+                connection.execute(sa.delete(schema.problems).where(schema.problems.c.id == other.id))
+                continue
+            other.refuse(differences, where)
             if problem.higher_is_better != other.higher_is_better:  # how values are read, not what they are
                 _put(connection, other, higher_is_better=json.dumps(problem.higher_is_better))
                 other = replace(other, higher_is_better=problem.higher_is_better)
@@ -165,7 +180,7 @@ def settled(connection: Connection, problem: Problem, where: str) -> Problem:
                 raise ProblemMismatch(
                     f"{where} holds runs of fidelity {other.fidelity!r} under this tag whose {what} are "
                     f"{listed(theirs, 4)}, not {listed(mine, 4)}. Fidelities of one tag answer one question: give "
-                    "these a tag of their own (tag='...')."
+                    "these a tag of their own (tag='...', --tag)."
                 )
     put = sa.insert(schema.problems).values(
         tag=problem.tag,
@@ -203,6 +218,15 @@ def noted(connection: Connection, problem: Problem, notes: Mapping[str, Any]) ->
     return replace(problem, notes=joined)
 
 
+def _begun(connection: Connection, problem: Problem) -> bool:
+    """Tell whether any run of a problem is done, or under way."""
+    table = schema.runs
+    query = sa.select(table.c.id).where(
+        table.c.problem == problem.id, table.c.status.in_((schema.DONE, schema.RUNNING))
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def _put(connection: Connection, problem: Problem, **columns: Any) -> None:
     table = schema.problems
     connection.execute(sa.update(table).where(table.c.id == problem.id).values(**columns))
@@ -221,7 +245,7 @@ def _differences(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
             inner = f"{name}.{key}" if name else str(key)
             if key not in theirs or key not in mine:
                 side, held = ("the store", mine) if key in mine else ("this evaluator", theirs)
-                yield f"{inner}: {_short(held[key])} in {side} only"
+                yield f"{inner}: {_short(json.dumps(held[key]))} in {side} only"
             else:
                 yield from _differences(mine[key], theirs[key], inner)
     elif mine != theirs:
@@ -231,9 +255,18 @@ def _differences(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
                 return
             i = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
             name, mine, theirs = f"{name}[{i}]", mine[i], theirs[i]
-        yield f"{name}: {_short(mine)} in the store, {_short(theirs)} now"
+        held, now = _pair(mine, theirs)
+        yield f"{name}: {held} in the store, {now} now"
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _pair(mine: Any, theirs: Any) -> tuple[str, str]:
+    """Write two values so that one sees where they differ."""
+    a, b = (value if isinstance(value, str) else json.dumps(value) for value in (mine, theirs))
+    same = len(os.path.commonprefix([a, b]))
+    start = max(0, same - 20) if max(len(a), len(b)) > 60 else 0
+    return _short(a, start), _short(b, start)
+
+
+def _short(text: str, start: int = 0) -> str:
+    cut = ("..." if start else "") + text[start:]
+    return cut if len(cut) <= 60 else cut[:57] + "..."

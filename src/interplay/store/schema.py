@@ -44,6 +44,7 @@ _text = sa.Text().with_variant(sa.Text(2**24), "mysql", "mariadb")
 meta = sa.Table(
     "interplay_store",
     _tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: of two that make a store, one succeeds
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
 )
@@ -129,8 +130,8 @@ def _epoch_postgresql(element, compiler, **kw):
     return "extract(epoch from clock_timestamp())::double precision"
 
 
-def upgrade(connection: Connection, where: str) -> None:
-    """Make the tables where there are none, and bring older ones to today's version.
+def current(connection: Connection, where: str) -> bool:
+    """Tell, without writing, whether the tables are there and of today's version.
 
     Raises
     ------
@@ -138,20 +139,34 @@ def upgrade(connection: Connection, where: str) -> None:
         If the tables are of a newer version, or the database holds something else.
     """
     there = set(sa.inspect(connection).get_table_names())
-    if meta.name not in there:
-        if connection.dialect.name == "sqlite" and there:
-            raise EvaluationsError(
-                f"{where} is a SQLite file, but no store of interplay: it holds {', '.join(sorted(there)[:4])}. "
-                "Name another file."
-            )
-        _tables.create_all(connection)
-        connection.execute(sa.insert(meta).values(version=VERSION, created=epoch()))
-        return
-    version = connection.execute(sa.select(meta.c.version)).scalar_one()
-    if version > VERSION:
+    if meta.name in there:
+        return _version(connection, where) == VERSION
+    if connection.dialect.name == "sqlite" and there:
         raise EvaluationsError(
-            f"{where} is a store of version {version}; this interplay reads up to {VERSION}. Upgrade interplay."
+            f"{where} is a SQLite file, but no store of interplay: it holds {', '.join(sorted(there)[:4])}. "
+            "Name another file."
         )
+    return False
+
+
+def holds_a_store(connection: Connection) -> bool:
+    """Tell whether the tables are there, of any version."""
+    return sa.inspect(connection).has_table(meta.name)
+
+
+def upgrade(connection: Connection, where: str) -> None:
+    """Make the tables where there are none, and bring older ones to today's version.
+
+    Raises
+    ------
+    EvaluationsError
+        If the tables are of a newer version.
+    """
+    if not holds_a_store(connection):
+        _tables.create_all(connection)
+        connection.execute(sa.insert(meta).values(id=1, version=VERSION, created=epoch()))
+        return
+    version = _version(connection, where)
     for step in range(version, VERSION):
         for statement in _STEPS[step - 1]:
             if callable(statement):
@@ -160,3 +175,12 @@ def upgrade(connection: Connection, where: str) -> None:
                 connection.execute(sa.text(statement))
     if version < VERSION:
         connection.execute(sa.update(meta).values(version=VERSION))
+
+
+def _version(connection: Connection, where: str) -> int:
+    version = connection.execute(sa.select(meta.c.version)).scalar_one()
+    if version > VERSION:
+        raise EvaluationsError(
+            f"{where} is a store of version {version}; this interplay reads up to {VERSION}. Upgrade interplay."
+        )
+    return version
