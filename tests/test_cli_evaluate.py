@@ -209,3 +209,12 @@ def test_columns_that_cannot_be_tasks_are_refused(tmp_path, frame, words):
         read_design(path)
     for word in words:
         assert word in str(error.value)
+
+
+def test_a_script_that_changed_is_refused_unless_that_is_accepted(shell):
+    write()
+    shell("evaluate", *OWN, "--seeds", "1")
+    write("unused = 1")
+    refused(shell("evaluate", *OWN, "--seeds", "2"), "files.train.py", "--accept-changed")
+    code, out, err = shell("evaluate", *OWN, "--seeds", "2", "--accept-changed")
+    assert code == 0, err
