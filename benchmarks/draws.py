@@ -53,7 +53,7 @@ class Split:
 class Predictor(Protocol):
     """Whatever predicts values (n, T) of rows (n, K)."""
 
-    def predict(self, X: Array, /) -> Any: ...  # noqa: D102
+    def predict(self, X: Array, /) -> Any: ...
 
 
 Method = Callable[[Split], Predictor]

@@ -128,7 +128,7 @@ def _redrawn(present: np.ndarray, rng: np.random.Generator):
         yield Batch(indices, np.ones(BATCH), BATCH)
 
 
-def _Transformer() -> Any:  # noqa: N802 - torch is imported when it is needed
+def _Transformer() -> Any:
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy

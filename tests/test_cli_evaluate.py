@@ -216,5 +216,5 @@ def test_a_script_that_changed_is_refused_unless_that_is_accepted(shell):
     shell("evaluate", *OWN, "--seeds", "1")
     write("unused = 1")
     refused(shell("evaluate", *OWN, "--seeds", "2"), "files.train.py", "--accept-changed")
-    code, out, err = shell("evaluate", *OWN, "--seeds", "2", "--accept-changed")
+    code, _, err = shell("evaluate", *OWN, "--seeds", "2", "--accept-changed")
     assert code == 0, err

@@ -10,7 +10,6 @@ from interplay.evaluators import Evaluator
 from interplay.problems import games
 from tests.evaluators import Additive
 
-
 MASKS = np.array([[1, 1], [0, 1], [1, 0]])
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from interplay import readings
+from interplay import Evaluations, fit, readings
+from interplay.fitting import Design
+from interplay.masks import all_subsets
 from interplay.surrogates import KernelSurrogate, compare
 from interplay.surrogates.rows import Rows
 
@@ -55,6 +57,22 @@ def test_hyper_parameters_are_of_a_sample_and_the_fit_of_all(data, fitted):
     sample = KernelSurrogate(**PLAIN).fit(X[fitted.kept_], y[fitted.kept_])
     error = lambda surrogate: ((surrogate.predict(new) - truth(new)) ** 2).mean()
     assert error(fitted) < error(sample)
+
+
+def test_of_very_many_masks_a_sample_is_fitted_with_all_its_seeds(monkeypatch):
+    monkeypatch.setattr("interplay.fitting.MOST_MASKS", 40)
+    rng = np.random.default_rng(0)
+    masks = np.repeat(all_subsets(K), 2, axis=0)
+    values = masks @ [1.0, 0.5, 0.2, 0.0, -0.3, 0.1] + 0.01 * rng.normal(size=len(masks))
+    runs = Evaluations.from_arrays(masks, values, seed=np.arange(len(masks)) % 2)
+    dear = Evaluations.from_arrays(all_subsets(K)[:9], values[:18:2], fidelity="dear")
+    design = Design.of(runs)
+    assert design.runs.m == 40
+    assert design.averaged == 2
+    assert "of 64 masks or mixtures that were retrained, 40 drawn at random are fitted" in " ".join(design.warnings)
+    both = Design.of(runs + dear, "dear")
+    assert (both.runs.fidelity == "dear").sum() == 9
+    assert_allclose(fit(runs).predict(np.ones(K)).mean, [[1.5]], atol=0.05)
 
 
 def test_what_was_given_up_is_said(data, fitted):

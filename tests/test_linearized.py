@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, TensorDataset
 
 import interplay
-from interplay.evaluations import Evaluations
 from interplay import evaluate
+from interplay.evaluations import Evaluations
 from interplay.evaluators import Ensemble, Linearized
 
 K, CLASSES, FEATURES = 5, 3, 4

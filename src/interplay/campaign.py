@@ -214,7 +214,7 @@ class _Campaign:
                     if len(part) > 1:  # each by itself, so that only the row that does it fails
                         waiting.extend([claim] for claim in part)
                         continue
-                    answer = Answer.failed(part, f"the worker died: {error}.")
+                    answer = Answer.failed(len(part), f"the worker died: {error}.")
                 results.extend(self._results(part, answer))
             late = time.monotonic() - self._recorded > TOGETHER
             if results and (late or not waiting or results[-1].error is not None):
@@ -235,7 +235,8 @@ class _Campaign:
             words = error or wrong
             if words is not None:
                 self._errors.append(words)
-            yield Result(claim, values[order] if words is None else None, seconds, words, output)
+            kept = None if words is not None or values is None else values[order]
+            yield Result(claim, kept, seconds, words, output)
 
     def _aligned(self, answer: Answer) -> tuple[np.ndarray | None, str | None]:
         """Return the order that puts values under the problem's targets, or what is wrong with their names."""

@@ -24,6 +24,8 @@ from .truth import separate
 
 Array = NDArray[np.float64]
 LARGEST = 1e100
+#: Masks of a fidelity above which a sample of so many is fitted: time grows with the cube of their number.
+MOST_MASKS = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,9 @@ class Design:
         EvaluationsError
             If no task is switched in them, or nothing says which of several fidelities is asked about.
         """
-        warnings, averaged, given = list(runs.warnings), 1, runs
         at = asked_about(runs, at)
+        runs, said = _sampled(runs)
+        warnings, averaged, given = [*runs.warnings, *said], 1, runs
         for name in dict.fromkeys(map(str, runs.fidelity)):
             one, seeds = _average_crossed(runs.where(fidelity=name))
             if seeds > 1:
@@ -224,6 +227,25 @@ def _enough_at(design: Design, measured: NDArray[np.bool_], target: str) -> None
             f"needed to tie the other fidelities to it. Add {design.at} runs, or answer for another fidelity with at= "
             "(--at)."
         )
+
+
+def _sampled(runs: Evaluations) -> tuple[Evaluations, list[str]]:
+    """Keep all runs of `MOST_MASKS` masks of each fidelity that has more, drawn from a fixed seed, and say so."""
+    if len(runs) <= MOST_MASKS:
+        return runs, []
+    index, first = runs.groups()
+    words, counts = np.unique(runs.fidelity[first], return_counts=True)
+    keep, said = np.ones(len(first), bool), []
+    for word, count in zip(words.tolist(), counts.tolist(), strict=True):
+        if count > MOST_MASKS:
+            own = np.flatnonzero(runs.fidelity[first] == word)
+            left = np.random.default_rng(0).permutation(own)[MOST_MASKS:]
+            keep[left] = False
+            said.append(
+                f"of {count:,} masks or mixtures that were {word}, {MOST_MASKS:,} drawn at random are fitted; more take "
+                "too long."
+            )
+    return (runs.filter(keep[index]), said) if said else (runs, [])
 
 
 def _average_crossed(runs: Evaluations) -> tuple[Evaluations, int]:

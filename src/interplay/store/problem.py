@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -262,7 +261,7 @@ def _differences(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
 def _pair(mine: Any, theirs: Any) -> tuple[str, str]:
     """Write two values so that one sees where they differ."""
     a, b = (value if isinstance(value, str) else json.dumps(value) for value in (mine, theirs))
-    same = len(os.path.commonprefix([a, b]))
+    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     start = max(0, same - 20) if max(len(a), len(b)) > 60 else 0
     return _short(a, start), _short(b, start)
 

@@ -64,9 +64,8 @@ class Answer:
         self.targets, self.notes = other.targets or self.targets, other.notes or self.notes
 
     @classmethod
-    def failed(cls, job: Job, error: str, seconds: float = 0.0, output: str | None = None) -> Answer:
-        """Answer that all rows of a job failed for one reason."""
-        b = len(job)
+    def failed(cls, b: int, error: str, seconds: float = 0.0, output: str | None = None) -> Answer:
+        """Answer that all b rows of a job failed for one reason."""
         return cls([None] * b, [error[-KEPT:]] * b, [seconds / b] * b, [output] * b)
 
 
@@ -91,7 +90,7 @@ def answer(evaluator: Any, job: Job) -> Answer:
             return found
         said = isinstance(error, EvaluationFailed)
         words = str(error) if said else "".join(traceback.format_exception(error))
-        return Answer.failed(job, words, seconds, getattr(error, "output", None) or None)
+        return Answer.failed(1, words, seconds, getattr(error, "output", None) or None)
     b, seconds = len(job), time.perf_counter() - began
     printed = getattr(evaluator, "outputs", None)
     errors = [_fault(row, targets or ()) for row in values]

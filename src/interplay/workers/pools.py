@@ -177,7 +177,7 @@ class Processes:
             child.process.kill()
             self._gone(child)
             words = f"took longer than timeout={self.timeout:g} s, and was ended."
-            return Answer.failed(job, words, float(limit or 0))
+            return Answer.failed(len(job), words, float(limit or 0))
         except (EOFError, OSError) as error:
             how = self._gone(child)
             raise WorkerDied(how) from error

@@ -68,7 +68,8 @@ class RayActors:
             found = ray.get(actor.answer.remote(job.masks, job.seeds), timeout=limit)
         except ray.exceptions.GetTimeoutError:
             ray.kill(actor)
-            return Answer.failed(job, f"took longer than timeout={self.timeout:g} s, and was ended.", float(limit or 0))
+            words = f"took longer than timeout={self.timeout:g} s, and was ended."
+            return Answer.failed(len(job), words, float(limit or 0))
         except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError) as error:
             if actor is not None:
                 ray.kill(actor)
