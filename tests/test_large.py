@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from interplay import Evaluations, fit, readings
+import interplay as ip
+from interplay import Evaluations, readings
 from interplay.fitting import Design
 from interplay.masks import all_subsets
 from interplay.surrogates import KernelSurrogate, compare
@@ -72,7 +73,7 @@ def test_of_very_many_masks_a_sample_is_fitted_with_all_its_seeds(monkeypatch):
     assert "of 64 masks or mixtures that were retrained, 40 drawn at random are fitted" in " ".join(design.warnings)
     both = Design.of(runs + dear, "dear")
     assert (both.runs.fidelity == "dear").sum() == 9
-    assert_allclose(fit(runs).predict(np.ones(K)).mean, [[1.5]], atol=0.05)
+    assert_allclose(ip.fit(runs).predict(np.ones(K)).mean, [[1.5]], atol=0.05)
 
 
 def test_what_was_given_up_is_said(data, fitted):

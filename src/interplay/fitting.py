@@ -242,8 +242,8 @@ def _sampled(runs: Evaluations) -> tuple[Evaluations, list[str]]:
             left = np.random.default_rng(0).permutation(own)[MOST_MASKS:]
             keep[left] = False
             said.append(
-                f"of {count:,} masks or mixtures that were {word}, {MOST_MASKS:,} drawn at random are fitted; more take "
-                "too long."
+                f"of {count:,} masks or mixtures that were {word}, {MOST_MASKS:,} drawn at random are fitted; more "
+                "take too long."
             )
     return (runs.filter(keep[index]), said) if said else (runs, [])
 
