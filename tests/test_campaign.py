@@ -386,6 +386,23 @@ def test_what_another_process_left_claimed_is_taken_over_at_once(tmp_path):
     assert time.monotonic() - began < 20  # a minute of silence is not waited for
 
 
+def test_what_another_machine_left_claimed_is_taken_over_when_it_is_silent(place):
+    elsewhere = "import interplay.store.claims as claims; claims.here = lambda: 'elsewhere'\n"
+    running = started(elsewhere + script(place, seconds=0.3))
+    for _ in range(200):
+        with Store(place) as store:
+            if store.problems() and store.problems()[0][1]["done"] >= 2:
+                break
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    with Store(place, patience=3) as store:
+        began = time.monotonic()
+        assert same(evaluate(Additive(), DESIGN, seeds=3, store=store), seeds=(0, 1, 2))
+        assert 1 < time.monotonic() - began  # it might have been alive
+        assert store.frame()["worker"].str.startswith("elsewhere").sum() >= 2
+
+
 # ---------------------------------------------------------------- progress
 
 

@@ -99,9 +99,8 @@ def test_ray_is_handed_on(shell, monkeypatch):
 
     monkeypatch.setattr("interplay.campaign.evaluate", evaluate)
     shell("evaluate", *OWN, "--executor", "ray", "--workers", "3", "--retries", "2", "--timeout", "5")
-    assert asked == {
-        "seeds": 1, "store": "runs.db", "tag": "", "workers": 3, "executor": "ray", "retries": 2, "timeout": 5.0,
-    }  # fmt: skip
+    workers = {"workers": 3, "executor": "ray", "retries": 2, "timeout": 5.0}
+    assert asked == {"seeds": 1, "store": "runs.db", "tag": "", "accept_changed": False, **workers}
 
 
 # ---------------------------------------------------------------- stopped
