@@ -23,14 +23,15 @@ from numpy.typing import ArrayLike
 
 from .progress import Progress
 from .signals import Signals, Terminated
+from .store import Store
+from .store.claims import HURRY, Claim, Claims, Result
+from .store.database import logger
 from .workers.answers import Answer, Job
 from .workers.pools import Pool, WorkerDied, first_done, pool_of
 
 if TYPE_CHECKING:
     from .evaluations import Evaluations
     from .evaluators import Evaluator
-    from .store import Store
-    from .store.claims import Claim, Claims, Result
 
 __all__ = ["EvaluationsFailed", "Interrupted", "evaluate"]
 
@@ -172,10 +173,11 @@ class _Campaign:
         except BaseException as error:
             if crew is not None:
                 crew.close(kill=True)
-            claims.record(results)
-            if isinstance(error, KeyboardInterrupt | Terminated):
-                self.open()
-                self._say_stopped(error)
+            with self.store.database.hurried(HURRY):
+                claims.record(results)
+                if isinstance(error, KeyboardInterrupt | Terminated):
+                    self.open()
+                    self._say_stopped(error)
             raise
         else:
             crew.close(kill=False)
@@ -223,8 +225,6 @@ class _Campaign:
                 shown.update(self._done, self._failed + claims.failed)
 
     def _results(self, part: list[Claim], answer: Answer) -> Iterator[Result]:
-        from .store.claims import Result
-
         order, wrong = self._aligned(answer)
         if answer.notes and answer.notes != self._noted:
             self._noted = answer.notes
@@ -281,8 +281,6 @@ class _Campaign:
         kept = f"{self._done} of {len(self.ids)} evaluations are in {where}; run the same again to go on"
         words = f"stopped: {kept if where else 'without a store nothing is kept; pass store='}."
         if isinstance(error, Terminated):
-            from .store.database import logger
-
             logger.warning("%s", words)
         else:
             raise Interrupted(words) from None
@@ -311,8 +309,6 @@ class _Campaign:
 
 @contextmanager
 def _opened(store: str | Path | Store | None) -> Iterator[Store]:
-    from .store import Store
-
     if isinstance(store, Store):
         yield store
     elif store is not None:

@@ -27,12 +27,14 @@ from .places import alive, here, this_process
 from .problem import Problem
 from .schema import DONE, FAILED, QUEUED, RUNNING, epoch, runs, workers
 
-__all__ = ["LOSSES", "Claim", "Claims", "Result", "enlist", "gone"]
+__all__ = ["HURRY", "LOSSES", "Claim", "Claims", "Result", "enlist", "gone"]
 
 #: A row whose workers died so many times is taken to kill them, and kept as failed.
 LOSSES = 10
 #: Seconds of work whose results are synced to the disk, which takes some milliseconds.
 WORTH = 0.05
+#: Seconds for which a worker that ends waits for a database that is away.
+HURRY = 20.0
 _CHUNK = 500
 
 
@@ -263,7 +265,11 @@ class Claims:
             connection.execute(sa.update(runs).where(*mine).values(status=QUEUED, claim=None))
             connection.execute(sa.update(workers).where(workers.c.id == self.worker).values(ended=epoch()))
 
-        self.database.write(work)
+        try:
+            with self.database.hurried(HURRY):
+                self.database.write(work)
+        except StoreUnavailable as error:
+            logger.warning("%s Others take over what this worker had claimed when its heart is silent.", error)
 
     def _beat(self) -> None:
         beat = sa.update(workers).where(workers.c.id == self.worker).values(heartbeat=epoch())

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -86,6 +87,15 @@ class Database:
         power: SQLite then waits for the disk, some milliseconds; servers do so always.
         """
         return self._lasting(work, write=True, synced=synced)
+
+    @contextmanager
+    def hurried(self, seconds: float) -> Iterator[None]:
+        """Within it an outage is waited for so long at most: somebody wants to stop."""
+        outage, self.outage = self.outage, min(self.outage, seconds)
+        try:
+            yield
+        finally:
+            self.outage = outage
 
     def share(self) -> None:
         """Let a SQLite file be read while it is written, and written without waiting for the disk (WAL)."""
