@@ -159,7 +159,7 @@ def test_another_problem_under_the_same_tag_is_refused(shell):
         (["masks.csv", "--coupled", "--not-coupled"], ["--coupled and --not-coupled"]),
         (["masks.csv", "--executor", "slurm"], ["--executor slurm", "ray"]),
         (["masks.csv", "--target", "loss", "--higher-is-better", "acc"], ["--higher-is-better", "'acc'", "'loss'"]),
-        (["masks.csv", "--timeout", "-1"], ["timeout=-1"]),
+        (["masks.csv", "--timeout", "-1"], ["timeout is -1"]),
         (["masks.csv", "--command", "train"], ["{result}"]),
         (["masks.csv", "--store", "none/runs.db"], ["folder 'none' does not exist"]),
     ],

@@ -32,6 +32,16 @@ def opened(place, design=DESIGN, retries=1, **options):
     return store, problem, ids, store.claims(problem, ids, retries=retries)
 
 
+@pytest.fixture(autouse=True)
+def _hearts_stop(monkeypatch):
+    """Let no worker's heart outlive its test."""
+    workers, claims = [], Store.claims
+    monkeypatch.setattr(Store, "claims", lambda *words, **how: workers.append(claims(*words, **how)) or workers[-1])
+    yield
+    for worker in workers:
+        worker._stop.set()
+
+
 def done(claim):
     return Result(claim, truth(claim.mask[None], [claim.seed])[0], 1.5)
 
@@ -467,3 +477,83 @@ def test_a_store_reads_and_writes_like_a_table(place, tmp_path):
     np.testing.assert_array_equal(back.values, runs.values)
     np.testing.assert_array_equal(back.seed, runs.seed)
     assert back.notes == runs.notes
+
+
+# ---------------------------------------------------------------- found by a review
+
+
+def test_a_commit_that_fails_once_loses_no_row(tmp_path, monkeypatch):
+    store, problem, _ids, _ = opened(tmp_path / "runs.db", DESIGN[:1])
+    failed = []
+
+    def fail_once(connection):
+        if not failed:
+            failed.append(True)
+            raise sqlite_full()
+
+    sa.event.listen(store.database.engine, "commit", fail_once)
+    found = store.enlist(problem, DESIGN, np.zeros(len(DESIGN), int))
+    assert failed
+    assert len(set(found.tolist())) == len(DESIGN)
+    assert store.standing(problem, found)["queued"] == len(DESIGN)
+
+
+def sqlite_full():
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return sa.exc.OperationalError("COMMIT", {}, error)
+
+
+def test_a_worker_that_slept_while_its_problem_was_replaced_claims_nothing(place):
+    store, problem, _ids, sleeper = opened(place)
+    store.delete(problem)
+    other = store.settle(Additive(lr=0.5), TASKS)
+    store.enlist(other, DESIGN, np.zeros(len(DESIGN), int))
+    with pytest.raises(ProblemMismatch, match="were deleted from the store meanwhile"):
+        sleeper.claim(1)
+
+
+def test_texts_that_databases_refuse_are_kept_readable(place):
+    store, problem, ids, claims = opened(place, DESIGN[:2], retries=0)
+    good, bad = claims.claim(2)
+    claims.record([replace(done(good), output="a\x00b"), Result(bad, None, 0.1, "\udcff lost\x00")])
+    assert store.run(good.id)[1]["output"] == "a\ufffdb"
+    assert store.failures(problem, ids)[0][1] == "? lost\ufffd"
+
+
+def test_many_rows_are_claimed_at_once_among_many_that_nobody_asks_for(place):
+    store, problem, _ids, _ = opened(place)
+    rng = np.random.default_rng(0)
+    many = store.enlist(problem, rng.random((3000, 4)), np.zeros(3000, int))
+    assert len(store.claims(problem, many, retries=0).claim(2500)) == 2500
+    few = store.claims(problem, many[[2600, 2999]], retries=0)
+    assert [claim.id for claim in few.claim(5)] == many[[2600, 2999]].tolist()
+
+
+def test_targets_in_another_order_are_the_same_targets(tmp_path):
+    place = tmp_path / "runs.db"
+    both = lambda order: Additive(
+        targets=order, evaluate=lambda m, s: np.hstack([truth(m, s) * (1 if t == "loss" else -1) for t in order])
+    )
+    evaluate(both(("loss", "gain")), DESIGN[:5], store=place)
+    runs = evaluate(both(("gain", "loss")), DESIGN, store=place)
+    assert runs.targets == ("loss", "gain")
+    np.testing.assert_array_equal(runs.values, truth(DESIGN, np.zeros(11)) * [1, -1])
+    small = both(("gain", "loss"))
+    small.fidelity = "small"
+    evaluate(small, DESIGN, store=place)
+    np.testing.assert_array_equal(Store(place).evaluations().values, np.vstack([runs.values, runs.values]))
+
+
+def test_a_store_that_is_deleted_while_in_use_is_said(tmp_path):
+    _store, _problem, _ids, claims = opened(tmp_path / "runs.db")
+    (claim,) = claims.claim(1)
+    (tmp_path / "runs.db").unlink()
+    with pytest.raises(StoreUnavailable, match="was deleted while it was in use"):
+        claims.record([done(claim)])
+
+
+def test_memory_is_no_store():
+    for place in (":memory:", "sqlite://", "", 5):
+        with pytest.raises(ValueError, match="name a file"):
+            Store(place)

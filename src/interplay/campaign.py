@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .fields import EvaluationsError, as_names
 from .progress import Progress
+from .requests import check_evaluator, check_how, check_masks, check_seeds, check_table
 from .signals import Signals, Terminated
 from .store import Store
 from .store.claims import HURRY, Claim, Claims, Result
-from .store.database import logger
+from .store.database import StoreUnavailable, logger
 from .workers.answers import Answer, Job
 from .workers.pools import Pool, WorkerDied, first_done, pool_of
 
@@ -123,13 +126,11 @@ def evaluate(
     >>> runs.values[:, 0].round(6).tolist()
     [0.3, -0.2]
     """
-    parts = ["tasks", "targets", "fidelity", "evaluate", *(["fingerprint"] if store is not None else [])]
-    if lacking := [part for part in parts if not hasattr(evaluator, part)]:
-        raise TypeError(f"evaluator {type(evaluator).__name__} lacks {', '.join(lacking)}; see the protocol Evaluator.")
-    if workers < 1 or retries < 0 or (timeout is not None and not timeout > 0):
-        raise ValueError(f"workers={workers}, retries={retries}, timeout={timeout}: give workers >= 1, the others > 0.")
-    designs, which = _check_masks(masks, evaluator.tasks), _check_seeds(seeds)
-    tasks = evaluator.tasks or [f"task_{k}" for k in range(designs.shape[1])]
+    check_how(workers=workers, retries=retries, timeout=timeout, executor=executor, tag=tag)
+    check_evaluator(evaluator, stored=store is not None)
+    designs, which = check_masks(masks, evaluator.tasks), check_seeds(seeds)
+    tasks = list(evaluator.tasks or [f"task_{k}" for k in range(designs.shape[1])])
+    check_table(designs, tasks, evaluator.targets)
     rows, row_seeds = np.tile(designs, (len(which), 1)), np.repeat(which, len(designs))
     with _opened(store) as held:
         problem = held.settle(evaluator, tasks, tag, accept_changed=accept_changed)
@@ -150,7 +151,8 @@ class _Campaign:
         self._progress = progress
         self._done = self._failed = 0
         self._noted: dict[str, Any] = dict(problem.notes)
-        self._errors: list[str] = []
+        self._complaint = ""
+        self._errors: dict[int, str] = {}
         self._recorded = time.monotonic()
         self._evaluated, self._seconds = 0, 0.0  # in this call
 
@@ -162,8 +164,8 @@ class _Campaign:
 
     def run(self, pool: Callable[[], Pool], retries: int) -> None:
         """Claim, evaluate and record until nothing is open."""
-        claims = self.store.claims(self.problem, self.ids, retries=retries)
         shown = Progress(len(self.ids), self._done, self._progress)
+        claims = self.store.claims(self.problem, self.ids, retries=retries)
         results: list[Result] = []
         crew = None
         try:
@@ -174,10 +176,13 @@ class _Campaign:
             if crew is not None:
                 crew.close(kill=True)
             with self.store.database.hurried(HURRY):
-                claims.record(results)
-                if isinstance(error, KeyboardInterrupt | Terminated):
+                try:
+                    claims.record(results)
                     self.open()
-                    self._say_stopped(error)
+                except StoreUnavailable as away:
+                    logger.warning("%s", away)
+            if isinstance(error, KeyboardInterrupt | Terminated):
+                self._say_stopped(error)
             raise
         else:
             crew.close(kill=False)
@@ -212,11 +217,16 @@ class _Campaign:
                 part = under_way.pop(future)
                 try:
                     answer = future.result()
-                except WorkerDied as error:
+                except BrokenExecutor as error:
+                    raise EvaluationsFailed(f"the executor is broken ({error}); give a new one.") from error
+                except TypeError:  # what cannot be sent to a worker
+                    raise
+                except Exception as error:
                     if len(part) > 1:  # each by itself, so that only the row that does it fails
                         waiting.extend([claim] for claim in part)
                         continue
-                    answer = Answer.failed(len(part), f"the worker died: {error}.")
+                    how = error if isinstance(error, WorkerDied) else f"{type(error).__name__}: {error}"
+                    answer = Answer.failed(1, f"the worker died: {how}.")
                 results.extend(self._results(part, answer))
             late = time.monotonic() - self._recorded > TOGETHER
             if results and (late or not waiting or results[-1].error is not None):
@@ -226,6 +236,9 @@ class _Campaign:
 
     def _results(self, part: list[Claim], answer: Answer) -> Iterator[Result]:
         order, wrong = self._aligned(answer)
+        if answer.complaint and answer.complaint != self._complaint:
+            self._complaint = answer.complaint
+            logger.warning("%s", answer.complaint)
         if answer.notes and answer.notes != self._noted:
             self._noted = answer.notes
             self.problem = self.store.note(self.problem, answer.notes)
@@ -234,7 +247,7 @@ class _Campaign:
         ):
             words = error or wrong
             if words is not None:
-                self._errors.append(words)
+                words = self._errors[claim.id] = self.store.database.scrub(words)
             kept = None if words is not None or values is None else values[order]
             yield Result(claim, kept, seconds, words, output)
 
@@ -243,6 +256,10 @@ class _Campaign:
         if answer.targets is None:
             return None, None
         if self.problem.targets is None:
+            try:
+                as_names(answer.targets, "targets", len(answer.targets))
+            except EvaluationsError as error:
+                return None, str(error)
             self.problem = self.store.learn(self.problem, answer.targets)
         mine, theirs = self.problem.targets or (), answer.targets
         if set(mine) != set(theirs):
@@ -264,11 +281,12 @@ class _Campaign:
         self._seconds += sum(result.seconds for result in results)
         self._done += sum(result.error is None for result in results)
         results.clear()
-        _ = self.problem.directions  # a name that stands for no target is said now, not when all is done
+        if self.problem.targets is not None:
+            _ = self.problem.directions  # a name that stands for no target is said now, not when all is done
         if self._done == 0 and len(self._errors) >= GIVE_UP:
             raise EvaluationsFailed(
                 f"the first {len(self._errors)} evaluations failed, none succeeded; nothing more is tried. The last "
-                f"failure: {self._errors[-1].strip()}"
+                f"failure: {list(self._errors.values())[-1].strip()}"
             )
         shown.update(self._done, self._failed + claims.failed)
 
@@ -289,6 +307,8 @@ class _Campaign:
         """Return what is done, in the order in which it was asked for; say what failed."""
         runs = self.store.measured(self.problem, self.ids)
         failed = self.store.failures(self.problem, self.ids)
+        if (gone := len(self.ids) - len(failed) - (0 if runs is None else len(runs))) > 0:
+            raise EvaluationsFailed(f"{gone} of {len(self.ids)} evaluations were deleted from {self.store.where}.")
         how = (
             f"`interplay runs {self.store.where} --retry`" if self.store.lasting else "call evaluate again with a store"
         )
@@ -318,35 +338,3 @@ def _opened(store: str | Path | Store | None) -> Iterator[Store]:
         with tempfile.TemporaryDirectory(prefix="interplay-") as folder, Store(Path(folder) / "runs.db") as held:
             held.lasting = False
             yield held
-
-
-def _check_masks(masks: ArrayLike, tasks: Sequence[str] | None) -> np.ndarray:
-    K = None if tasks is None else len(tasks)
-    try:
-        designs = np.asarray(masks, float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"masks cannot be read as an array of numbers ({error}); pass (m, {K or 'K'}).") from None
-    if designs.ndim != 2 or not designs.size or (K is not None and designs.shape[1] != K):
-        named = f", a column for each task of the evaluator: {', '.join(tasks[:4])}" if tasks else ""
-        raise ValueError(
-            f"masks has shape {designs.shape}; it must be (m, {K or 'K'}) with m >= 1{named}"
-            f"{', ...' if tasks and len(tasks) > 4 else ''}."
-        )
-    if not np.isfinite(designs).all():
-        i, k = np.argwhere(~np.isfinite(designs))[0]
-        name = tasks[k] if tasks else f"task_{k}"
-        raise ValueError(f"masks[{i}] has {designs[i, k]} for task {name!r}; every entry must be finite.")
-    return designs
-
-
-def _check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
-        if seeds < 1:
-            raise ValueError(f"seeds is {seeds}; ask for at least one, or list them.")
-        return np.arange(int(seeds), dtype=np.int64)
-    which = np.asarray(seeds)
-    if which.ndim != 1 or (len(which) and which.dtype.kind not in "iu"):
-        raise TypeError(f"seeds is {seeds!r}; pass how many (an int) or which ones (a sequence of ints).")
-    if not len(which) or len(np.unique(which)) < len(which) or which.min() < 0:
-        raise ValueError(f"seeds is {seeds!r}; list at least one seed >= 0, and each once.")
-    return which.astype(np.int64)

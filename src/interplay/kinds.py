@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["KINDS", "SIMPLEX_TOLERANCE", "fault", "guess_kind"]
+__all__ = ["KINDS", "SIMPLEX_TOLERANCE", "fault", "fitting_kind", "guess_kind"]
 
 KINDS = ("mask", "mixture", "weights", "coefficients")
 #: How far from one the sum of a mixture may lie; shares rounded to two decimals may sum to .99 in floats.
@@ -33,6 +33,20 @@ def guess_kind(values: np.ndarray) -> str:
     if values.size and np.mean(np.abs(values.sum(axis=1) - 1) <= SIMPLEX_TOLERANCE) >= 0.5:
         return "mixture"
     return "weights"
+
+
+def fitting_kind(values: np.ndarray) -> str:
+    """Recognise the kind of rows (m, K) that came from no file: weights where they break what they look like.
+
+    Examples
+    --------
+    >>> fitting_kind(np.array([[0.5, 0.3], [1.0, 0.0]])), fitting_kind(np.array([[-0.5, 1.0]]))
+    ('weights', 'coefficients')
+    """
+    kind = guess_kind(values)
+    if fault(values, kind, [""] * values.shape[1]) is None:
+        return kind
+    return "weights" if (values >= 0).all() else "coefficients"
 
 
 def fault(values: np.ndarray, kind: str, tasks: Sequence[str], *, row: str = "row", first: int = 0) -> str | None:

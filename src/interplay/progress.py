@@ -18,7 +18,7 @@ EVERY = 60.0
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show that ``what`` is under way, only on a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
@@ -58,12 +58,15 @@ class Progress:
         now = time.monotonic()
         if not self._show or now - self._began < QUIET:
             return
-        if sys.stderr.isatty():
-            self._draw()
-        elif now - self._said >= EVERY:
-            self._said = now
-            sys.stderr.write(f"interplay: {self.line()}\n")
-            sys.stderr.flush()
+        try:
+            if sys.stderr.isatty():
+                self._draw()
+            elif now - self._said >= EVERY:
+                self._said = now
+                sys.stderr.write(f"interplay: {self.line()}\n")
+                sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):  # nobody reads it any more, or there is none
+            self._show = False
 
     def line(self) -> str:
         """Return the state in words."""

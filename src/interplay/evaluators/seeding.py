@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,15 @@ def seeded(seed: int) -> Iterator[None]:
     ...     first == random.random()
     True
     """
+    with _ONE:
+        yield from _seeded(seed)
+
+
+#: Global generators serve one run at a time; in threads the others wait.
+_ONE = threading.RLock()
+
+
+def _seeded(seed: int) -> Iterator[None]:
     python, numpy_state, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")  # noqa: NPY002
     cpu = None if torch is None else torch.get_rng_state()
     gpus = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else None

@@ -144,7 +144,7 @@ class Store:
             measured = [replace(part, kind=kind) for part in measured]
         runs = measured[0]
         for part in measured[1:]:
-            runs = runs + part
+            runs = runs + part.select(runs.targets)
         return runs
 
     def _nothing(self, problems: Sequence[Problem], which: Filter | None) -> str:

@@ -34,6 +34,10 @@ def address_of(where: str | Path | URL) -> URL:
     if isinstance(where, URL):
         return where
     text = str(where)
+    if not text.strip() or not isinstance(where, str | Path):
+        raise EvaluationsError(f"store is {where!r}; name a file such as runs.db, or the address of a database.")
+    if text in ("sqlite://", "sqlite:///:memory:", ":memory:"):
+        raise EvaluationsError(f"store {text!r} would not outlast this process; leave store out, or name a file.")
     if isinstance(where, Path) or "://" not in text:
         path = Path(text).expanduser()
         if path.is_dir():
@@ -77,6 +81,6 @@ def scrubbed(text: str, url: URL) -> str:
     values = [url.password, *(v for name, v in url.query.items() if _SECRET.search(name))]
     secrets = {str(v) for value in values if value for v in ([value] if isinstance(value, str) else value)}
     for secret in sorted(secrets, key=len, reverse=True):
-        for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-            text = text.replace(form, "***")
+        for form in {secret, quote(secret, safe=""), quote(secret, safe=" +"), quote_plus(secret)}:
+            text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE if "%" in form else 0)
     return text

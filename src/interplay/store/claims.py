@@ -20,11 +20,10 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from . import schema
 from .database import Database, StoreUnavailable, logger
-from .encoding import keys_of, masks_from, masks_to, values_to
+from .encoding import keys_of, masks_from, masks_to, plain_text, values_to
 from .places import alive, here, this_process
-from .problem import Problem
+from .problem import Problem, still_there
 from .schema import DONE, FAILED, QUEUED, RUNNING, epoch, runs, workers
 
 __all__ = ["HURRY", "LOSSES", "Claim", "Claims", "Result", "enlist", "gone"]
@@ -63,17 +62,18 @@ def enlist(database: Database, problem: Problem, masks: np.ndarray, seeds: np.nd
     """Put rows (n,) into the store that it does not hold yet; return the numbers of all of them (n,)."""
     encoded = masks_to(masks)
     keys = keys_of(encoded, seeds)
-    known: dict[bytes, int] = {}
 
-    def held(connection: Connection, part: Sequence[bytes]) -> None:
-        query = sa.select(runs.c.key, runs.c.id).where(runs.c.problem == problem.id, runs.c.key.in_(part))
-        known.update((bytes(key), number) for key, number in connection.execute(query))
+    def numbers(connection: Connection, some: Sequence[bytes]) -> dict[bytes, int]:
+        found: dict[bytes, int] = {}
+        for start in range(0, len(some), _CHUNK):
+            theirs = (runs.c.problem == problem.id, runs.c.key.in_(some[start : start + _CHUNK]))
+            query = sa.select(runs.c.key, runs.c.id).where(*theirs)
+            found |= {bytes(key): number for key, number in connection.execute(query)}
+        return found
 
-    def put(connection: Connection) -> None:
-        lock = sa.select(schema.problems.c.id).where(schema.problems.c.id == problem.id).with_for_update()
-        connection.execute(lock)  # one at a time, so that no row is put twice
-        for start in range(0, len(keys), _CHUNK):
-            held(connection, keys[start : start + _CHUNK])
+    def put(connection: Connection) -> dict[bytes, int]:
+        still_there(connection, problem, lock=True)  # one at a time, so that no row is put twice
+        known = numbers(connection, keys)
         fresh = {"problem": problem.id, "status": QUEUED, "attempts": 0, "losses": 0}
         missing: dict[bytes, dict[str, Any]] = {}
         for key, mask, seed in zip(keys, encoded, seeds.tolist(), strict=True):
@@ -81,11 +81,9 @@ def enlist(database: Database, problem: Problem, masks: np.ndarray, seeds: np.nd
                 missing[key] = {"key": key, "mask": mask, "seed": seed, **fresh}
         if missing:
             connection.execute(sa.insert(runs), list(missing.values()))
-            added = list(missing)
-            for start in range(0, len(added), _CHUNK):
-                held(connection, added[start : start + _CHUNK])
+        return known | numbers(connection, list(missing))
 
-    database.write(put)
+    known = database.write(put)
     return np.array([known[key] for key in keys], np.int64)
 
 
@@ -115,9 +113,11 @@ class Claims:
     def __init__(self, database: Database, problem: Problem, wanted: np.ndarray, *, retries: int, patience: float):
         self.database, self.problem, self.retries, self.patience = database, problem, retries, patience
         self._wanted = set(wanted.tolist())
+        self._first, self._last = int(wanted.min()), int(wanted.max())
         self._from = 0  # rows before this one were looked at
         self._count = 0
-        self._looked = -float("inf")
+        self._looked = self._awake = -float("inf")
+        self._beaten = time.time()
         #: Rows that this worker recorded as failed for good.
         self.failed = 0
         name = f"{here().split(' ')[0]}:{os.getpid()}"
@@ -146,25 +146,24 @@ class Claims:
         columns = (runs.c.id, runs.c.mask, runs.c.seed)
 
         def work(connection: Connection) -> tuple[list[Any], int]:
+            still_there(connection, self.problem)
             taken = list(connection.execute(sa.select(*columns).where(_under(self.problem, self.worker, token))))
             if taken:  # an earlier try was committed, and the answer was lost
                 return taken, taken[-1].id + 1
-            start = self._from
+            start, most = max(self._from, self._first), n
+            open_ = (runs.c.problem == self.problem.id, runs.c.status == QUEUED)
             while len(taken) < n:
-                query = sa.select(*columns).where(
-                    runs.c.problem == self.problem.id, runs.c.status == QUEUED, runs.c.id >= start
-                )
-                query = query.order_by(runs.c.id).limit(n).with_for_update(skip_locked=True)
-                rows = connection.execute(query).all()
+                query = sa.select(*columns).where(*open_, runs.c.id.between(start, self._last))
+                rows = connection.execute(query.order_by(runs.c.id).limit(most).with_for_update(skip_locked=True)).all()
                 taken += [row for row in rows if row.id in self._wanted][: n - len(taken)]
                 if not rows:
                     break
                 start = (taken[-1].id if len(taken) == n else rows[-1].id) + 1
-            if taken:
-                mark = sa.update(runs).where(runs.c.id.in_([row.id for row in taken]))
-                connection.execute(
-                    mark.values(status=RUNNING, worker=self.worker, claim=token, started=epoch(), ended=None)
-                )
+                most = min(2 * most, 5000)  # rows of an earlier call, which nobody asks for now, lie between
+            now = {"status": RUNNING, "worker": self.worker, "claim": token, "started": epoch(), "ended": None}
+            for part in range(0, len(taken), _CHUNK):
+                ids = [row.id for row in taken[part : part + _CHUNK]]
+                connection.execute(sa.update(runs).where(runs.c.id.in_(ids)).values(**now))
             return taken, start
 
         taken, self._from = self.database.write(work)
@@ -174,8 +173,11 @@ class Claims:
     def take_over(self) -> int:
         """Queue again what workers left that are not heard of any more; return how many rows."""
         self._looked = time.monotonic()
-        if time.monotonic() - self.database.away < self.patience:
+        if time.monotonic() - self.database.away < self.patience or time.time() < self._awake + self.patience:
             return 0  # the others' hearts could not beat either
+        if time.time() > self._beaten + self.patience:  # this process slept, perhaps the machine with all the others
+            self._awake = time.time()
+            return 0
 
         def work(connection: Connection) -> int:
             dead = [worker for worker in gone(connection, self.patience) if worker != self.worker]
@@ -240,7 +242,7 @@ class Claims:
         return len(late)
 
     def _row(self, result: Result, attempts: int) -> dict[str, Any]:
-        output = None if result.output is None else self.database.scrub(result.output)
+        output = self._kept(result.output)
         row: dict[str, Any] = {
             "row": result.claim.id,
             "claim": result.claim.token,
@@ -252,8 +254,12 @@ class Claims:
             return {**row, "status": DONE, "measured": values_to(result.values), "cost": result.seconds, "error": None}
         again = attempts + 1 <= self.retries
         row |= {"attempts": attempts + 1, "claim": None if again else result.claim.token}
-        error = self.database.scrub(result.error)
+        error = self._kept(result.error)
         return {**row, "status": QUEUED if again else FAILED, "measured": None, "cost": result.seconds, "error": error}
+
+    def _kept(self, text: str | None) -> str | None:
+        """Return a text as every database can hold it, without the secrets of the address."""
+        return None if text is None else self.database.scrub(plain_text(text))
 
     def release(self) -> None:
         """Queue again all that this worker holds, and say that it ended."""
@@ -276,7 +282,8 @@ class Claims:
         while not self._stop.wait(self.patience / 4):
             try:
                 self.database.write(lambda connection: connection.execute(beat))
-            except StoreUnavailable as error:
+                self._beaten = time.time()
+            except Exception as error:
                 logger.warning("no heartbeat: %s", error)
 
 

@@ -7,11 +7,13 @@ the database was not to be had; what it writes must therefore mean the same when
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -53,6 +55,7 @@ class Database:
         self.url, self.outage = url, outage
         self.where = shown(url)
         self.engine = _engine(url)
+        self._file = os.path.abspath(url.database) if url.get_backend_name() == "sqlite" and url.database else None
         #: When (time.monotonic) the database was away last; -inf if never.
         self.away = -float("inf")
 
@@ -111,6 +114,8 @@ class Database:
     def _lasting(self, work: Callable[[Connection], Result], *, write: bool, synced: bool = False) -> Result:
         began, pause, said, tries = time.monotonic(), 0.05, -float("inf"), 0
         while True:
+            if write and self._file and not os.path.exists(self._file):
+                raise StoreUnavailable(f"store {self.where} was deleted while it was in use.")
             try:
                 options = {"interplay_write": write, "interplay_synced": synced}
                 with self.engine.execution_options(**options).begin() as connection:
@@ -152,9 +157,19 @@ def _passes(error: Exception) -> bool:
     )
 
 
+def _only_readable(file: str) -> bool:
+    """Tell whether a file can be read and not written, nor the log beside it that SQLite needs even to read."""
+    folder = os.path.dirname(os.path.abspath(file))
+    writable = os.access(file, os.W_OK) and os.access(folder, os.W_OK)
+    return os.path.exists(file) and not writable and not os.path.exists(f"{file}-wal")
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    if url.database and _only_readable(url.database):
+        file = f"file:{quote(os.path.abspath(url.database))}"
+        url = url.set(database=file, query={"mode": "ro", "immutable": "1", "uri": "true"})
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-__all__ = ["keys_of", "masks_from", "masks_to", "values_from", "values_to"]
+__all__ = ["keys_of", "masks_from", "masks_to", "plain_text", "values_from", "values_to"]
 
 _BITS, _FLOATS = b"\x00", b"\x01"
 
@@ -50,6 +50,11 @@ def keys_of(encoded: Sequence[bytes], seeds: np.ndarray) -> list[bytes]:
     """Return the identity of each (mask, seed)."""
     marks = [seed.tobytes() for seed in np.asarray(seeds, "<i8")]
     return [blake2b(mark + mask, digest_size=16).digest() for mask, mark in zip(encoded, marks, strict=True)]
+
+
+def plain_text(text: str) -> str:
+    """Return a text without what databases refuse: lone surrogates and NUL become the replacement character."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def values_to(values: np.ndarray) -> bytes:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ..fields import EvaluationsError, listed, unknown
+from ..kinds import fitting_kind
 from .claims import gone
 from .encoding import masks_from, values_from
 from .problem import Problem
@@ -146,7 +147,7 @@ def evaluations_of(
         cost=cost[keep],
         origin=problem.evaluator,
         notes=problem.notes,
-        kind="coefficients" if (masks < 0).any() else None,
+        kind=fitting_kind(masks),
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from ..fields import EvaluationsError, as_directions, as_notes, listed
 from . import schema
 
-__all__ = ["Problem", "ProblemMismatch", "find", "given", "learnt", "noted", "problem_of", "settled"]
+__all__ = ["Problem", "ProblemMismatch", "find", "given", "learnt", "noted", "problem_of", "settled", "still_there"]
 
 
 class ProblemMismatch(EvaluationsError):
@@ -43,6 +43,8 @@ class Problem:
         Facts that travel with the runs.
     id : int
         0 where it is not in a store yet.
+    created : float
+        When it was put there, in seconds since 1970.
     """
 
     tag: str
@@ -54,6 +56,7 @@ class Problem:
     settings: Mapping[str, Any]
     notes: Mapping[str, Any]
     id: int = 0
+    created: float = 0.0
 
     @property
     def fingerprint(self) -> str:
@@ -76,9 +79,10 @@ class Problem:
 
     def differences(self, other: Problem) -> list[str]:
         """Return what differs between two problems of one tag and fidelity, in words; nothing for the same problem."""
-        targets = None if self.targets is None or other.targets is None else self.targets
-        mine = as_notes(self._identity(targets))
-        theirs = as_notes(other._identity(targets and other.targets))
+        known = self.targets is not None and other.targets is not None
+        alike = known and set(self.targets or ()) == set(other.targets or ())  # values are put in order by name
+        mine = as_notes(self._identity(self.targets if known and not alike else None))
+        theirs = as_notes(other._identity(other.targets if known and not alike else None))
         return list(_differences(mine, theirs))
 
     def refuse(self, said: Sequence[str], where: str) -> None:
@@ -142,6 +146,7 @@ def problem_of(row: Row) -> Problem:
         settings=read("settings"),
         notes=read("notes"),
         id=held["id"],
+        created=held["created"],
     )
 
 
@@ -155,7 +160,8 @@ def settled(connection: Connection, problem: Problem, where: str, accept: bool =
     """
     for other in find(connection, problem.tag):
         if other.fidelity == problem.fidelity:
-            if accept and (other.tasks, other.targets) == (problem.tasks, problem.targets or other.targets):
+            targets = set(other.targets or ()) == set(problem.targets or other.targets or ())
+            if accept and targets and other.tasks == problem.tasks:
                 settings = json.dumps(problem.settings)
                 accepted = replace(other, settings=problem.settings, evaluator=problem.evaluator)
                 kept = {"evaluator": problem.evaluator, "fingerprint": accepted.fingerprint}
@@ -175,7 +181,8 @@ def settled(connection: Connection, problem: Problem, where: str, accept: bool =
             return other
         for what in ("tasks", "targets"):
             mine, theirs = getattr(problem, what), getattr(other, what)
-            if mine is not None and theirs is not None and mine != theirs:
+            same = set(mine or ()) == set(theirs or ()) if what == "targets" else mine == theirs
+            if mine is not None and theirs is not None and not same:
                 raise ProblemMismatch(
                     f"{where} holds runs of fidelity {other.fidelity!r} under this tag whose {what} are "
                     f"{listed(theirs, 4)}, not {listed(mine, 4)}. Fidelities of one tag answer one question: give "
@@ -193,7 +200,15 @@ def settled(connection: Connection, problem: Problem, where: str, accept: bool =
         notes=json.dumps(problem.notes),
         created=schema.epoch(),
     )
-    return replace(problem, id=connection.execute(put).inserted_primary_key[0])  # type: ignore[index]
+    table, number = schema.problems, connection.execute(put).inserted_primary_key[0]  # type: ignore[index]
+    return problem_of(connection.execute(sa.select(table).where(table.c.id == number)).one())
+
+
+def still_there(connection: Connection, problem: Problem, *, lock: bool = False) -> None:
+    """Raise an error where somebody deleted a problem meanwhile; with `lock`, hold it to the end of the transaction."""
+    query = sa.select(schema.problems.c.created).where(schema.problems.c.id == problem.id)
+    if connection.execute(query.with_for_update() if lock else query).scalar_one_or_none() != problem.created:
+        raise ProblemMismatch(f"the runs of {problem.label} were deleted from the store meanwhile. Run the same again.")
 
 
 def learnt(connection: Connection, problem: Problem, targets: Sequence[str]) -> Problem:

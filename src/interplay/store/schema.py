@@ -64,6 +64,7 @@ problems = sa.Table(
     sa.Column("notes", _text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
     sa.UniqueConstraint("tag", "fidelity", name="interplay_one_problem"),
+    sqlite_autoincrement=True,  # no number is used again: a worker that slept might take one problem for another
 )
 
 workers = sa.Table(
@@ -77,6 +78,7 @@ workers = sa.Table(
     sa.Column("heartbeat", sa.Double, nullable=False),
     sa.Column("ended", sa.Double),
     sa.Column("late", sa.Integer, nullable=False),  # results that came after their claim had been taken over
+    sqlite_autoincrement=True,
 )
 
 runs = sa.Table(
@@ -100,6 +102,7 @@ runs = sa.Table(
     sa.Column("output", _text),  # what the run printed
     sa.UniqueConstraint("problem", "key", name="interplay_one_run"),
     sa.Index("interplay_open_runs", "problem", "status", "id"),
+    sqlite_autoincrement=True,
 )
 
 #: Step i leads from version i + 1 to i + 2: statements, or functions of the connection.

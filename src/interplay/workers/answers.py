@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Answer", "Job", "answer"]
+from ..evaluators.failures import EvaluationFailed
+from ..fields import EvaluationsError, as_notes
+from ..signals import Terminated
+
+__all__ = ["Answer", "Job", "answer", "traceback_of"]
 
 #: Characters of a traceback or of what a run printed that are kept.
 KEPT = 64 * 1024
@@ -48,6 +52,8 @@ class Answer:
         Names of the values.
     notes : dict
         The evaluator's facts after the job.
+    complaint : str
+        Why there are none.
     """
 
     values: list[np.ndarray | None] = field(default_factory=list)
@@ -56,12 +62,14 @@ class Answer:
     outputs: list[str | None] = field(default_factory=list)
     targets: tuple[str, ...] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    complaint: str = ""
 
     def add(self, other: Answer) -> None:
         """Put the rows of another answer behind these."""
         for name in ("values", "errors", "seconds", "outputs"):
             getattr(self, name).extend(getattr(other, name))
         self.targets, self.notes = other.targets or self.targets, other.notes or self.notes
+        self.complaint = other.complaint or self.complaint
 
     @classmethod
     def failed(cls, b: int, error: str, seconds: float = 0.0, output: str | None = None) -> Answer:
@@ -74,34 +82,46 @@ def answer(evaluator: Any, job: Job) -> Answer:
 
     Where an evaluator fails on several rows together, each is evaluated by itself, so that the good ones are kept.
     """
-    from ..evaluators.failures import EvaluationFailed
-
     began = time.perf_counter()
     try:
         values = np.asarray(evaluator.evaluate(job.masks.copy(), job.seeds.copy()), float)
         targets = None if evaluator.targets is None else tuple(evaluator.targets)
         _check_shape(values, len(job), targets)
     except (Exception, SystemExit) as error:  # a script that calls sys.exit has failed
+        if isinstance(error, Terminated):
+            raise
         seconds = time.perf_counter() - began
         if len(job) > 1:
             found = Answer()
             for i in range(len(job)):
                 found.add(answer(evaluator, job.row(i)))
             return found
-        said = isinstance(error, EvaluationFailed)
-        words = str(error) if said else "".join(traceback.format_exception(error))
-        return Answer.failed(1, words, seconds, getattr(error, "output", None) or None)
+        words = str(error) if isinstance(error, EvaluationFailed) else traceback_of(error)
+        return Answer.failed(1, words, seconds, error.output or None if isinstance(error, EvaluationFailed) else None)
     b, seconds = len(job), time.perf_counter() - began
     printed = getattr(evaluator, "outputs", None)
     errors = [_fault(row, targets or ()) for row in values]
+    try:
+        notes, complaint = as_notes(getattr(evaluator, "notes", {})), ""
+    except (EvaluationsError, TypeError, ValueError) as error:
+        notes, complaint = {}, f"{error} They are not kept."
     return Answer(
         values=[row if error is None else None for row, error in zip(values, errors, strict=True)],
         errors=errors,
         seconds=[seconds / b] * b,
         outputs=[text or None for text in printed] if printed is not None and len(printed) == b else [None] * b,
         targets=targets,
-        notes=dict(getattr(evaluator, "notes", {})),
+        notes=notes,
+        complaint=complaint,
     )
+
+
+def traceback_of(error: BaseException) -> str:
+    """Write an exception with its traceback; one that cannot be written by its kind alone."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return f"{type(error).__name__}, which cannot be shown"
 
 
 def _check_shape(values: np.ndarray, b: int, targets: Sequence[str] | None) -> None:

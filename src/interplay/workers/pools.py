@@ -18,6 +18,7 @@ import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Protocol
 
 from .answers import Answer, Job, answer
@@ -26,6 +27,12 @@ __all__ = ["Executed", "Inline", "Pool", "Processes", "WorkerDied", "first_done"
 
 #: What sets the threads of numerical libraries; left as they are where the user set one.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+#: Seconds in which a process that is asked to end may tidy up.
+_GRACE = 3.0
+#: Where this package lies.
+_PACKAGES = str(Path(__file__).resolve().parents[2])
 
 
 class WorkerDied(RuntimeError):
@@ -52,11 +59,6 @@ def pool_of(evaluator: Any, workers: int, executor: Any, timeout: float | None) 
         from .ray import RayActors
 
         return RayActors(evaluator, workers, timeout)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(
-            f"executor is {executor!r}; give None (processes of this machine), 'ray', or an executor with "
-            "submit(function, *arguments) -> future, as concurrent.futures has."
-        )
     if executor is not None:
         if timeout is not None:
             raise ValueError("timeout cannot be kept with an executor of yours; leave it out, or let executor be None.")
@@ -163,8 +165,10 @@ class Processes:
         with self._lock:
             self._closed = True
             children, self._children = self._children, set()
+        for child in children:  # all are asked before any is waited for
+            child.ask_to_end()
         for child in children:
-            child.kill()
+            child.end()
 
     def _answer(self, job: Job) -> Answer:
         child: _Child | None = getattr(self._own, "child", None)
@@ -174,21 +178,26 @@ class Processes:
         try:
             return child.ask(job, limit)
         except TimeoutError:
-            child.process.kill()
-            self._gone(child)
             words = f"took longer than timeout={self.timeout:g} s, and was ended."
-            return Answer.failed(len(job), words, float(limit or 0))
-        except (EOFError, OSError) as error:
-            how = self._gone(child)
-            raise WorkerDied(how) from error
+            child.ask_to_end()
+            self._gone(child)
+            if len(job) > 1:
+                raise WorkerDied(words) from None
+            return Answer.failed(1, words, float(limit or 0))
+        except Exception as error:  # the connection ended, or somebody else wrote to it
+            raise WorkerDied(self._gone(child)) from error
 
     def _born(self) -> _Child:
-        child = _Child(self._packed, max(1, (os.cpu_count() or 1) // self.slots))
         with self._lock:
             if self._closed:
-                child.kill()
                 raise WorkerDied("the pool is closed")
+            child = _Child(max(1, (os.cpu_count() or 1) // self.slots))
             self._children.add(child)
+        try:
+            child.greet(self._packed)
+        except BaseException:
+            self._gone(child)
+            raise
         return child
 
     def _gone(self, child: _Child) -> str:
@@ -197,48 +206,69 @@ class Processes:
             self._children.discard(child)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.process.wait(0.5)  # its connection ends a moment before it does
-        return child.kill()
+        return child.end()
 
 
 class _Child:
     """A process of `child`, and the connection to it."""
 
-    def __init__(self, evaluator: bytes, threads: int):
+    def __init__(self, threads: int):
         self._lock = threading.Lock()
         mine, theirs = socket.socketpair()
         life, self._life = os.pipe()
         env = dict(os.environ)
         if not any(name in env for name in _THREADS):
             env |= dict.fromkeys(_THREADS, str(threads))
-        command = [sys.executable, "-m", "interplay.workers.child", str(theirs.fileno()), str(life)]
-        env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        start = f"import sys; sys.path.append({_PACKAGES!r}); from interplay.workers.child import main; main()"
         self.process = subprocess.Popen(
-            command, env=env, pass_fds=(theirs.fileno(), life), start_new_session=True, stdin=subprocess.DEVNULL
+            [sys.executable, "-P", "-c", start, str(theirs.fileno()), str(life)],
+            env=env,
+            pass_fds=(theirs.fileno(), life),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
         )
         theirs.close()
         os.close(life)
         self.connection = Connection(mine.detach())
+        self._asked = False
+
+    def greet(self, evaluator: bytes) -> None:
+        """Hand over what every job needs."""
         try:
-            self.connection.send(sys.path)
+            self.connection.send((sys.path, sys.argv))
             self.connection.send_bytes(evaluator)
-            refused = self.connection.recv()
+            refused = self._received(None)
         except (EOFError, OSError):
-            raise WorkerDied(f"a process that should evaluate did not start: {self.kill()}") from None
+            raise WorkerDied(f"a process that should evaluate did not start: {self.end()}") from None
         if refused is not None:
-            self.kill()
             raise TypeError(f"the evaluator cannot be read in another process: {refused}.")
 
     def ask(self, job: Job, limit: float | None) -> Answer:
+        """Hand over a job and wait for the answer; TimeoutError after so many seconds, EOFError if it ended."""
         self.connection.send(job)
-        if not self.connection.poll(limit):
-            raise TimeoutError
+        return self._received(limit)
+
+    def _received(self, limit: float | None) -> Any:
+        until = None if limit is None else time.monotonic() + limit
+        while not self.connection.poll(0.5 if until is None else min(0.5, max(0.0, until - time.monotonic()))):
+            if self.process.poll() is not None and not self.connection.poll(0):
+                raise EOFError  # what it forked may hold the connection open
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError
         return self.connection.recv()
 
-    def kill(self) -> str:
-        """End the process with all that it started; say how it had ended, if it had."""
-        code = self.process.poll()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the process and all that it started."""
+        self._asked = True
+        self._signal(signal.SIGTERM)
+
+    def end(self) -> str:
+        """End the process with all that it started, by force if need be; say how it had ended, if it had."""
+        if self._asked:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE)
+        code = None if self._asked else self.process.poll()
+        self._signal(signal.SIGKILL)
         self.process.wait()
         with self._lock:
             if self._life >= 0:
@@ -251,6 +281,25 @@ class _Child:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             return f"its process was ended by signal {name}{'; out of memory?' if name == 'SIGKILL' else ''}"
         return f"its process ended with exit code {code}"
+
+    def _signal(self, number: int) -> None:
+        for process in _descendants(self.process.pid):  # those that left the group
+            with contextlib.suppress(OSError):
+                os.kill(process, number)
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, number)
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the processes that a process started, and those that these did, where the system tells (Linux)."""
+    found, todo = [], [process]
+    while todo:
+        for path in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                own = [int(number) for number in path.read_text().split()]
+                found += own
+                todo += own
+    return found
 
 
 def first_done(futures: Collection[Any], seconds: float) -> set[Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -40,6 +40,8 @@ class RayActors:
         options = {"num_cpus": 1, **getattr(evaluator, "ray_options", {}), "max_restarts": 0, "max_task_retries": 0}
         self._actor = ray.remote(**options)(_Evaluating)
         self._free: list[Any] = []
+        self._actors: list[Any] = []
+        self._lock, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="interplay ray")
 
     def submit(self, job: Job) -> Future[Answer]:
@@ -50,15 +52,17 @@ class RayActors:
         """End the actors; and Ray, where this pool started it."""
         if kill:
             self._end()
-        self._threads.shutdown(wait=not kill, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
         self._end()
         if self._started:
             self._ray.shutdown()
 
     def _end(self) -> None:
-        for actor in self._free:
+        with self._lock:
+            self._closed = True
+            actors, self._actors, self._free = self._actors, [], []
+        for actor in actors:
             self._ray.kill(actor)
-        self._free = []
 
     def _answer(self, job: Job) -> Answer:
         ray, actor = self._ray, None
@@ -67,38 +71,53 @@ class RayActors:
             actor = self._ready()
             found = ray.get(actor.answer.remote(job.masks, job.seeds), timeout=limit)
         except ray.exceptions.GetTimeoutError:
-            ray.kill(actor)
             words = f"took longer than timeout={self.timeout:g} s, and was ended."
-            return Answer.failed(len(job), words, float(limit or 0))
-        except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError) as error:
-            if actor is not None:
-                ray.kill(actor)
+            self._kill(actor)
+            if len(job) > 1:
+                raise WorkerDied(words) from None
+            return Answer.failed(1, words, float(limit or 0))
+        except ray.exceptions.RayError as error:
+            self._kill(actor)
             raise WorkerDied(f"its Ray actor ended: {str(error).strip().splitlines()[0]}") from None
-        self._free.append(actor)
+        with self._lock:
+            self._free.append(actor)
         return found
 
     def _ready(self) -> Any:
         """Return an actor that stands; a cluster may have less room than there are slots, or take long to make it."""
-        ray = self._ray
-        with contextlib.suppress(IndexError):
-            return self._free.pop()
-        actor = self._actor.remote(self._evaluator, sys.path)
+        if (free := self._taken()) is not None:
+            return free
+        with self._lock:
+            if self._closed:
+                raise WorkerDied("the pool is closed")
+            actor = self._actor.remote(self._evaluator, sys.path, sys.argv)
+            self._actors.append(actor)
         ready = actor.ready.remote()
-        while not ray.wait([ready], timeout=1.0)[0]:
-            with contextlib.suppress(IndexError):
-                free = self._free.pop()
-                ray.kill(actor)
+        while not self._ray.wait([ready], timeout=1.0)[0]:
+            if (free := self._taken()) is not None:
+                self._kill(actor)
                 return free
-        ray.get(ready)
+        self._ray.get(ready)
         return actor
+
+    def _taken(self) -> Any:
+        with self._lock:
+            return self._free.pop() if self._free else None
+
+    def _kill(self, actor: Any) -> None:
+        with self._lock:
+            self._actors = [other for other in self._actors if other is not actor]
+        if actor is not None:
+            self._ray.kill(actor)
 
 
 class _Evaluating:
     """What an actor holds: the evaluator, unpacked once."""
 
-    def __init__(self, evaluator: bytes, path: list[str]):
+    def __init__(self, evaluator: bytes, path: list[str], words: list[str]):
         import pickle
 
+        sys.argv[:] = words
         sys.path[:] = [*sys.path, *(place for place in path if place not in sys.path)]
         self.evaluator = pickle.loads(evaluator)
 
