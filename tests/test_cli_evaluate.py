@@ -217,3 +217,20 @@ def test_a_script_that_changed_is_refused_unless_that_is_accepted(shell):
     refused(shell("evaluate", *OWN, "--seeds", "2"), "files.train.py", "--accept-changed")
     code, _, err = shell("evaluate", *OWN, "--seeds", "2", "--accept-changed")
     assert code == 0, err
+
+
+def test_the_script_of_the_readme_is_trained_and_attributed(shell):
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    Path("train.py").write_text("# train.py:" + text.split("# train.py:", 1)[1].split("```", 1)[0])
+    rng = np.random.default_rng(0)
+    for name in ("web", "code", "math", "wiki", "books", "test"):
+        X = rng.normal(size=(100, 4))
+        y = X @ [1, -1, 0.5, 0] + rng.normal(size=100) > 0
+        np.savetxt(f"{name}.csv", np.column_stack([X, y != (name == "books")]), delimiter=",")
+    words = ["evaluate", "--for", "leave-one-out", "--tasks", "web,code,math,wiki,books", "--workers", "2"]
+    words += ["--store", "runs.db", "--command", f"{sys.executable} train.py --mask {{mask_file}} --out {{result}}"]
+    code, out, err = shell(*words)
+    assert (code, out) == (0, "runs.db: 6 of 6 evaluations are done. Next: interplay attribute runs.db\n"), err
+    code, out, err = shell("attribute", "runs.db", "--target", "loss")
+    assert code == 0, err
+    assert out.index("books   -") > out.index("web")  # its labels are wrong
