@@ -557,3 +557,16 @@ def test_memory_is_no_store():
     for place in (":memory:", "sqlite://", "", 5):
         with pytest.raises(ValueError, match="name a file"):
             Store(place)
+
+
+def test_who_slept_hears_the_others_before_it_takes_over(place):
+    store, problem, ids, lost = opened(place, DESIGN[:2])
+    lost.claim(2)
+    silence(store, lost.worker)
+    other = store.claims(problem, ids, retries=1)
+    other._beaten -= 3600  # it was not heard of either: the machine slept, perhaps with all of them
+    assert other.take_over() == 0
+    other._beaten += 3600
+    assert other.take_over() == 0  # a whole patience is waited for
+    other._awake -= 3600
+    assert other.take_over() == 2
