@@ -198,11 +198,8 @@ class Store:
         """Return one line per row, whatever became of it, of all fidelities under one tag."""
         import pandas as pd
 
-        parts = []
-        for problem in self.chosen(tag, None):
-            part = self.database.read(lambda c, p=problem: listing.frame_of(c, p, which or Filter(), last))
-            part.insert(2, "fidelity", problem.fidelity)
-            parts.append(part)
+        found = self.chosen(tag, None)
+        parts = [overview.as_frame(problem, list(self.rows(problem, which, last=last))) for problem in found]
         frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
         return frame if last is None else frame.sort_values("id").tail(last)
 

@@ -18,8 +18,6 @@ from .problem import Problem
 from .schema import DONE, FAILED, QUEUED, RUNNING, STATUS, problems, runs, workers
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..evaluations import Evaluations
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "delete",
     "evaluations_of",
     "failures",
-    "frame_of",
     "ids_of",
     "one",
     "retry",
@@ -156,61 +153,6 @@ def failures(connection: Connection, problem: Problem, ids: np.ndarray) -> list[
     wanted = set(ids.tolist())
     query = sa.select(runs.c.id, runs.c.error).where(runs.c.problem == problem.id, runs.c.status == FAILED)
     return [(row.id, row.error) for row in connection.execute(query.order_by(runs.c.id)) if row.id in wanted]
-
-
-def frame_of(connection: Connection, problem: Problem, which: Filter, last: int | None = None) -> pd.DataFrame:
-    """Return one line per row: what became of it, then its weights (K), then its values (T).
-
-    A task or target whose name is taken is called ``task:NAME`` or ``target:NAME``.
-
-    Parameters
-    ----------
-    connection, problem, which
-    last : int, optional
-        Only so many, the latest.
-    """
-    import pandas as pd
-
-    columns: list[Any] = [
-        *(
-            runs.c[name]
-            for name in ("id", "status", "seed", "mask", "measured", "cost", "started", "ended", "attempts")
-        ),
-        workers.c.name.label("worker"),
-        runs.c.error,
-    ]
-    query = sa.select(*columns).outerjoin(workers, workers.c.id == runs.c.worker).where(*which.where(problem))
-    query = query.order_by(runs.c.id.desc())
-    if last is not None and not which.by_mask:
-        query = query.limit(last)
-    rows = connection.execute(query).all()[::-1]
-    masks = masks_from([row.mask for row in rows], len(problem.tasks))
-    keep = np.flatnonzero(which.masks(problem, masks))
-    keep = keep if last is None else keep[len(keep) - min(last, len(keep)) :]
-    rows, masks = [rows[i] for i in keep.tolist()], masks[keep]
-    frame = pd.DataFrame(
-        {
-            "id": [row.id for row in rows],
-            "status": [STATUS[row.status] for row in rows],
-            "seed": [row.seed for row in rows],
-            "cost": [row.cost for row in rows],
-            "attempts": [row.attempts for row in rows],
-            "worker": [row.worker for row in rows],
-            "started": pd.to_datetime([row.started for row in rows], unit="s", utc=True),
-            "ended": pd.to_datetime([row.ended for row in rows], unit="s", utc=True),
-            "error": [row.error for row in rows],
-        }
-    )
-    taken = {*frame, "fidelity"}
-    tasks = pd.DataFrame(masks, columns=[f"task:{name}" if name in taken else name for name in problem.tasks])
-    targets = problem.targets or ()
-    taken |= {*tasks}
-    values = np.full((len(rows), len(targets)), np.nan)
-    measured = [i for i, row in enumerate(rows) if row.measured is not None]
-    if measured:
-        values[measured] = values_from([rows[i].measured for i in measured], len(targets))
-    named = [f"target:{name}" if name in taken else name for name in targets]
-    return pd.concat([frame, tasks, pd.DataFrame(values, columns=named)], axis=1)
 
 
 def one(connection: Connection, number: int) -> tuple[Problem, dict[str, Any]]:

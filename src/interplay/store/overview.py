@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
@@ -13,7 +15,10 @@ from .listing import Filter, counts, gone, ids_of
 from .problem import Problem, find
 from .schema import DONE, RUNNING, STATUS, runs, workers
 
-__all__ = ["Run", "Standing", "matching", "page", "standings"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Run", "Standing", "as_frame", "matching", "page", "standings"]
 
 _RUN = ("id", "seed", "mask", "measured", "cost", "attempts", "losses", "started", "ended", "error")
 
@@ -140,6 +145,26 @@ def page(
         values = None if measured is None else values_from([measured], len(problem.targets or ()))[0]
         found.append(Run(problem, status, masks[i], values, worker, number, seed, *others))
     return found, rows[-1].id if len(rows) == n else None
+
+
+def as_frame(problem: Problem, rows: Sequence[Run]) -> pd.DataFrame:
+    """Return one line per row of a problem: what became of it, then its weights (K), then its values (T).
+
+    A task or target whose name is taken is called ``task:NAME`` or ``target:NAME``.
+    """
+    import pandas as pd
+
+    taken = ("id", "status", "fidelity", "seed", "cost", "attempts", "worker", "started", "ended", "error")
+    facts = {name: [getattr(run, name) for run in rows] for name in taken if name not in ("fidelity", "cost")}
+    facts |= {"fidelity": [problem.fidelity] * len(rows), "cost": [run.seconds for run in rows]}
+    facts |= {name: pd.to_datetime(facts[name], unit="s", utc=True) for name in ("started", "ended")}
+    tasks = [f"task:{name}" if name in taken else name for name in problem.tasks]
+    targets = [f"target:{name}" if name in (*taken, *tasks) else name for name in problem.targets or ()]
+    missing = np.full(len(targets), np.nan)
+    masks = np.array([run.mask for run in rows]).reshape(len(rows), len(tasks))
+    values = np.array([missing if run.values is None else run.values for run in rows]).reshape(len(rows), len(targets))
+    numbers = (pd.DataFrame(masks, columns=tasks), pd.DataFrame(values, columns=targets))
+    return pd.concat([pd.DataFrame(facts)[list(taken)], *numbers], axis=1)
 
 
 def matching(connection: Connection, problem: Problem, which: Filter) -> int:
