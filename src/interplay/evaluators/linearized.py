@@ -27,12 +27,12 @@ from ..gradients import (
     subspace,
 )
 from ..gradients.diagnostics import agreement
-from ..gradients.examples import named
+from ..gradients.examples import mean, named
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.subspaces import task_gradients
 from .code import code_of, digest_of_model
 from .digests import digest
-from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of
+from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of, untrained
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -135,7 +135,7 @@ class Linearized:
         task_loaders = named(loaders, "loaders", "task")
         target_loaders = named(targets, "targets", "target")
         self.tasks, self.targets = tuple(task_loaders), tuple(target_loaders)
-        self._metrics = metrics_of(metric, self.targets)
+        self._metrics = metrics_of(metric, self.targets, self._loss.metrics)
         self.higher_is_better = directions_of(higher_is_better, self._metrics)
         train = Examples.collect(self.network, task_loaders, self._loss, "loaders")
         tests = {
@@ -143,8 +143,8 @@ class Linearized:
             for name, loader in target_loaders.items()
         }
         self.mu, self._mu_from = mu_of(mu, training)
-        self._data = {"tasks": digest(train.batches, train.labels, train.task)}
-        self._data |= {f"targets.{name}": digest(e.batches, e.labels) for name, e in tests.items()}
+        self._data = {"tasks": digest(*train.content)}
+        self._data |= {f"targets.{name}": digest(*e.content) for name, e in tests.items()}
         generator = np.random.default_rng(rng)
         self._rng = digest(generator.bit_generator.state)
         self._prepare(train, tests, dim, generator)
@@ -225,6 +225,7 @@ class Linearized:
         }
         return {
             **{key: value for key, value in options.items() if key != "mu_from"},
+            **{f"loss.{key}": value for key, value in self._loss.facts().items()},
             "mu": None if options["mu"] is None else float(f"{self.mu:.6g}"),
             "steps": self.steps,
             "tolerance": self.tolerance,
@@ -270,18 +271,17 @@ class Linearized:
             chunk = max(1, self.memory // (8 * 4 * target.offset.numel()))
             for start in range(0, len(moves), chunk):
                 rows = slice(start, start + chunk)
-                values[rows, t] = self._measure_target(target.logits(moves[rows]).double(), target.labels, name)
+                values[rows, t] = self._measure_target(target, target.logits(moves[rows]).double(), name)
         return values
 
-    def _measure_target(self, logits: Tensor, labels: Tensor, name: str) -> np.ndarray:
-        metric = self._metrics[name]
-        if metric == "loss":
-            return self._loss.value(logits, labels).mean(1).cpu().numpy()
-        if metric == "accuracy":
-            return self._loss.correct(logits, labels).double().mean(1).cpu().numpy()
-        assert callable(metric)
-        shown = logits.squeeze(-1) if self._loss.name == "binary" else logits
-        return np.array([float(metric(f.cpu(), labels.cpu())) for f in shown])
+    def _measure_target(self, target: Features, outputs: Tensor, name: str) -> np.ndarray:
+        metric, labels = self._metrics[name], target.labels
+        if isinstance(metric, str):
+            return mean(self._loss.measure(metric, outputs, labels), target.weights).cpu().numpy()
+        weights = [target.weights.cpu()] if bool((target.weights != 1).any()) else []
+        if outputs.shape[-1] == 1:  # one output: (n,) beside labels (n,), never (n, 1), which would broadcast
+            outputs, labels = outputs.squeeze(-1), labels.squeeze(1) if labels.ndim > 1 else labels
+        return np.array([float(metric(f.cpu(), labels.cpu(), *weights)) for f in outputs])
 
     def _prepare(
         self, train: Examples, tests: Mapping[str, Examples], dim: int | None, rng: np.random.Generator
@@ -374,15 +374,15 @@ class Linearized:
         typical = float(counts @ gradients.norm(dim=1) / counts.sum())
         self._gradient_at_W0 = float(total.norm()) / max(typical, 1e-30)
         z = self._solve(torch.ones(1, len(self.tasks), dtype=torch.float64, device=train.labels.device))
-        before = self._loss.value(train.offset, train.labels).mean()
-        after = self._loss.value(self._train.logits(z)[0].double(), train.labels).mean()
-        self._decrease = float((before - after) / before.clamp_min(1e-30))
-        share = torch.bincount(train.labels).double() / train.n
-        guess = float(-(share * share.clamp_min(1e-30).log()).sum())
-        if float(before) > 0.9 * guess or (self._decrease > 0.5 and float(before - after) > 0.05 * guess):
+        before = float(mean(self._loss.value(train.offset, train.labels), train.weights))
+        after = float(mean(self._loss.value(self._train.logits(z)[0].double(), train.labels), train.weights))
+        self._decrease = (before - after) / max(abs(before), 1e-30)
+        guess = self._loss.best_constant(train.offset, train.labels, train.weights)
+        if untrained(before, after, guess, "accuracy" in self._loss.metrics):
+            guessing = "" if guess is None else f" (guessing one output for all: {guess:.3g})"
             self._warnings.append(
-                f"W0 does not look trained on these tasks: its mean loss is {float(before):.3g} (guessing by "
-                f"class frequency: {guess:.3g}), the linear model lowers it by {self._decrease:.0%}, and its "
+                f"W0 does not look trained on these tasks: its mean loss is {before:.3g}{guessing}, "
+                f"the linear model takes it to {after:.3g}, and its "
                 f"gradient is {self._gradient_at_W0:.2g} of a task's own. Estimates imitate training to the "
                 "optimum: train W0 on all tasks first, or state training=(learning_rate, steps)."
             )

@@ -111,7 +111,7 @@ class PublishedLinearized(Linearized):
 
     def _solve_one(self, mask: Tensor) -> Tensor:
         train, d = self._train, self.dim
-        weight = mask[train.task]
+        weight = mask[train.task] * train.weights
         chosen = weight.nonzero()[:, 0]
         if not len(chosen):
             return torch.zeros(d, dtype=torch.float64)

@@ -13,17 +13,22 @@ import numpy as np
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
+#: Named metrics, and whether more of them is better.
+METRICS = {"loss": False, "accuracy": True, "mse": False, "mae": False}
 Metric = str | Callable[[Any, Any], Any]
 
 
-def metrics_of(metric: Metric | Mapping[str, Metric], targets: tuple[str, ...]) -> dict[str, Metric]:
-    """Metric of each target, checked."""
+def metrics_of(
+    metric: Metric | Mapping[str, Metric], targets: tuple[str, ...], known: Sequence[str] = ("loss", "accuracy")
+) -> dict[str, Metric]:
+    """Metric of each target, checked; `known` are the names that the training loss can measure."""
     found = dict(metric) if isinstance(metric, Mapping) else dict.fromkeys(targets, metric)
     if set(found) != set(targets):
         raise ValueError(f"metric names the targets {sorted(found)}; there are {sorted(targets)}. Name each once.")
     for name, one in found.items():
-        if not callable(one) and one not in ("loss", "accuracy"):
-            raise ValueError(f"metric of target {name!r} is {one!r}; use 'loss', 'accuracy' or a callable.")
+        if not callable(one) and one not in known:
+            names = ", ".join(repr(other) for other in known)
+            raise ValueError(f"metric of target {name!r} is {one!r}; with this loss use {names} or a callable.")
     return {name: found[name] for name in targets}
 
 
@@ -32,7 +37,7 @@ def directions_of(given: bool | Mapping[str, bool] | None, metrics: Mapping[str,
     stated = dict(given) if isinstance(given, Mapping) else dict.fromkeys(metrics, given)
     directions = []
     for name, metric in metrics.items():
-        known = {"loss": False, "accuracy": True}.get(metric) if isinstance(metric, str) else stated.get(name)
+        known = METRICS.get(metric) if isinstance(metric, str) else stated.get(name)
         if known is None:
             raise ValueError(
                 f"higher_is_better of target {name!r} is not stated and its metric is a function. "
@@ -58,6 +63,20 @@ def mu_of(mu: float | None, training: tuple[float, int] | None) -> tuple[float, 
     if not (rate > 0 and steps > 0):
         raise ValueError(f"training is {training!r}; learning rate and steps must be positive.")
     return 1.0 / (rate * steps), "training"
+
+
+def untrained(before: float, after: float, guess: float | None, classes: bool) -> bool:
+    """Whether W0 does not look trained, by its mean loss, the linear model's and the best constant output's.
+
+    Classes can be told apart, so that W0 should beat guessing; numbers may hardly be predictable, so that W0 is
+    only suspected where the linear model promises more than all the training so far has brought.
+    """
+    promised = before - after
+    if guess is None:
+        return promised > 0.5 * abs(before)
+    if classes:
+        return before > 0.9 * guess or (promised > 0.5 * before and promised > 0.05 * guess)
+    return promised > max(guess - before, 0.05 * abs(guess))
 
 
 def truth_of(

@@ -10,7 +10,16 @@ except ImportError as error:  # pragma: no cover - exercised by a test that hide
 
 from .examples import Examples
 from .features import Features, features
-from .losses import BinaryLoss, SoftmaxLoss, loss_named
+from .losses import (
+    BinaryLoss,
+    LogOddsLoss,
+    Loss,
+    MultiLabelLoss,
+    SoftLabelLoss,
+    SoftmaxLoss,
+    SquaredLoss,
+    loss_named,
+)
 from .network import Network
 from .solver import Solution, curvatures, solve
 from .subspaces import SUBSPACES, subspace
@@ -20,9 +29,14 @@ __all__ = [
     "BinaryLoss",
     "Examples",
     "Features",
+    "LogOddsLoss",
+    "Loss",
+    "MultiLabelLoss",
     "Network",
+    "SoftLabelLoss",
     "SoftmaxLoss",
     "Solution",
+    "SquaredLoss",
     "curvatures",
     "features",
     "loss_named",

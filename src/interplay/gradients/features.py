@@ -22,14 +22,17 @@ class Features:
     ----------
     phi : Tensor (n, C, d), float64
     offset : Tensor (n, C), float64
-    labels : Tensor (n,), int64
+    labels : Tensor (n, ...)
+    weights : Tensor (n,), float64
     task : Tensor (n,), int64
     counts : Tensor (K,), float64
+        Sum of the weights of each task's examples: their number where no weights are given.
     """
 
     phi: Tensor
     offset: Tensor
     labels: Tensor
+    weights: Tensor
     task: Tensor
     counts: Tensor
 
@@ -63,4 +66,4 @@ def features(network: Network, examples: Examples, R: Tensor, dtype: torch.dtype
     with torch.no_grad():
         for x, rows in examples.slices():
             phi[rows] = network.push(x, R).permute(1, 2, 0).to(dtype)
-    return Features(phi, examples.offset, examples.labels, examples.task, examples.counts)
+    return Features(phi, examples.offset, examples.labels, examples.weights, examples.task, examples.counts)

@@ -1,20 +1,30 @@
 """A torch module as a function f(W, x) of one flat vector W of its trainable parameters.
 
-f0(x) = f(W0, x); products with the Jacobian J0 = df/dW at W0 from both sides: J0 v forward, J0' u backward.
+f0(x) = f(W0, x); products with the Jacobian J0 = df/dW at W0 from both sides: J0 v forward, J0' u backward, and its
+rows example by example. Each is computed by the first way that the module allows (see `interplay.gradients.products`),
+in tiles of examples and directions that fit into memory (see `interplay.gradients.chunks`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp, vjp, vmap
+from torch.func import functional_call, vjp, vmap
+
+from .batches import arguments, logits_of, opened, part, rows_of
+from .chunks import Chunk, in_tiles, out_of_memory
+from .cost import Cost, cost_of
+from .products import PULLS, PUSHES, Function, plain_attention, pull_plainly
+from .suitability import check_output, check_products, failing_layer
 
 _BATCH_DEPENDENT = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+_ROWS = ("reverse mode over examples", "plain autograd, example by example")
 
 
 class Network:
@@ -23,20 +33,35 @@ class Network:
     Parameters
     ----------
     model : torch.nn.Module
-        Maps a batch of inputs to logits (b, C), or (b,) for one logit. It is copied, never changed.
-    parameters : sequence of str, optional
-        Names or globs (as in `fnmatch`) of the parameters that training changes; default: all that require a
-        gradient.
+        Maps a batch of inputs to logits (b, C), or (b,) for one logit; also an output with ``.logits`` or a tuple
+        whose first entry they are. Inputs are a tensor, or a dict or tuple of tensors. It is copied, never changed.
+        A parameter under several names (tied embeddings) counts once and moves everywhere.
+    parameters : str or sequence of str, optional
+        Names or globs (as in `fnmatch`) of the parameters that training changes, ``"!glob"`` for those it does
+        not; default: all that require a gradient.
+    W0 : mapping of str to Tensor, optional
+        State dict of the trained model; default: the values that `model` has.
+    memory : int
+        Bytes for what one tile of examples and directions needs.
 
     Attributes
     ----------
     W0 : Tensor (p,)
-        The trained parameters, flattened in the order of `names`.
+        The trained parameters, flattened in the order of `names`, in the widest of their precisions.
     warnings : list of str
-        What was changed in the copy (layers that were in training mode).
+        What was changed in the copy (layers that were in training mode), and which slower ways had to be taken.
+    ways : dict of str to str
+        How products are computed: "push" (J v), "pull" (J'u) and "rows" (J by examples).
     """
 
-    def __init__(self, model: nn.Module, parameters: Sequence[str] | None = None):
+    def __init__(
+        self,
+        model: nn.Module,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        W0: Mapping[str, Tensor] | None = None,
+        memory: int = 2**28,
+    ):
         if not isinstance(model, nn.Module):
             raise TypeError(f"model is a {type(model).__name__}; it must be a torch.nn.Module.")
         self.warnings: list[str] = []
@@ -47,73 +72,249 @@ class Network:
                 "the estimator uses a copy in evaluation mode. Call model.eval() to make that explicit."
             )
         self.model = copy.deepcopy(model).eval()
+        if W0 is not None:
+            load(self.model, W0)
         for parameter in self.model.parameters():
             parameter.requires_grad_(parameter.requires_grad and parameter.is_floating_point())
-        trainable = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
-        if parameters is not None:
-            patterns = [parameters] if isinstance(parameters, str) else list(parameters)
-            for pattern in patterns:
-                if not any(fnmatchcase(n, pattern) for n in trainable):
-                    raise ValueError(
-                        f"parameters={pattern!r} matches no trainable parameter; there are: "
-                        f"{', '.join(trainable) or 'none'}."
-                    )
-            trainable = {n: p for n, p in trainable.items() if any(fnmatchcase(n, q) for q in patterns)}
-        if not trainable:
-            raise ValueError(
-                "model has no trainable parameter: every one has requires_grad=False. "
-                "Set requires_grad_(True) on the parameters that training changes."
-            )
+        trainable = chosen(self.model, parameters)
         self.names = tuple(trainable)
         self.shapes = tuple(p.shape for p in trainable.values())
         self.sizes = tuple(p.numel() for p in trainable.values())
         self.W0 = torch.cat([p.reshape(-1) for p in trainable.values()])
+        self._dtypes = tuple(p.dtype for p in trainable.values())
         self.fixed = {n: p.detach() for n, p in self.model.named_parameters() if n not in trainable}
         self.fixed |= {n: b.detach() for n, b in self.model.named_buffers()}
+        self._buffers = tuple(n for n, _ in self.model.named_buffers())
+        self.memory = int(memory)
+        self._way = {"push": 0, "pull": 0, "rows": 0}
+        self._cost: Cost | None = None
+        self._chunks: dict[str, Chunk] = {}
 
     @property
     def size(self) -> int:
         """Number of trainable parameters p."""
         return self.W0.numel()
 
+    @property
+    def ways(self) -> dict[str, str]:
+        """How products are computed, in words."""
+        names = {"push": tuple(PUSHES), "pull": tuple(PULLS), "rows": _ROWS}
+        return {product: names[product][way] for product, way in self._way.items()}
+
+    @property
+    def cost(self) -> Cost:
+        """Operations and activations of one example, counted on the probed batch; a guess where there was none."""
+        return self._cost or Cost(2 * self.size, self.size)
+
     def logits(self, W: Tensor, x: Any) -> Tensor:
         """Logits (b, C) of a batch at parameters W (p,)."""
-        parts = W.split(self.sizes)
-        values = {n: part.view(s) for n, s, part in zip(self.names, self.shapes, parts, strict=True)}
-        out = functional_call(self.model, (self.fixed, values), (x,))
-        return out.unsqueeze(-1) if out.ndim == 1 else out
+        parts = zip(self.names, self.shapes, self._dtypes, W.split(self.sizes), strict=True)
+        values = {n: v.view(s) if v.dtype == t else v.view(s).to(t) for n, s, t, v in parts}
+        fixed = self.fixed
+        if self._buffers:  # a forward that counts or keeps something does so in copies
+            fixed = {**fixed, **{n: fixed[n].clone() for n in self._buffers}}
+        args, named = arguments(self.model, x)
+        return logits_of(functional_call(self.model, (fixed, values), args, named))
 
-    def push(self, x: Any, vectors: Tensor, chunk: int = 32) -> Tensor:
-        """J0 v for each column: `vectors` (p, d) to (d, b, C), by forward-mode products."""
+    def push(self, x: Any, vectors: Tensor) -> Tensor:
+        """J0 v for each column: `vectors` (p, d) to (d, b, C)."""
+        return self.push_rows(x, vectors.T)
 
-        def one(v: Tensor) -> Tensor:
-            return jvp(lambda W: self.logits(W, x), (self.W0,), (v,))[1]
+    def push_rows(self, x: Any, V: Tensor) -> Tensor:
+        """J0 v for each row v of V (d, p): (d, b, C)."""
+        found: list[Tensor] = []
 
-        return vmap(one, in_dims=1, chunk_size=chunk)(vectors)
+        def compute(rows: slice, columns: slice) -> None:
+            moved = self._product("push", part(x, rows), V[columns])
+            if not found:
+                found.append(moved.new_empty(len(V), rows_of(x), moved.shape[-1]))
+            found[0][columns, rows] = moved
 
-    def pull(self, x: Any, cotangents: Tensor, chunk: int = 32) -> Tensor:
-        """J0' u for each leading entry: `cotangents` (d, b, C) to (d, p), by backward products."""
-        _, back = vjp(lambda W: self.logits(W, x), self.W0)[:2]
-        return vmap(lambda u: back(u)[0], chunk_size=chunk)(cotangents)
+        in_tiles(rows_of(x), len(V), self._chunk("push"), compute, "one example with one direction")
+        return found[0]
+
+    def pull(self, x: Any, cotangents: Tensor) -> Tensor:
+        """J0' u for each leading entry: `cotangents` (d, b, C) to (d, p)."""
+        total = torch.zeros(len(cotangents), self.size, dtype=self.W0.dtype, device=self.W0.device)
+
+        def compute(rows: slice, columns: slice) -> None:
+            total[columns] += self._product("pull", part(x, rows), cotangents[columns, rows])
+
+        in_tiles(rows_of(x), len(cotangents), self._chunk("pull"), compute, "one example with one cotangent")
+        return total
+
+    def jacobian(self, x: Any, outputs: int, use: Callable[[slice, slice, Tensor], None]) -> None:
+        """Rows of J0, tile by tile: ``use(examples, outputs, J (b, c, p))`` is called once per tile."""
+
+        def compute(rows: slice, columns: slice) -> None:
+            use(rows, columns, self._rows(part(x, rows), columns, outputs))
+
+        in_tiles(rows_of(x), outputs, self._chunk("rows"), compute, "the gradient of one output of one example")
 
     def probe(self, x: Any) -> None:
-        """Run one forward and one backward product, so that an unsuitable model fails early and in words."""
+        """Run the model and products on a few examples, so that an unsuitable model fails early and in words."""
         try:
-            with torch.no_grad():
+            with torch.no_grad(), plain_attention():
                 out = self.logits(self.W0, x)
         except Exception as error:
+            if out_of_memory(error):
+                raise
+            layer = failing_layer(self.model, lambda: self.logits(self.W0, x))
             raise ValueError(
-                f"the model cannot be called on a batch of the loader through torch.func: {error}. "
+                f"the model cannot be called on a batch of the loader through torch.func: {error}{layer}. "
                 "It must map the first element of a batch to logits (b, C) and change no state in doing so."
             ) from error
-        if not isinstance(out, Tensor) or out.ndim != 2:
-            shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise ValueError(f"the model returns {shape}; logits of shape (b, C) or (b,) are needed. Wrap the model.")
+        check_output(out, rows_of(x))
+        few = part(x, slice(0, 2))
+        check_products(self, few, out[:2])
+        self._cost = cost_of(lambda: self.logits(self.W0, few), rows_of(few))
+
+    def _product(self, product: str, x: Any, vectors: Tensor) -> Tensor:
+        """J v or J'u by the first way that works, from the one in use on."""
+        ways = tuple((PUSHES if product == "push" else PULLS).values())
+
+        def attempt(way: int) -> Tensor:
+            return ways[way](self._function(x), self.W0, vectors)
+
+        return self._first(product, attempt, len(ways))
+
+    def _rows(self, x: Any, columns: slice, outputs: int) -> Tensor:
+        """Rows of J0 for some outputs of a few examples, (b, c, p)."""
+        eye = torch.eye(outputs, dtype=self.W0.dtype, device=self.W0.device)[columns]
+
+        def attempt(way: int) -> Tensor:
+            if way:
+                singles = (part(x, slice(i, i + 1)) for i in range(rows_of(x)))
+                return torch.stack([pull_plainly(self._function(one), self.W0, eye[:, None]) for one in singles])
+            tensors, single = opened(x)
+
+            def of_one(*leaves: Tensor) -> Tensor:
+                out, back = vjp(lambda W: self.logits(W, single(*leaves))[0], self.W0)
+                return vmap(lambda u: back(u)[0])(eye.to(out.dtype))
+
+            return vmap(of_one, randomness="error")(*tensors)
+
+        return self._first("rows", attempt, len(_ROWS))
+
+    def _first(self, product: str, attempt: Callable[[int], Tensor], ways: int) -> Tensor:
+        """Try the way in use and those after it; keep the first that works, and say that it is a slower one."""
+        first_error: Exception | None = None
+        for way in range(self._way[product], ways):
+            try:
+                with plain_attention():
+                    found = attempt(way)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                first_error = first_error or error
+                continue
+            if first_error is not None:
+                self.take(product, way, first_error)
+            return found
+        assert first_error is not None
+        raise ValueError(
+            "the model gives no derivative of its outputs in its parameters, neither through torch.func nor through "
+            f"plain autograd: {first_error}. Let every step between parameters and logits be a differentiable torch "
+            "operation (no .detach(), .data, numpy or torch.no_grad() in forward)."
+        ) from first_error
+
+    def take(self, product: str, way: int, why: object) -> None:
+        """Go over to another way, and say so."""
+        self._way[product] = way
+        reason = str(why).strip().split("\n", 1)[0][:160]
+        what = {"push": "J v", "pull": "J'u", "rows": "gradients per example"}[product]
+        self.warnings = [w for w in self.warnings if not w.startswith(f"{what} ")]
+        self.warnings.append(f"{what} is computed by {self.ways[product]}, which is slower: {reason}")
+
+    @contextmanager
+    def _as(self, product: str, way: int) -> Iterator[None]:
+        """For the time being, another way."""
+        before = self._way[product]
+        self._way[product] = way
         try:
-            moved = self.push(x, torch.zeros_like(self.W0)[:, None])
-            self.pull(x, moved)
-        except Exception as error:
+            yield
+        finally:
+            self._way[product] = before
+
+    def _function(self, x: Any) -> Function:
+        return lambda W: self.logits(W, x)
+
+    def _chunk(self, product: str) -> Chunk:
+        """Tile sizes of a product: from the memory allowed at first, smaller where it did not suffice."""
+        if product not in self._chunks:
+            item = self.W0.element_size()
+            if product == "rows":
+                self._chunks[product] = Chunk(*_shape(self.memory // (3 * item * self.size)))
+            else:
+                columns = min(32, max(1, self.memory // (2 * item * self.size)))
+                rows = self.memory // (3 * item * max(1, self.cost.activations) * columns)
+                self._chunks[product] = Chunk(max(1, rows), columns)
+        return self._chunks[product]
+
+
+def chosen(model: nn.Module, parameters: str | Sequence[str] | None) -> dict[str, Tensor]:
+    """Trainable parameters that patterns choose, each once, under the first of its names."""
+    aliases: dict[int, list[str]] = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        aliases.setdefault(id(p), []).append(name)
+    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    names = {n: aliases[id(p)] for n, p in trainable.items()}
+    if not trainable:
+        raise ValueError(
+            "model has no trainable parameter: every one has requires_grad=False. "
+            "Set requires_grad_(True) on the parameters that training changes."
+        )
+    patterns = ["*"] if parameters is None else [parameters] if isinstance(parameters, str) else list(parameters)
+
+    def matches(name: str, pattern: str) -> bool:
+        return any(fnmatchcase(alias, pattern.removeprefix("!")) for alias in names[name])
+
+    for pattern in patterns:
+        if not any(matches(n, pattern) for n in names):
+            held = [n for n, p in model.named_parameters() if not p.requires_grad and fnmatchcase(n, pattern)]
+            hint = f" ({held[0]!r} does not require a gradient)" if held else ""
             raise ValueError(
-                f"the model is not supported by torch.func (forward- and backward-mode products): {error}. "
-                "Replace the layer that is named there (fused attention: use its 'math' or 'eager' variant)."
-            ) from error
+                f"parameters={pattern!r} matches no trainable parameter{hint}; there are: {', '.join(trainable)}."
+            )
+    wanted = [q for q in patterns if not q.startswith("!")] or ["*"]
+    unwanted = [q for q in patterns if q.startswith("!")]
+    found = {
+        n: p.detach()
+        for n, p in trainable.items()
+        if any(matches(n, q) for q in wanted) and not any(matches(n, q) for q in unwanted)
+    }
+    if not found:
+        raise ValueError(f"parameters={parameters!r} leaves no parameter; there are: {', '.join(trainable)}.")
+    return found
+
+
+def load(model: nn.Module, W0: Mapping[str, Tensor]) -> None:
+    """Load a state dict into a module in place, after checking names and shapes."""
+    ours = model.state_dict(keep_vars=True)
+    missing = [n for n in ours if n not in W0 and not any(ours[n] is ours[m] for m in W0 if m in ours)]
+    unknown = [n for n in W0 if n not in ours]
+    shapes = [n for n in ours if n in W0 and tuple(W0[n].shape) != tuple(ours[n].shape)]
+    faults = []
+    if shapes:
+        n = shapes[0]
+        faults.append(
+            f"{len(shapes)} have another shape, the first is {n!r}: {tuple(W0[n].shape)} in W0, "
+            f"{tuple(ours[n].shape)} in the model"
+        )
+    faults += [
+        f"{len(names)} are not {where}, the first is {names[0]!r}"
+        for names, where in ((missing, "in W0"), (unknown, "in the model"))
+        if names
+    ]
+    if faults:
+        raise ValueError(
+            f"W0 is of another configuration than model: of its parameters and buffers {'; '.join(faults)}. "
+            "Build the model with the configuration that W0 was trained with."
+        )
+    model.load_state_dict(dict(W0), strict=False)
+
+
+def _shape(tile: int) -> tuple[int, int]:
+    """Rows and columns of a tile of so many entries: columns first."""
+    columns = max(1, min(16, tile))
+    return max(1, tile // columns), columns

@@ -1,7 +1,7 @@
 """Training of every mask at once, in the linear model: quasi-Newton steps from a frozen curvature.
 
-min_z  sum_i a_i loss(f0_i + Phi_i z, y_i) + (ridge/2)|z|^2 + pull'z,   a_i = s_task(i) / N_s
-H_s = sum_k s_k H_k / N_s + ridge I,  H_k = sum_{i in k} Phi_i'(diag p_i - p_i p_i')Phi_i at W0
+min_z  sum_i a_i loss(f0_i + Phi_i z, y_i) + (ridge/2)|z|^2 + pull'z,   a_i = s_task(i) w_i / N_s
+H_s = sum_k s_k H_k / N_s + ridge I,  H_k = sum_{i in k} w_i Phi_i' L_i L_i' Phi_i at W0, L L' the loss's curvature
 
 One Cholesky per mask. Each step is a limited-memory BFGS step whose initial metric is H_s^-1, so that the first
 is a Newton step. Logits are linear in z, so a step costs two matrix products for all masks together, whatever
@@ -47,7 +47,8 @@ def curvatures(features: Features, loss: Loss, rows: int = 65536) -> Tensor:
     for k in range(K):
         index = (features.task == k).nonzero()[:, 0]
         for part in index.split(max(1, rows // features.phi.shape[1])):
-            root = loss.curvature_root(features.offset[part], features.phi[part].double()).reshape(-1, d)
+            phi = features.phi[part].double() * features.weights[part].sqrt()[:, None, None]
+            root = loss.curvature_root(features.offset[part], phi, features.labels[part]).reshape(-1, d)
             H[k] += root.T @ root
     return H
 
@@ -129,7 +130,8 @@ def _solve_chunk(
     m, d = len(masks), features.phi.shape[-1]
     flat, labels = features.flat, features.labels
     share = shares(masks, features.counts, normalise)
-    a = share[:, features.task]
+    a = share[:, features.task] * features.weights
+    outside = (a == 0) if loss.bounded else None
     eye = torch.eye(d, dtype=torch.float64, device=H.device)
     curvature = (share @ H.reshape(len(H), -1)).reshape(m, d, d)
     factor = torch.linalg.cholesky(curvature + ridge * eye)
@@ -138,6 +140,9 @@ def _solve_chunk(
     def measure(f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Objective (m,) and weighted residuals (m, n, C) at logits f and displacements z."""
         value, residual = loss.value_and_residual(f, labels)
+        if outside is not None:  # an absent example may leave the domain, where 0 x inf is no number
+            value = value.masked_fill(outside, 0.0)
+            residual = residual.masked_fill(outside.unsqueeze(-1), 0.0)
         residual *= a.unsqueeze(-1)
         return (a * value).sum(1) + z @ pull + 0.5 * ridge * z.square().sum(1), residual
 

@@ -77,7 +77,7 @@ def sketch(kind: str, p: int, d: int, rng: np.random.Generator) -> Tensor:
 def task_gradients(network: Network, examples: Examples, loss: Loss) -> Tensor:
     """Mean loss gradient of each task at W0, shape (K, p)."""
     K = len(examples.names)
-    residual = loss.value_and_residual(examples.offset, examples.labels)[1]
+    residual = loss.value_and_residual(examples.offset, examples.labels)[1] * examples.weights.unsqueeze(-1)
     total = torch.zeros(K, network.size, dtype=network.W0.dtype, device=network.W0.device)
     for x, rows in examples.slices():
         present = examples.task[rows].unique()
@@ -91,9 +91,9 @@ def curvature_product(network: Network, examples: Examples, loss: Loss, vectors:
     total = torch.zeros_like(vectors)
     for x, rows in examples.slices():
         moved = network.push(x, vectors)
-        bent = loss.curvature_product(examples.offset[rows].to(moved), moved)
-        total += network.pull(x, bent).T
-    return total / examples.n
+        bent = loss.curvature_product(examples.offset[rows].to(moved), moved, examples.labels[rows])
+        total += network.pull(x, bent.to(moved) * examples.weights[rows].to(moved).unsqueeze(-1)).T
+    return total / examples.weights.sum().to(total)
 
 
 def data_subspace(
