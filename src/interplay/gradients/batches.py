@@ -56,9 +56,7 @@ def arguments(model: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]
         signature = inspect.signature(model.forward)
     except (TypeError, ValueError):
         return (x,), {}
-    named = {
-        name for name, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    }
+    named = {name for name, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     if isinstance(x, Mapping):
         fits = x.keys() <= named and _binds(signature, (), dict(x))
         return ((), dict(x)) if fits else ((x,), {})
@@ -68,10 +66,9 @@ def arguments(model: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]
 def logits_of(out: Any) -> Any:
     """Return the logits of a module's output, or the output itself where none are found; (b,) becomes (b, 1)."""
     if not isinstance(out, Tensor):
-        if isinstance(out, Mapping) and isinstance(out.get("logits"), Tensor):
-            out = out["logits"]
-        elif isinstance(getattr(out, "logits", None), Tensor):
-            out = out.logits
+        named = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", None)
+        if isinstance(named, Tensor):
+            out = named
         elif isinstance(out, (tuple, list)) and out and isinstance(out[0], Tensor):
             out = out[0]
     return out.unsqueeze(-1) if isinstance(out, Tensor) and out.ndim == 1 else out

@@ -8,8 +8,7 @@ in tiles of examples and directions that fit into memory (see `interplay.gradien
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,7 +20,7 @@ from .batches import arguments, logits_of, opened, part, rows_of
 from .chunks import Chunk, in_tiles, out_of_memory
 from .cost import Cost, cost_of
 from .products import PULLS, PUSHES, Function, plain_attention, pull_plainly
-from .suitability import check_output, check_products, failing_layer
+from .suitability import NO_DERIVATIVE, check_output, check_products, failing_layer
 
 _BATCH_DEPENDENT = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 _ROWS = ("reverse mode over examples", "plain autograd, example by example")
@@ -189,7 +188,7 @@ class Network:
             tensors, single = opened(x)
 
             def of_one(*leaves: Tensor) -> Tensor:
-                out, back = vjp(lambda W: self.logits(W, single(*leaves))[0], self.W0)
+                out, back = vjp(lambda W: self.logits(W, single(*leaves))[0], self.W0)[:2]
                 return vmap(lambda u: back(u)[0])(eye.to(out.dtype))
 
             return vmap(of_one, randomness="error")(*tensors)
@@ -212,11 +211,7 @@ class Network:
                 self.take(product, way, first_error)
             return found
         assert first_error is not None
-        raise ValueError(
-            "the model gives no derivative of its outputs in its parameters, neither through torch.func nor through "
-            f"plain autograd: {first_error}. Let every step between parameters and logits be a differentiable torch "
-            "operation (no .detach(), .data, numpy or torch.no_grad() in forward)."
-        ) from first_error
+        raise ValueError(f"{NO_DERIVATIVE} The error is: {first_error}") from first_error
 
     def take(self, product: str, way: int, why: object) -> None:
         """Go over to another way, and say so."""
@@ -225,16 +220,6 @@ class Network:
         what = {"push": "J v", "pull": "J'u", "rows": "gradients per example"}[product]
         self.warnings = [w for w in self.warnings if not w.startswith(f"{what} ")]
         self.warnings.append(f"{what} is computed by {self.ways[product]}, which is slower: {reason}")
-
-    @contextmanager
-    def _as(self, product: str, way: int) -> Iterator[None]:
-        """For the time being, another way."""
-        before = self._way[product]
-        self._way[product] = way
-        try:
-            yield
-        finally:
-            self._way[product] = before
 
     def _function(self, x: Any) -> Function:
         return lambda W: self.logits(W, x)

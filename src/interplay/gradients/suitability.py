@@ -19,7 +19,13 @@ from .products import PULLS, PUSHES, plain_attention
 if TYPE_CHECKING:
     from .network import Network
 
-_TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+NO_DERIVATIVE = (
+    "the model gives no derivative of its outputs in its parameters, neither through torch.func nor through plain "
+    "autograd. Let every step between parameters and logits be a differentiable torch operation (no .detach(), .data, "
+    "numpy or torch.no_grad() in forward)."
+)
+_TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.bfloat16: 0.1, torch.float16: 0.05}  # of products
+_REPEATED = {torch.float64: 1e-7, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}  # of logits
 
 
 def check_output(out: Any, rows: int) -> None:
@@ -44,7 +50,10 @@ def check_products(network: Network, x: Any, expected: Tensor) -> None:
     with torch.no_grad(), plain_attention():
         again = network.logits(network.W0, x)
     scale = float(expected.abs().max()) or 1.0
-    if torch.isfinite(expected).all() and float((again - expected).abs().max()) > 100 * tolerance * scale:
+    if (
+        torch.isfinite(expected).all()
+        and float((again - expected).abs().max()) > _REPEATED.get(expected.dtype, 1e-3) * scale
+    ):
         raise ValueError(
             "the model gives other logits for the same examples when it is called again on fewer of them: its outputs "
             "are random, depend on the rest of the batch, or on earlier calls. Make forward a function of each "
@@ -55,19 +64,42 @@ def check_products(network: Network, x: Any, expected: Tensor) -> None:
     v = torch.randn(1, network.size, generator=generator, dtype=torch.float64).to(device, dtype)
     plain = _or_none(lambda: PULLS["plain autograd"](network._function(x), network.W0, u))
     pulled = network._product("pull", x, u)
+    if plain is None and not pulled.any():
+        raise ValueError(NO_DERIVATIVE)
     if plain is not None and _far(pulled, plain, tolerance):
         network.take("pull", len(PULLS) - 1, "what torch.func gives differs from plain autograd")
         pulled = plain
     if not torch.isfinite(pulled).all():
         return  # said with the example it comes from, when features are computed
+    moved = v
     for _ in PUSHES:
         moved = network._product("push", x, v)
         ours, theirs = float((u.double() * moved.double()).sum()), float((pulled.double() * v.double()).sum())
         size = float(u.double().norm() * moved.double().norm()) + float(pulled.double().norm() * v.double().norm())
         way = network._way["push"]
         if abs(ours - theirs) <= tolerance * max(size, 1e-30) or way == len(PUSHES) - 1:
-            return
+            break
         network.take("push", way + 1, f"what {network.ways['push']} gives contradicts the backward pass")
+
+    _compare_with_differences(network, x, v[0], moved[0], float(expected.abs().max()))
+
+
+def _compare_with_differences(network: Network, x: Any, v: Tensor, moved: Tensor, scale: float) -> None:
+    """Say where the outputs move otherwise than their derivative: a step of the model is hidden from it."""
+    if v.dtype not in (torch.float32, torch.float64):
+        return
+    eps = torch.finfo(v.dtype).eps
+    h = eps ** (1 / 3) * max(float(network.W0.norm()), 1e-3) / float(v.norm())
+    with torch.no_grad(), plain_attention():
+        ahead, behind = (network.logits(network.W0 + sign * h * v, x) for sign in (1, -1))
+    measured = (ahead - behind) / (2 * h)
+    gap, noise = float((measured - moved).norm()), 100 * eps * scale / h
+    if gap > 0.3 * float(measured.norm()) + noise:
+        network.warnings.append(
+            f"the derivative of the outputs is {float(moved.norm()):.2g} along a random direction and finite "
+            f"differences give {float(measured.norm()):.2g}: part of the model is hidden from its derivative "
+            "(.detach(), .data, rounding, torch.no_grad()), and the estimates will miss it."
+        )
 
 
 def failing_layer(model: nn.Module, call: Callable[[], Any]) -> str:
