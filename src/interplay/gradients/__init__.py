@@ -11,10 +11,16 @@ except ImportError as error:  # pragma: no cover - exercised by a test that hide
 from .examples import Examples
 from .features import Features, features
 from .losses import (
+    LOSSES,
     BinaryLoss,
+    ConvexLoss,
+    GaussianLoss,
     LogOddsLoss,
+    LogVarianceGaussianLoss,
     Loss,
     MultiLabelLoss,
+    NaturalGaussianLoss,
+    SoftBins,
     SoftLabelLoss,
     SoftmaxLoss,
     SquaredLoss,
@@ -25,14 +31,20 @@ from .solver import Solution, curvatures, solve
 from .subspaces import SUBSPACES, subspace
 
 __all__ = [
+    "LOSSES",
     "SUBSPACES",
     "BinaryLoss",
+    "ConvexLoss",
     "Examples",
     "Features",
+    "GaussianLoss",
     "LogOddsLoss",
+    "LogVarianceGaussianLoss",
     "Loss",
     "MultiLabelLoss",
+    "NaturalGaussianLoss",
     "Network",
+    "SoftBins",
     "SoftLabelLoss",
     "SoftmaxLoss",
     "Solution",

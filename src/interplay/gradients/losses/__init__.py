@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from .base import Loss
 from .binary import BinaryLoss, LogOddsLoss, MultiLabelLoss
+from .bins import SoftBins
+from .convex import ConvexLoss
+from .gaussian import GaussianLoss, LogVarianceGaussianLoss, NaturalGaussianLoss
 from .softmax import SoftLabelLoss, SoftmaxLoss
 from .squared import SquaredLoss
 
-LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (SoftmaxLoss, SoftLabelLoss, BinaryLoss, MultiLabelLoss, LogOddsLoss, SquaredLoss)
-}
+_NAMED = (
+    SoftmaxLoss,
+    SoftLabelLoss,
+    BinaryLoss,
+    MultiLabelLoss,
+    LogOddsLoss,
+    SquaredLoss,
+    GaussianLoss,
+    NaturalGaussianLoss,
+    LogVarianceGaussianLoss,
+)
+LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in _NAMED}
 
 __all__ = [
     "LOSSES",
     "BinaryLoss",
+    "ConvexLoss",
+    "GaussianLoss",
     "LogOddsLoss",
+    "LogVarianceGaussianLoss",
     "Loss",
     "MultiLabelLoss",
+    "NaturalGaussianLoss",
+    "SoftBins",
     "SoftLabelLoss",
     "SoftmaxLoss",
     "SquaredLoss",
@@ -41,9 +58,9 @@ def loss_named(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    if isinstance(loss, str) and loss in LOSSES:
-        return LOSSES[loss]()
     said = f"it must be one of {', '.join(sorted(LOSSES))}, or a Loss such as SoftBins(...) or ConvexLoss(fn)."
-    if isinstance(loss, str):
+    if not isinstance(loss, str):
+        raise TypeError(f"loss is a {type(loss).__name__}; {said}")
+    if loss not in LOSSES:
         raise ValueError(f"loss is {loss!r}; {said}")
-    raise TypeError(f"loss is a {type(loss).__name__}; {said}")
+    return LOSSES[loss]()

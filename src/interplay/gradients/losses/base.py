@@ -29,15 +29,12 @@ class Loss(ABC):
         Whether a batch must hold labels.
     bounded : bool
         Whether outputs can leave the loss's domain, where it is infinite.
-    floor : float or None
-        Smallest value the loss can take, None where there is none that means anything (likelihoods of densities).
     """
 
     name: str
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
     labelled: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
-    floor: ClassVar[float | None] = 0.0
 
     @abstractmethod
     def check(self, outputs: Tensor, labels: Tensor, where: str) -> Tensor:
@@ -68,7 +65,7 @@ class Loss(ABC):
         raise ValueError(f"loss={self.name!r} predicts no numbers, so there is no such error; use {self._known()}.")
 
     def measure(self, metric: str, outputs: Tensor, labels: Tensor) -> Tensor:
-        """ "loss", "accuracy", "mse" or "mae" of each example, shape (..., n)."""
+        """Loss, accuracy, squared ("mse") or absolute ("mae") error of each example, shape (..., n)."""
         if metric == "loss":
             return self.value(outputs, labels)
         if metric == "accuracy":

@@ -27,7 +27,7 @@ class SquaredLoss(Loss):
     def value_and_residual(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (..., n) and 2 (f - y) / C (..., n, C)."""
         error = outputs - labels
-        return error.square().mean(-1), error.mul_(2 / outputs.shape[-1])
+        return error.square().mean(-1), error * (2 / outputs.shape[-1])
 
     def curvature_product(self, outputs: Tensor, vectors: Tensor, labels: Tensor) -> Tensor:
         """Return 2 v / C for `vectors` (..., n, C)."""
