@@ -3,7 +3,7 @@
 The model is linear around its trained parameters W0, W = W0 + R z, in a subspace R (p, d) with R'R = I:
 
     f(x) = f0(x) + Phi(x) z,   Phi = J0 R
-    zhat(s) = argmin_z sum_k s_k sum_{i in k} loss(f(x_i), y_i) / N_s
+    zhat(s) = argmin_z sum_k s_k sum_{i in k} w_i loss(f(x_i), y_i) / N_s
                        + (weight_decay/2)|W0 + R z|^2 + (mu/2)|R z|^2
     Fhat(s) = metric of the linear model at zhat(s) on the targets; F(W0) exactly at z = 0  (design: section 3)
 """
@@ -19,6 +19,7 @@ from ..gradients import (
     SUBSPACES,
     Examples,
     Features,
+    Loss,
     Network,
     curvatures,
     features,
@@ -29,6 +30,7 @@ from ..gradients import (
 from ..gradients.diagnostics import agreement
 from ..gradients.examples import mean, named
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
+from ..gradients.solver import NORMALISE
 from ..gradients.subspaces import task_gradients
 from .code import code_of, digest_of_model
 from .digests import digest
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Linearized:
-    """Estimates of all masks from one trained torch classifier.
+    """Estimates of all masks from one trained torch model.
 
     Use it when the model was trained (nearly) to an optimum on all tasks and retraining is dear. It imitates
     training to the optimum of the objective above; for short trainings state ``training`` or ``retrained``.
@@ -49,17 +51,19 @@ class Linearized:
     Parameters
     ----------
     model : torch.nn.Module
-        Trained on all tasks; gives logits (b, C), or (b,) for ``loss="binary"``. Copied, never changed.
+        Trained on all tasks; gives outputs (b, C), or (b,) where there is one. Copied, never changed.
     loaders : mapping of str to loader, or sequence of loaders
-        Training examples of each task: DataLoader(shuffle=False) of (inputs, labels), or a pair of tensors.
+        Training examples of each task: DataLoader(shuffle=False) of (inputs, labels) or (inputs, labels, weights),
+        or such a tuple of tensors. Means become weighted means, and N counts weights.
     targets : mapping of str to loader
         Examples on which the estimate is measured.
-    loss : {"cross_entropy", "binary"}
-        The training loss.
-    metric : {"loss", "accuracy"}, callable, or mapping from target to one of these
-        What is measured; a callable maps logits (n, C) and labels (n,) of a target to a number.
+    loss : {"cross_entropy", "binary", "multi_label", "squared", "gaussian", "log_odds", ...} or Loss
+        The training loss, by a name in `interplay.gradients.LOSSES`, or `SoftBins(...)`, `ConvexLoss(fn)`.
+    metric : {"loss", "accuracy", "mse", "mae"}, callable, or mapping from target to one of these
+        What is measured; a callable maps outputs (n, C), or (n,), and labels of a target (and its weights, where it
+        has any) to a number.
     higher_is_better : bool or mapping from target to bool, optional
-        Direction of each target; needed for callables, known for "loss" and "accuracy".
+        Direction of each target; needed for callables, known for named metrics.
     weight_decay : float
         Coefficient of |W|^2 / 2 in the objective whose data term is a mean over N examples.
     mu : float, optional
@@ -69,8 +73,9 @@ class Linearized:
     retrained : Evaluations, optional
         A handful of retrained masks: they judge the estimator, and choose mu where neither it nor training
         is given.
-    normalise : {"all", "selected"}
-        N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected (fixed epochs).
+    normalise : {"all", "selected", "mixture"}
+        N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected, s_k times each (fixed
+        epochs). "mixture": s_k is task k's share of what is read, sum_k s_k mean_{i in k} loss_i / sum_k s_k.
     subspace : {"data", "gaussian", "rademacher", "sparse"}
         How R is found, see `interplay.gradients.subspaces`.
     dim : int, optional
@@ -107,7 +112,7 @@ class Linearized:
         loaders: Mapping[str, Any] | Sequence[Any],
         targets: Mapping[str, Any] | Sequence[Any],
         *,
-        loss: str = "cross_entropy",
+        loss: str | Loss = "cross_entropy",
         metric: Metric | Mapping[str, Metric] = "loss",
         higher_is_better: bool | Mapping[str, bool] | None = None,
         weight_decay: float = 0.0,
@@ -123,7 +128,7 @@ class Linearized:
         rng: np.random.Generator | int = 0,
         memory: int = 2**26,
     ):
-        check_choice("normalise", normalise, ("all", "selected"))
+        check_choice("normalise", normalise, NORMALISE)
         check_choice("subspace", subspace, SUBSPACES)
         check_number("weight_decay", weight_decay)
         self.normalise, self.weight_decay = normalise, float(weight_decay)
@@ -212,7 +217,7 @@ class Linearized:
         return {
             "coupled": True,
             "deterministic": True,
-            "absent_tasks": {"all": "fixed_steps", "selected": "fixed_epochs"}[self.normalise],
+            "absent_tasks": "fixed_epochs" if self.normalise == "selected" else "fixed_steps",
             "estimator": estimator,
         }
 
@@ -373,7 +378,7 @@ class Linearized:
         total = counts @ gradients / counts.sum() + self.weight_decay * self.network.W0.double()
         typical = float(counts @ gradients.norm(dim=1) / counts.sum())
         self._gradient_at_W0 = float(total.norm()) / max(typical, 1e-30)
-        z = self._solve(torch.ones(1, len(self.tasks), dtype=torch.float64, device=train.labels.device))
+        z = self._solve((counts if self.normalise == "mixture" else torch.ones_like(counts))[None])
         before = float(mean(self._loss.value(train.offset, train.labels), train.weights))
         after = float(mean(self._loss.value(self._train.logits(z)[0].double(), train.labels), train.weights))
         self._decrease = (before - after) / max(abs(before), 1e-30)

@@ -18,6 +18,8 @@ from torch import Tensor
 from .features import Features
 from .losses import Loss
 
+NORMALISE = ("all", "selected", "mixture")
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:
@@ -82,8 +84,8 @@ def solve(
         Coefficient of |z|^2 / 2 (weight decay + mu).
     pull : Tensor (d,)
         Linear term (weight decay times the coordinates of W0).
-    normalise : {"all", "selected"}
-        Divide by the number of all examples, or of the selected ones.
+    normalise : {"all", "selected", "mixture"}
+        As in `shares`.
     steps : int
         Most steps per mask.
     tolerance : float
@@ -108,9 +110,15 @@ def solve(
 
 
 def shares(masks: Tensor, counts: Tensor, normalise: str) -> Tensor:
-    """Weight s_k / N_s of one example of each task, shape (m, K)."""
+    """Weight of one example of each task in the data term, shape (m, K).
+
+    "all": s_k / sum_j n_j. "selected": s_k / sum_j s_j n_j. "mixture": (s_k / n_k) / sum_j s_j, so that s_k is the
+    share of task k in what is read, whatever its size n_k. The last two do not change when a row is scaled.
+    """
     if normalise == "all":
         return masks / counts.sum()
+    if normalise == "mixture":
+        masks = masks / counts
     selected = masks @ counts
     return masks / torch.where(selected > 0, selected, torch.ones_like(selected))[:, None]
 
