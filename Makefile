@@ -59,7 +59,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt Makefile | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt Makefile | $(BIN)/pip
-	$(BIN)/python -m pip install -q -e '.[torch,dev,rivals,postgresql,ray,huggingface]'
+	$(BIN)/python -m pip install -q -e '.[torch,dev,rivals,postgresql,ray,huggingface,zarr]'
 	@touch $@ $(VENV)/.demo
 
 $(BIN)/pip:

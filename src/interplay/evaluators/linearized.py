@@ -10,30 +10,24 @@ The model is linear around its trained parameters W0, W = W0 + R z, in a subspac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..gradients import (
-    SUBSPACES,
-    Examples,
-    Features,
-    Loss,
-    Network,
-    curvatures,
-    features,
-    loss_named,
-    solve,
-    subspace,
-)
+from ..gradients import SUBSPACES, Curve, Examples, Features, Loss, Network, loss_named, solve
 from ..gradients.diagnostics import agreement
 from ..gradients.examples import mean, named
+from ..gradients.features import MODES
+from ..gradients.linear_model import dtype_of
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.solver import NORMALISE
 from ..gradients.subspaces import task_gradients
+from .checkpoint import load_state
 from .code import code_of, digest_of_model
 from .digests import digest
+from .preparation import Prepared
 from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of, untrained
 
 if TYPE_CHECKING:
@@ -42,7 +36,7 @@ if TYPE_CHECKING:
     from .published import PublishedLinearized
 
 
-class Linearized:
+class Linearized(Prepared):
     """Estimates of all masks from one trained torch model.
 
     Use it when the model was trained (nearly) to an optimum on all tasks and retraining is dear. It imitates
@@ -76,12 +70,24 @@ class Linearized:
     normalise : {"all", "selected", "mixture"}
         N_s counts all examples (fixed steps: an absent task leaves a hole) or the selected, s_k times each (fixed
         epochs). "mixture": s_k is task k's share of what is read, sum_k s_k mean_{i in k} loss_i / sum_k s_k.
-    subspace : {"data", "gaussian", "rademacher", "sparse"}
+    subspace : {"data", "gauss-newton", "gaussian", "rademacher", "sparse"}
         How R is found, see `interplay.gradients.subspaces`.
-    dim : int, optional
-        Dimension d; default 64 + 2 K, at most the number of parameters (then nothing is left out).
-    parameters : sequence of str, optional
-        Names or globs of the parameters that training changes; default: all that require a gradient.
+    dim : int or "auto", optional
+        Dimension d; default 64 + 2 K, at most the number of parameters (then nothing is left out). "auto": as many
+        of the first columns of 4 (64 + 2 K) as a few masks, or the retrained ones, need (see `curve`).
+    dim_tolerance : float
+        For "auto": change of the estimates from d to 2 d that is small enough, relative to their spread over masks.
+    parameters : str or sequence of str, optional
+        Names or globs of the parameters that training changes, ``"!glob"`` for those it does not; default: all
+        that require a gradient.
+    W0 : mapping of str to Tensor, or path, optional
+        State dict of the trained model, or its file (see `load_state`); default: what `model` holds.
+    mode : {"auto", "forward", "reverse"}
+        How features are computed; "auto" counts operations, see `interplay.gradients.features`.
+    features : path, optional
+        Folder in which features are kept (Zarr, extra "zarr"); an interrupted computation goes on from there.
+    features_dtype, basis_dtype : {"float32", "float64"}, and for the basis {"bfloat16", "float16"}, optional
+        What features and R are stored in; default: float64 up to 1 GiB, then float32; and the model's precision.
     steps, tolerance : int, float
         Most quasi-Newton steps, and the relative gradient norm at which a mask is done.
     rng : numpy.random.Generator or int
@@ -94,6 +100,8 @@ class Linearized:
     tasks, targets : tuple of str
     notes : dict
         Facts that travel with the runs; ``notes["estimator"]`` holds the diagnostics.
+    curve : Curve or None
+        Change of the estimates against the dimension, where it was chosen.
     warnings : tuple of str
         What the reader of the estimates should be told.
 
@@ -121,8 +129,14 @@ class Linearized:
         retrained: Evaluations | None = None,
         normalise: str = "all",
         subspace: str = "data",
-        dim: int | None = None,
-        parameters: Sequence[str] | None = None,
+        dim: int | str | None = None,
+        dim_tolerance: float = 0.05,
+        parameters: str | Sequence[str] | None = None,
+        W0: Mapping[str, Tensor] | str | os.PathLike[str] | None = None,
+        mode: str = "auto",
+        features: str | os.PathLike[str] | None = None,
+        features_dtype: str | None = None,
+        basis_dtype: str | None = None,
         steps: int = 50,
         tolerance: float = 1e-4,
         rng: np.random.Generator | int = 0,
@@ -133,10 +147,17 @@ class Linearized:
         check_number("weight_decay", weight_decay)
         self.normalise, self.weight_decay = normalise, float(weight_decay)
         self.steps, self.tolerance, self.memory = int(steps), float(tolerance), int(memory)
-        self.subspace = subspace
+        check_choice("mode", mode, MODES)
+        check_number("dim_tolerance", dim_tolerance)
+        if isinstance(dim, str):
+            check_choice("dim", dim, ("auto",))
+        self.subspace, self._mode, self._dim_tolerance = subspace, mode, float(dim_tolerance)
+        self._dtypes = (dtype_of("features_dtype", features_dtype), dtype_of("basis_dtype", basis_dtype))
         self._loss = loss_named(loss)
-        self.network = Network(model, parameters)
-        self._warnings = list(self.network.warnings)
+        state = load_state(W0) if isinstance(W0, (str, os.PathLike)) else W0
+        self.network = Network(model, parameters, W0=state)
+        self._warnings: list[str] = []
+        self.curve: Curve | None = None
         task_loaders = named(loaders, "loaders", "task")
         target_loaders = named(targets, "targets", "target")
         self.tasks, self.targets = tuple(task_loaders), tuple(target_loaders)
@@ -152,9 +173,9 @@ class Linearized:
         self._data |= {f"targets.{name}": digest(*e.content) for name, e in tests.items()}
         generator = np.random.default_rng(rng)
         self._rng = digest(generator.bit_generator.state)
-        self._prepare(train, tests, dim, generator)
-        self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
         self._truth = None if retrained is None else truth_of(retrained, self.tasks, self.targets)
+        self._largest_move, self._gradient_left, self._steps_taken = 0.0, 0.0, 0
+        self._prepare(train, tests, dim, generator, features)
         if self._mu_from == "none" and self._truth is not None:
             self._choose_mu(self._truth)
         self._examine(train)
@@ -182,7 +203,7 @@ class Linearized:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader of the estimates should be told."""
-        found = list(self._warnings)
+        found = [*self.network.warnings, *self._warnings]
         if self._largest_move > 1:
             found.append(
                 f"a mask moves the parameters by {self._largest_move:.2g} |W0|, outside the linear model's "
@@ -210,8 +231,11 @@ class Linearized:
             "reason": "no retrained masks to judge by; pass retrained="
             if self._agreement is None
             else self._agreement["reason"],
+            "features": self._features_notes,
             "warnings": list(self.warnings),
         }
+        if self.curve is not None:
+            estimator["dim_from"] = f"curve of change against dimension, tolerance {self.curve.tolerance:g}"
         if self._agreement is not None:
             estimator["retrained"] = self._agreement
         return {
@@ -287,26 +311,6 @@ class Linearized:
         if outputs.shape[-1] == 1:  # one output: (n,) beside labels (n,), never (n, 1), which would broadcast
             outputs, labels = outputs.squeeze(-1), labels.squeeze(1) if labels.ndim > 1 else labels
         return np.array([float(metric(f.cpu(), labels.cpu(), *weights)) for f in outputs])
-
-    def _prepare(
-        self, train: Examples, tests: Mapping[str, Examples], dim: int | None, rng: np.random.Generator
-    ) -> None:
-        """Find the subspace, the features in it and the curvature of each task."""
-        d = 64 + 2 * len(self.tasks) if dim is None else dim
-        ridge = self.weight_decay + self.mu
-        self.R = subspace(self.subspace, self.network, train, self._loss, d, rng, ridge=ridge)
-        self._features(train, tests)
-        self._H = curvatures(self._train, self._loss)
-        self._pull = (self.R.T @ self.network.W0).double()
-
-    def _features(self, train: Examples, tests: Mapping[str, Examples]) -> None:
-        size = 8 * self.R.shape[1] * sum(e.offset.numel() for e in (train, *tests.values()))
-        dtype = torch.float64 if size <= 2**30 else torch.float32
-        self._train = features(self.network, train, self.R, dtype)
-        self._targets: dict[str, Features] = {
-            name: features(self.network, examples, self.R, dtype) for name, examples in tests.items()
-        }
-        self._size = max(float(self.network.W0.double().norm()), 1e-30)
 
     def _solve(self, masks: Tensor, mu: float | None = None) -> Tensor:
         """Solve masks (b, K) for their displacements (b, d)."""

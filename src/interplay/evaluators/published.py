@@ -17,7 +17,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from ..gradients import SUBSPACES, Examples, curvatures, subspace
+from ..gradients import Basis, Examples, basis
+from ..gradients.subspaces import RANDOM
 from .linearized import Linearized
 from .settings import check_choice
 
@@ -65,7 +66,7 @@ class PublishedLinearized(Linearized):
         steps: int = 200,
         **options: Any,
     ):
-        check_choice("projection", projection, tuple(kind for kind in SUBSPACES if kind != "data"))
+        check_choice("projection", projection, RANDOM)
         if not len(grid) or any(not lam > 0 for lam in grid):
             raise ValueError(f"grid is {grid!r}; it needs at least one lambda, each above 0.")
         refused = {"weight_decay", "mu", "training", "normalise", "subspace"} & set(options)
@@ -73,6 +74,7 @@ class PublishedLinearized(Linearized):
             raise ValueError(
                 f"{', '.join(sorted(refused))}: the published estimator has no such term; use Linearized(...)."
             )
+        self._gram: Tensor | None = None
         self.grid, self.lam = tuple(float(lam) for lam in grid), float(grid[len(grid) // 2])
         super().__init__(
             model,
@@ -86,12 +88,8 @@ class PublishedLinearized(Linearized):
             **options,
         )
 
-    def _prepare(
-        self, train: Examples, tests: Mapping[str, Examples], dim: int | None, rng: np.random.Generator
-    ) -> None:
-        self.R = subspace(self.subspace, self.network, train, self._loss, dim or 512, rng, orthonormal=False)
-        self._features(train, tests)
-        self._H = curvatures(self._train, self._loss)
+    def _basis(self, train: Examples, dim: int, rng: np.random.Generator) -> Basis:
+        return basis(self.subspace, self.network, train, self._loss, dim, rng, orthonormal=False)
 
     def _choose_mu(self, truth: tuple[np.ndarray, np.ndarray]) -> None:
         """Keep the lambda whose estimates of the retrained masks have the smallest mean relative error."""
@@ -135,7 +133,9 @@ class PublishedLinearized(Linearized):
         return torch.from_numpy(found.x)
 
     def _moved(self, z: Tensor) -> Tensor:
-        return (self.R.double() @ z.T).norm(dim=0)
+        if self._gram is None:
+            self._gram = self.R.gram()
+        return (z * (z @ self._gram)).sum(1).clamp_min(0).sqrt()
 
     def _description(self) -> dict[str, Any]:
         return {**super()._description(), "method": "published (c)", "mu": None, "lambda": self.lam}

@@ -8,8 +8,11 @@ except ImportError as error:  # pragma: no cover - exercised by a test that hide
         "pip install 'interplay[torch]'"
     ) from error
 
+from .bases import Basis
+from .dimensions import Curve
 from .examples import Examples
 from .features import Features, features
+from .linear_model import LinearModel, linear_model
 from .losses import (
     LOSSES,
     BinaryLoss,
@@ -28,15 +31,18 @@ from .losses import (
 )
 from .network import Network
 from .solver import Solution, curvatures, solve
-from .subspaces import SUBSPACES, subspace
+from .subspaces import SUBSPACES, basis, subspace
 
 __all__ = [
     "LOSSES",
     "SUBSPACES",
+    "Basis",
     "BinaryLoss",
+    "Curve",
     "ConvexLoss",
     "Examples",
     "Features",
+    "LinearModel",
     "GaussianLoss",
     "LogOddsLoss",
     "LogVarianceGaussianLoss",
@@ -49,8 +55,10 @@ __all__ = [
     "SoftmaxLoss",
     "Solution",
     "SquaredLoss",
+    "basis",
     "curvatures",
     "features",
+    "linear_model",
     "loss_named",
     "solve",
     "subspace",

@@ -95,6 +95,11 @@ class Network:
         return self.W0.numel()
 
     @property
+    def wide(self) -> torch.dtype:
+        """Precision in which products are summed: the parameters' own, float32 where that is half precision."""
+        return self.W0.dtype if self.W0.dtype in (torch.float32, torch.float64) else torch.float32
+
+    @property
     def ways(self) -> dict[str, str]:
         """How products are computed, in words."""
         names = {"push": tuple(PUSHES), "pull": tuple(PULLS), "rows": _ROWS}
@@ -124,7 +129,7 @@ class Network:
         found: list[Tensor] = []
 
         def compute(rows: slice, columns: slice) -> None:
-            moved = self._product("push", part(x, rows), V[columns])
+            moved = self._product("push", part(x, rows), V[columns].to(self.W0.dtype))
             if not found:
                 found.append(moved.new_empty(len(V), rows_of(x), moved.shape[-1]))
             found[0][columns, rows] = moved
@@ -134,7 +139,7 @@ class Network:
 
     def pull(self, x: Any, cotangents: Tensor) -> Tensor:
         """J0' u for each leading entry: `cotangents` (d, b, C) to (d, p)."""
-        total = torch.zeros(len(cotangents), self.size, dtype=self.W0.dtype, device=self.W0.device)
+        total = torch.zeros(len(cotangents), self.size, dtype=self.wide, device=self.W0.device)
 
         def compute(rows: slice, columns: slice) -> None:
             total[columns] += self._product("pull", part(x, rows), cotangents[columns, rows])

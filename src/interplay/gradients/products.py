@@ -67,14 +67,14 @@ def push_by_rows(f: Function, W: Tensor, V: Tensor) -> Tensor:
 
 def pull_together(f: Function, W: Tensor, U: Tensor) -> Tensor:
     """J'u for the entries of U (c, b, C), all at once: (c, p)."""
-    back = vjp(f, W)[1]
-    return vmap(lambda u: back(u)[0])(U)
+    out, back = vjp(f, W)[:2]
+    return vmap(lambda u: back(u)[0])(U.to(out.dtype))
 
 
 def pull_each(f: Function, W: Tensor, U: Tensor) -> Tensor:
     """J'u, one after the other."""
-    back = vjp(f, W)[1]
-    return torch.stack([back(u)[0] for u in U])
+    out, back = vjp(f, W)[:2]
+    return torch.stack([back(u)[0] for u in U.to(out.dtype)])
 
 
 def pull_plainly(f: Function, W: Tensor, U: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def pull_plainly(f: Function, W: Tensor, U: Tensor) -> Tensor:
     with torch.enable_grad():
         W = W.detach().requires_grad_()
         out = f(W)
-        return torch.stack([torch.autograd.grad(out, W, u, retain_graph=True)[0] for u in U]).detach()
+        return torch.stack([torch.autograd.grad(out, W, u, retain_graph=True)[0] for u in U.to(out.dtype)]).detach()
 
 
 PUSHES: dict[str, Way] = {

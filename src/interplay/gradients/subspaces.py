@@ -1,23 +1,90 @@
 """Subspaces of the parameters in which the training of every mask is solved: W = W0 + R z, R (p, d).
 
-data       : W0, the first-order response (G + ridge I)^-1 g_k and the mean loss gradient g_k of each task,
-             leading eigenvectors of the Gauss-Newton matrix G = sum_i J_i'(diag p_i - p_i p_i')J_i / N
-             (randomised range finding, two power steps); orthonormal
-gaussian   : entries N(0, 1)          rademacher : entries +-1
-sparse     : entries 0 with probability 2/3, else +-sqrt(3)      (Achlioptas); all three divided by sqrt(d)
+data         : W0, the first-order response (G + ridge I)^-1 g_k and the mean loss gradient g_k of each task, leading
+               eigenvectors of the Gauss-Newton matrix G = sum_i w_i J_i'H_i J_i / sum_i w_i, H_i = L_i L_i' the loss's
+               curvature (randomised range finding, two power steps); orthonormal
+gauss-newton : W0, each g_k, leading right singular vectors of sketched rows a_j = sum_i sqrt(w_i) J_i'L_i v_ij,
+               v_ij = +-1, E[a_j a_j'] = sum w_i G: one backward pass per row whatever the number of outputs, and no
+               forward mode; orthonormal (Halko, Martinsson, Tropp 2011, one pass)
+gaussian, rademacher, sparse : random, see `interplay.gradients.random_bases`; never p x d in memory beyond a limit
+
+The first two hold R itself, p x d numbers (in float32 or bfloat16 if wanted), and while they are found a few times
+that. Columns are in the order above, so that the first of them are a smaller subspace of the same kind.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .bases import Basis, Held
 from .examples import Examples
 from .losses import Loss
 from .network import Network
+from .random_bases import Drawn, Hashed
 
-SUBSPACES = ("data", "gaussian", "rademacher", "sparse")
+SUBSPACES = ("data", "gauss-newton", "gaussian", "rademacher", "sparse")
+RANDOM = SUBSPACES[2:]
+
+
+def basis(
+    kind: str,
+    network: Network,
+    examples: Examples,
+    loss: Loss,
+    dim: int,
+    rng: np.random.Generator,
+    *,
+    ridge: float = 0.0,
+    orthonormal: bool = True,
+    storage: torch.dtype | None = None,
+    memory: int = 2**30,
+) -> Basis:
+    """Basis R (p, d) of a subspace; the identity where d reaches the number of parameters.
+
+    Parameters
+    ----------
+    kind : {"data", "gauss-newton", "gaussian", "rademacher", "sparse"}
+    network, examples, loss
+        The trained network and the examples of all tasks.
+    dim : int
+        Number of columns d.
+    rng : numpy.random.Generator
+        Seeds all that is random; of the random bases it gives the seed from which entries are made.
+    ridge : float
+        Ridge of the training objective (weight decay + mu), for the responses of "data".
+    orthonormal : bool
+        Orthonormalise a random basis (the span stays; |R z| = |z|). The others always are.
+    storage : torch.dtype, optional
+        What a basis in memory is kept in; default: the model's precision. In bfloat16 R'R = I holds to about 1e-2.
+    memory : int
+        Bytes up to which "gaussian" and "rademacher" are kept; beyond, they are drawn again block by block.
+
+    Raises
+    ------
+    ValueError
+        If kind or dim is none of the allowed.
+    """
+    if kind not in SUBSPACES:
+        raise ValueError(f"subspace is {kind!r}; it must be one of {', '.join(SUBSPACES)}.")
+    if int(dim) != dim or dim < 1:
+        raise ValueError(f"dim is {dim!r}; it must be a whole number of at least 1.")
+    dim, size, like = int(dim), network.size, network.W0
+    if dim >= size and (orthonormal or kind not in RANDOM):
+        return Held(torch.eye(size, dtype=like.dtype, device=like.device), like, kind=kind, storage=storage)
+    if kind not in RANDOM:
+        find = data_subspace if kind == "data" else gauss_newton_subspace
+        found = find(network, examples, loss, dim, rng, ridge=ridge)
+        return Held(found.T, like, kind=kind, storage=storage)
+    seed = int(rng.integers(2**63))
+    if kind == "sparse":
+        random: Basis = Hashed(size, dim, seed, like)
+    else:
+        random = Drawn(kind, size, dim, seed, like, memory=memory, storage=storage)
+    return random.orthonormalise() if orthonormal else random
 
 
 def subspace(
@@ -31,54 +98,15 @@ def subspace(
     ridge: float = 0.0,
     orthonormal: bool = True,
 ) -> Tensor:
-    """Basis R (p, d) of a subspace; the identity where d reaches the number of parameters.
-
-    Parameters
-    ----------
-    kind : {"data", "gaussian", "rademacher", "sparse"}
-    network, examples, loss
-        The trained network and the examples of all tasks.
-    dim : int
-        Number of columns d.
-    rng : numpy.random.Generator
-    ridge : float
-        Ridge of the training objective (weight decay + mu), for the responses of "data".
-    orthonormal : bool
-        Orthonormalise a random sketch (the span stays; |R z| = |z|). "data" always is.
-    """
-    if kind not in SUBSPACES:
-        raise ValueError(f"subspace is {kind!r}; it must be one of {', '.join(SUBSPACES)}.")
-    if int(dim) != dim or dim < 1:
-        raise ValueError(f"dim is {dim!r}; it must be a whole number of at least 1.")
-    if kind == "data":
-        if dim >= network.size:
-            return torch.eye(network.size, dtype=network.W0.dtype, device=network.W0.device)
-        return data_subspace(network, examples, loss, int(dim), rng, ridge=ridge)
-    R = sketch(kind, network.size, int(dim), rng).to(network.W0)
-    if not orthonormal:
-        return R
-    if dim >= network.size:
-        return torch.eye(network.size, dtype=network.W0.dtype, device=network.W0.device)
-    return torch.linalg.qr(R)[0]
-
-
-def sketch(kind: str, p: int, d: int, rng: np.random.Generator) -> Tensor:
-    """Random projection (p, d) with E[R'R] = (p/d) I, in float32."""
-    if kind == "gaussian":
-        R = rng.standard_normal((p, d), dtype=np.float32)
-    elif kind == "rademacher":
-        R = rng.integers(0, 2, (p, d), dtype=np.int8).astype(np.float32) * 2 - 1
-    else:
-        signs = rng.integers(0, 6, (p, d), dtype=np.int8)
-        R = np.float32(np.sqrt(3)) * ((signs == 0).astype(np.float32) - (signs == 1).astype(np.float32))
-    return torch.from_numpy(R / np.float32(np.sqrt(d)))
+    """`basis` as a matrix (p, d) in memory."""
+    return basis(kind, network, examples, loss, dim, rng, ridge=ridge, orthonormal=orthonormal).dense()
 
 
 def task_gradients(network: Network, examples: Examples, loss: Loss) -> Tensor:
     """Mean loss gradient of each task at W0, shape (K, p)."""
     K = len(examples.names)
     residual = loss.value_and_residual(examples.offset, examples.labels)[1] * examples.weights.unsqueeze(-1)
-    total = torch.zeros(K, network.size, dtype=network.W0.dtype, device=network.W0.device)
+    total = torch.zeros(K, network.size, dtype=network.wide, device=network.W0.device)
     for x, rows in examples.slices():
         present = examples.task[rows].unique()
         chosen = (examples.task[rows] == present[:, None]).unsqueeze(-1)
@@ -115,11 +143,76 @@ def data_subspace(
             network, examples, loss, max(dim - 2 * tasks - 1, min(dim, 16)), rng, power
         )
         responses = _responses(network, examples, loss, gradients, ridge, values, leading, conjugate)
-        fixed = torch.cat([network.W0[:, None], responses, gradients], 1)
+        fixed = torch.cat([network.W0[:, None].to(gradients), responses, gradients], 1)
         fixed = fixed / fixed.norm(dim=0).clamp_min(1e-30)
         if tasks + 1 > dim:
             return torch.linalg.svd(fixed[:, : tasks + 1].double(), full_matrices=False)[0][:, :dim].to(fixed)
         return independent(torch.cat([fixed, leading], 1), dim).to(fixed)
+
+
+def gauss_newton_subspace(
+    network: Network,
+    examples: Examples,
+    loss: Loss,
+    dim: int,
+    rng: np.random.Generator,
+    *,
+    ridge: float = 0.0,
+    oversampling: float = 2.0,
+) -> Tensor:
+    """W0, mean gradient of each task, leading right singular vectors of sketched rows of L'J, orthonormal (p, d)."""
+    del ridge
+    with torch.no_grad():
+        gradients = task_gradients(network, examples, loss)
+        fixed = torch.cat([network.W0[None].to(gradients), gradients])[:dim]
+        fixed = fixed / fixed.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        count = min(network.size, int(oversampling * dim) + 16)
+        rows = sketched_rows(network, examples, loss, count, rng)
+        values, left = torch.linalg.eigh(_gram(rows))
+        leading = left[:, -dim:].flip(1) / values[-dim:].flip(0).clamp_min(1e-30).sqrt()
+        return independent(torch.cat([fixed.T, (leading.T.to(rows) @ rows).T], 1), dim).to(fixed)
+
+
+def sketched_rows(
+    network: Network, examples: Examples, loss: Loss, count: int, rng: np.random.Generator, *, kind: str = "rademacher"
+) -> Tensor:
+    """Rows a_j = sum_i sqrt(w_i) J_i'L_i v_ij, shape (count, p): E[a a'] is the Gauss-Newton matrix of the sum.
+
+    Parameters
+    ----------
+    kind : {"rademacher", "gaussian"}
+        Entries of v.
+    """
+    total = torch.zeros(count, network.size, dtype=network.wide, device=network.W0.device)
+    for x, rows in examples.slices():
+        offset, labels = examples.offset[rows], examples.labels[rows]
+        transpose, r = _transposed_root(loss, offset, labels)
+        shape = (count, len(offset), r)
+        draws = rng.standard_normal(shape) if kind == "gaussian" else rng.integers(0, 2, shape) * 2.0 - 1.0
+        bent = transpose(torch.from_numpy(draws).to(offset) * examples.weights[rows].sqrt()[:, None])
+        total += network.pull(x, bent.to(network.W0.dtype))
+    return total
+
+
+def _transposed_root(loss: Loss, offset: Tensor, labels: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    """L v for v (m, n, r): (m, n, C), from the loss's L'; and r."""
+    n, C = offset.shape
+    if C <= 64:
+        eye = torch.eye(C, dtype=offset.dtype, device=offset.device).expand(n, C, C)
+        root = loss.curvature_root(offset, eye, labels)
+        return lambda v: torch.einsum("mnr,nrc->mnc", v, root), root.shape[1]
+    zero = torch.zeros(n, C, 1, dtype=offset.dtype, device=offset.device)
+    root, back = torch.func.vjp(lambda v: loss.curvature_root(offset, v, labels), zero)[:2]
+    return lambda v: torch.func.vmap(lambda one: back(one.unsqueeze(-1))[0].squeeze(-1))(v), root.shape[1]
+
+
+def _gram(rows: Tensor, block: int = 65536) -> Tensor:
+    """Rows times their transpose in float64, without a copy of them in float64."""
+    total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
+    for start in range(0, rows.shape[1], block):
+        part = rows[:, start : start + block].double()
+        total += part @ part.T
+    return total
 
 
 def leading_eigenvectors(
@@ -127,7 +220,7 @@ def leading_eigenvectors(
 ) -> tuple[Tensor, Tensor]:
     """Leading eigenvalues (c,) and eigenvectors (p, c) of G by randomised range finding, largest first."""
     columns = min(network.size, count + 8)
-    start = torch.from_numpy(rng.standard_normal((network.size, columns))).to(network.W0)
+    start = torch.from_numpy(rng.standard_normal((network.size, columns))).to(network.W0.device, network.wide)
     basis = torch.linalg.qr(curvature_product(network, examples, loss, start))[0]
     for _ in range(power):
         basis = torch.linalg.qr(curvature_product(network, examples, loss, basis))[0]
@@ -172,17 +265,32 @@ def _responses(
 
 
 def independent(columns: Tensor, dim: int) -> Tensor:
-    """First `dim` linearly independent directions of the columns, orthonormal, in order."""
-    columns = columns.double()
-    Q = torch.empty(len(columns), min(dim, *columns.shape), dtype=columns.dtype, device=columns.device)
-    found = 0
-    for column in columns.T:
-        rest = column
+    """First `dim` linearly independent directions of the columns, orthonormal, in order; float64 for small ones.
+
+    Twice Cholesky's factor of their products, which are summed in float64, instead of Gram and Schmidt's steps, which
+    read all columns anew for each.
+    """
+    columns = columns if columns.dtype == torch.float64 else columns.float()
+    Q = columns / columns.norm(dim=0).clamp_min(1e-30)
+    for threshold in (1e-6, 1e-3):
+        T, kept = _triangular(_gram(Q.T), threshold, dim)
+        Q = Q[:, kept] @ T.to(Q)
+    return Q
+
+
+def _triangular(gram: Tensor, threshold: float, dim: int) -> tuple[Tensor, list[int]]:
+    """Upper triangular T such that the columns `kept` times T are orthonormal; dependent columns are left out."""
+    found = torch.zeros(len(gram), 0, dtype=torch.float64, device=gram.device)  # coefficients of the directions
+    kept: list[int] = []
+    for j in range(len(gram)):
+        new = torch.zeros(len(gram), dtype=torch.float64, device=gram.device)
+        new[j] = 1.0
         for _ in range(2):
-            rest = rest - Q[:, :found] @ (Q[:, :found].T @ rest)
-        if float(rest.norm()) > 1e-6 * float(column.norm()):
-            Q[:, found] = rest / rest.norm()
-            found += 1
-        if found == Q.shape[1]:
+            new = new - found @ (found.T @ (gram @ new))
+        length = float((new @ gram @ new).clamp_min(0)) ** 0.5
+        if length > threshold * float(gram[j, j]) ** 0.5:
+            found = torch.cat([found, new[:, None] / length], 1)
+            kept.append(j)
+        if len(kept) == dim:
             break
-    return Q[:, :found]
+    return found[kept], kept
