@@ -96,7 +96,7 @@ def solve(
         Pairs kept by the limited-memory update.
     """
     n, classes, d = features.phi.shape
-    per_mask = 8 * (5 * n * classes + 3 * d * d + (2 * history + 8) * d)
+    per_mask = 8 * ((8 if loss.bounded else 5) * n * classes + 3 * d * d + (2 * history + 8) * d)
     parts = [
         _solve_chunk(features, H, part, loss, ridge, pull, normalise, steps, tolerance, history)
         for part in masks.double().split(max(1, int(memory) // per_mask))

@@ -77,7 +77,8 @@ class Loss(ABC):
         """Weighted mean loss of the best constant output; None where a constant says nothing."""
         share = weights.double() / weights.sum()
         c, C = share @ outputs.double(), outputs.shape[1]
-        eye = torch.eye(C, dtype=torch.float64, device=c.device).expand(len(labels), C, C)
+        eye = torch.eye(C, dtype=torch.float64, device=c.device)
+        parts = torch.arange(len(labels), device=c.device).split(max(1, 2**22 // C**2))
 
         def measure(point: Tensor) -> tuple[Tensor, Tensor]:
             value, residual = self.value_and_residual(point.expand(len(labels), C).contiguous(), labels)
@@ -85,9 +86,11 @@ class Loss(ABC):
 
         value, slope = measure(c)
         for _ in range(steps):
-            root = self.curvature_root(c.expand(len(labels), C), eye, labels)
-            H = torch.einsum("n,nra,nrb->ab", share, root, root)
-            step = torch.linalg.solve(H + (1e-9 * H.diagonal().max() + 1e-12) * eye[0], slope)
+            H = torch.zeros_like(eye)
+            for part in parts:
+                root = self.curvature_root(c.expand(len(part), C), eye.expand(len(part), C, C), labels[part])
+                H += torch.einsum("n,nra,nrb->ab", share[part], root, root)
+            step = torch.linalg.solve(H + (1e-9 * H.diagonal().max() + 1e-12) * eye, slope)
             for _ in range(30):
                 new, turned = measure(c - step)
                 if new <= value:

@@ -107,6 +107,13 @@ class ConvexLoss(Loss):
         root = V * values.clamp_min(0).sqrt().unsqueeze(1)
         return torch.einsum("nab,nad->nbd", root.to(vectors), vectors)
 
+    def best_constant(self, outputs: Tensor, labels: Tensor, weights: Tensor, steps: int = 30) -> float | None:
+        """Loss of the best constant output; None where the function is not convex on the way there."""
+        try:
+            return super().best_constant(outputs, labels, weights, steps)
+        except ValueError:
+            return None
+
     def facts(self) -> dict[str, Any]:
         """Digest of the function's code."""
         from ...evaluators.code import code_of

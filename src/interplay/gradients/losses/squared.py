@@ -37,6 +37,11 @@ class SquaredLoss(Loss):
         """Return sqrt(2 / C) v, for `vectors` (n, C, d)."""
         return (2 / outputs.shape[-1]) ** 0.5 * vectors
 
+    def best_constant(self, outputs: Tensor, labels: Tensor, weights: Tensor, steps: int = 0) -> float:
+        """Variance of the labels, mean over outputs."""
+        share = weights.double() / weights.sum()
+        return float(share @ (labels - share @ labels).square().mean(1))
+
     def error(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return f - y, shape (..., n, C)."""
         return outputs - labels
