@@ -253,6 +253,21 @@ def test_regression_metrics_are_in_the_targets_unit():
     assert other.fingerprint() != problem.fingerprint()
 
 
+def test_callables_see_labels_as_the_user_has_them():
+    tasks, targets = sets()
+    shapes = []
+
+    def rmse(f, y):
+        shapes.append((f.shape, y.shape))
+        return (f[:, 0] / f[:, 1] - y).square().mean().sqrt()
+
+    model = nn.Sequential(linear(outputs=2), nn.Softplus())
+    options = {"metric": rmse, "higher_is_better": False, "mu": 1.0}
+    found = Linearized(model, tasks, targets, loss="gaussian_natural", **options).evaluate(np.ones((1, 3)))
+    assert shapes == [((40, 2), (40,))]
+    assert np.isfinite(found).all()
+
+
 def test_a_known_loss_as_a_function_gives_the_same_estimates():
     tasks, targets = sets(outputs=2)
     options = {"weight_decay": 0.05, "mu": 0.0, **EXACT}

@@ -308,8 +308,9 @@ class Linearized(Prepared):
         if isinstance(metric, str):
             return mean(self._loss.measure(metric, outputs, labels), target.weights).cpu().numpy()
         weights = [target.weights.cpu()] if bool((target.weights != 1).any()) else []
-        if outputs.shape[-1] == 1:  # one output: (n,) beside labels (n,), never (n, 1), which would broadcast
-            outputs, labels = outputs.squeeze(-1), labels.squeeze(1) if labels.ndim > 1 else labels
+        if outputs.shape[-1] == 1:
+            outputs = outputs.squeeze(-1)
+        labels = labels.squeeze(1) if labels.ndim > 1 else labels  # (n, 1) would broadcast with (n,)
         return np.array([float(metric(f.cpu(), labels.cpu(), *weights)) for f in outputs])
 
     def _solve(self, masks: Tensor, mu: float | None = None) -> Tensor:

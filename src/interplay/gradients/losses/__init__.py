@@ -1,4 +1,21 @@
-"""Losses of the gradient estimator, one file per family, by name or as objects."""
+"""Losses of the gradient estimator, one file per family, by name or as objects.
+
+==========================  ======================  ===============================  =========================
+loss                        outputs of the model    labels                           torch's, as a mean
+==========================  ======================  ===============================  =========================
+``cross_entropy``           C logits                class                            ``CrossEntropyLoss``
+``soft_labels``             C logits                distribution (C)                 ``CrossEntropyLoss``
+``binary``                  one logit               0 or 1                           ``BCEWithLogitsLoss``
+``multi_label``             C logits                C numbers in [0, 1]              ``BCEWithLogitsLoss``
+``log_odds``                log-odds of the answer  none                             ``softplus(-o)``
+``squared``                 C predictions           C numbers                        ``MSELoss``
+``gaussian``                C means                 C pairs (target, variance)       ``GaussianNLLLoss``
+``gaussian_natural``        C m/v, then C 1/v       C numbers                        ``GaussianNLLLoss``
+``gaussian_log_variance``   C m, then C log v       C numbers                        ``GaussianNLLLoss``
+``SoftBins(...)``           one logit per bin       number                           ``CrossEntropyLoss``
+``ConvexLoss(fn)``          C outputs               what ``fn`` takes                ``fn``
+==========================  ======================  ===============================  =========================
+"""
 
 from __future__ import annotations
 
