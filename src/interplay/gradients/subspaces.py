@@ -116,11 +116,16 @@ def task_gradients(network: Network, examples: Examples, loss: Loss) -> Tensor:
 
 def curvature_product(network: Network, examples: Examples, loss: Loss, vectors: Tensor) -> Tensor:
     """Gauss-Newton matrix of all examples' mean loss times `vectors` (p, d), shape (p, d)."""
-    total = torch.zeros_like(vectors)
+    return curvature_rows(network, examples, loss, vectors.T).T
+
+
+def curvature_rows(network: Network, examples: Examples, loss: Loss, V: Tensor) -> Tensor:
+    """Gauss-Newton matrix of all examples' mean loss times each row of V (d, p), shape (d, p)."""
+    total = torch.zeros_like(V)
     for x, rows in examples.slices():
-        moved = network.push(x, vectors)
+        moved = network.push_rows(x, V)
         bent = loss.curvature_product(examples.offset[rows].to(moved), moved, examples.labels[rows])
-        total += network.pull(x, bent.to(moved) * examples.weights[rows].to(moved).unsqueeze(-1)).T
+        total += network.pull(x, (bent * examples.weights[rows].unsqueeze(-1)).to(moved))
     return total / examples.weights.sum().to(total)
 
 
@@ -137,17 +142,17 @@ def data_subspace(
 ) -> Tensor:
     """W0, each task's first-order response and mean gradient, leading eigenvectors of G, orthonormal (p, d)."""
     with torch.no_grad():
-        gradients = task_gradients(network, examples, loss).T
-        tasks = gradients.shape[1]
+        gradients = task_gradients(network, examples, loss)
+        tasks = len(gradients)
         values, leading = leading_eigenvectors(
             network, examples, loss, max(dim - 2 * tasks - 1, min(dim, 16)), rng, power
         )
         responses = _responses(network, examples, loss, gradients, ridge, values, leading, conjugate)
-        fixed = torch.cat([network.W0[:, None].to(gradients), responses, gradients], 1)
-        fixed = fixed / fixed.norm(dim=0).clamp_min(1e-30)
+        fixed = torch.cat([network.W0[None].to(gradients), responses, gradients])
+        fixed = fixed / fixed.norm(dim=1, keepdim=True).clamp_min(1e-30)
         if tasks + 1 > dim:
-            return torch.linalg.svd(fixed[:, : tasks + 1].double(), full_matrices=False)[0][:, :dim].to(fixed)
-        return independent(torch.cat([fixed, leading], 1), dim).to(fixed)
+            return torch.linalg.svd(fixed[: tasks + 1].double(), full_matrices=False)[2][:dim].to(fixed).T
+        return independent_rows(torch.cat([fixed, leading]), dim).to(fixed).T
 
 
 def gauss_newton_subspace(
@@ -170,7 +175,7 @@ def gauss_newton_subspace(
         rows = sketched_rows(network, examples, loss, count, rng)
         values, left = torch.linalg.eigh(_gram(rows))
         leading = left[:, -dim:].flip(1) / values[-dim:].flip(0).clamp_min(1e-30).sqrt()
-        return independent(torch.cat([fixed.T, (leading.T.to(rows) @ rows).T], 1), dim).to(fixed)
+        return independent_rows(torch.cat([fixed, leading.T.to(rows) @ rows]), dim).to(fixed).T
 
 
 def sketched_rows(
@@ -218,16 +223,17 @@ def _gram(rows: Tensor, block: int = 65536) -> Tensor:
 def leading_eigenvectors(
     network: Network, examples: Examples, loss: Loss, count: int, rng: np.random.Generator, power: int
 ) -> tuple[Tensor, Tensor]:
-    """Leading eigenvalues (c,) and eigenvectors (p, c) of G by randomised range finding, largest first."""
-    columns = min(network.size, count + 8)
-    start = torch.from_numpy(rng.standard_normal((network.size, columns))).to(network.W0.device, network.wide)
-    basis = torch.linalg.qr(curvature_product(network, examples, loss, start))[0]
+    """Leading eigenvalues (c,) and eigenvectors (c, p) of G by randomised range finding, largest first."""
+    rows = min(network.size, count + 8)
+    start = torch.from_numpy(rng.standard_normal((network.size, rows))).T
+    basis = curvature_rows(network, examples, loss, start.to(network.W0.device, network.wide).contiguous())
+    basis = torch.linalg.qr(basis.T)[0].T
     for _ in range(power):
-        basis = torch.linalg.qr(curvature_product(network, examples, loss, basis))[0]
-    image = curvature_product(network, examples, loss, basis)
-    values, vectors = torch.linalg.eigh((basis.T @ image).double())
-    chosen = slice(max(0, columns - count), None)
-    return values[chosen].flip(0).clamp_min(0).to(basis), basis @ vectors[:, chosen].flip(1).to(basis)
+        basis = torch.linalg.qr(curvature_rows(network, examples, loss, basis).T)[0].T
+    image = curvature_rows(network, examples, loss, basis)
+    values, vectors = torch.linalg.eigh((basis @ image.T).double())
+    chosen = slice(max(0, rows - count), None)
+    return values[chosen].flip(0).clamp_min(0).to(basis), vectors[:, chosen].flip(1).T.to(basis) @ basis
 
 
 def _responses(
@@ -240,41 +246,46 @@ def _responses(
     vectors: Tensor,
     steps: int,
 ) -> Tensor:
-    """(G + ridge I)^-1 g_k for each column, roughly: conjugate gradients preconditioned by G's eigenvectors."""
+    """(G + ridge I)^-1 g_k for each row, roughly: conjugate gradients preconditioned by G's eigenvectors."""
     ridge = max(ridge, 1e-4 * float(values[0]), 1e-12)
+    inverse, rest = 1 / (values + ridge), 1 / (values[-1] + ridge)
 
     def precondition(residual: Tensor) -> Tensor:
-        inside = vectors.T @ residual
-        outside = residual - vectors @ inside
-        return vectors @ (inside / (values + ridge)[:, None]) + outside / (values[-1] + ridge)
+        inside = residual @ vectors.T
+        return rest * residual + (inside * (inverse - rest)) @ vectors
 
     found = torch.zeros_like(gradients)
     residual = gradients.clone()
     direction = precondition(residual)
-    inner = (residual * direction).sum(0)
+    inner = (residual * direction).sum(1, keepdim=True)
     for _ in range(steps):
-        image = curvature_product(network, examples, loss, direction) + ridge * direction
-        step = inner / (direction * image).sum(0).clamp_min(1e-30)
+        image = curvature_rows(network, examples, loss, direction) + ridge * direction
+        step = inner / (direction * image).sum(1, keepdim=True).clamp_min(1e-30)
         found += step * direction
         residual -= step * image
         turned = precondition(residual)
-        new = (residual * turned).sum(0)
+        new = (residual * turned).sum(1, keepdim=True)
         direction = turned + new / inner.clamp_min(1e-30) * direction
         inner = new
     return found
 
 
 def independent(columns: Tensor, dim: int) -> Tensor:
-    """First `dim` linearly independent directions of the columns, orthonormal, in order; float64 for small ones.
+    """First `dim` linearly independent directions of the columns, orthonormal, in order."""
+    return independent_rows(columns.T, dim).T
+
+
+def independent_rows(rows: Tensor, dim: int) -> Tensor:
+    """First `dim` linearly independent directions of the rows, orthonormal, in order.
 
     Twice Cholesky's factor of their products, which are summed in float64, instead of Gram and Schmidt's steps, which
-    read all columns anew for each.
+    read all rows anew for each.
     """
-    columns = columns if columns.dtype == torch.float64 else columns.float()
-    Q = columns / columns.norm(dim=0).clamp_min(1e-30)
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    Q = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
     for threshold in (1e-6, 1e-3):
-        T, kept = _triangular(_gram(Q.T), threshold, dim)
-        Q = Q[:, kept] @ T.to(Q)
+        T, kept = _triangular(_gram(Q), threshold, dim)
+        Q = T.T.to(Q) @ Q[kept]
     return Q
 
 
