@@ -218,6 +218,15 @@ def test_the_best_constant_is_the_best(name):
     assert found == pytest.approx(best.fun, abs=1e-5)
 
 
+def test_a_function_that_is_convex_at_w0_alone_has_no_best_constant():
+    loss = ConvexLoss(lambda f, y: (f**4 - 6 * f**2).sum(1), name="double_well")
+    f = torch.tensor([[2.0], [-2.0]], dtype=torch.float64)
+    y = loss.check(f, torch.zeros(2), "loaders['a']")
+    assert loss.best_constant(f, y, torch.ones(2)) is None
+    with pytest.raises(ValueError, match="double_well is not convex at example 0"):
+        loss.check(0 * f, y, "loaders['a']")
+
+
 def test_soft_bins_encode_and_decode():
     y = np.random.default_rng(0).gamma(2.0, size=400)
     hard, soft = SoftBins.over(y, 30, width=1e-3), SoftBins.over(y, 30)
