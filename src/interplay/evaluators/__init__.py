@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .command import CommandRetrain
     from .ensemble import Ensemble
     from .failures import EvaluationFailed
+    from .finetune import Finetune
     from .linearized import Linearized
     from .retrain import Retrain
 
@@ -29,6 +30,7 @@ _LAZY = {
     "CommandRetrain": "command",
     "Ensemble": "ensemble",
     "EvaluationFailed": "failures",
+    "Finetune": "finetune",
     "Linearized": "linearized",
     "Retrain": "retrain",
     "load_state": "checkpoint",
@@ -40,6 +42,7 @@ __all__ = [
     "Ensemble",
     "EvaluationFailed",
     "Evaluator",
+    "Finetune",
     "Linearized",
     "Retrain",
     "load_state",

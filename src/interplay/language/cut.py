@@ -1,0 +1,146 @@
+"""A causal language model cut below its first trained layer.
+
+The layers below never change, so what they make of an example is the same in every step of every training: the lower
+part runs once, and the hidden states that enter the first trained layer are kept. The upper part goes on from there
+
+    hidden states (tokens, D) -> trained layers -> norm -> head, at the places that predict answer tokens only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .packing import pack
+
+__all__ = ["Cut", "layers_of"]
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the first trained layer."""
+
+
+def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Return the name and the list of the model's layers: the longest list of modules of one class.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len({type(m) for m in module}) == 1 and len(module) > 1
+    ]
+    if not lists:
+        raise ValueError(
+            f"model is a {type(model).__name__} without a list of layers; pass lora=None and parameters=[...], "
+            "and cache=False."
+        )
+    return max(lists, key=lambda found: len(found[1]))
+
+
+class Cut:
+    """The two parts of a causal language model of `transformers`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or PeftModel
+        In evaluation mode. Its list of layers is shortened in place while the upper part runs.
+    first : int or None
+        The first layer with a trained parameter; None if something below the layers (the embeddings) is trained:
+        then nothing can be kept, and the upper part is the whole model.
+    """
+
+    def __init__(self, model: Any, first: int | None):
+        self.model, self.first = model, first
+        self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.head: nn.Module = self.inner.get_output_embeddings()
+        if self.head is None:
+            raise ValueError(f"model is a {type(self.inner).__name__} without a head over the vocabulary.")
+        self.name, self.layers = layers_of(self.inner)
+        self.width = int(self.inner.config.get_text_config().hidden_size)
+
+    def lower(self, ids: Sequence[np.ndarray]) -> Tensor:
+        """Return what enters the first trained layer, for the tokens of all sequences: ``(tokens, D)``; or their ids."""
+        if self.first is None:
+            return torch.from_numpy(np.concatenate(ids))
+        packed = pack(np.array([len(i) for i in ids]))
+        tokens = packed.spread(torch.from_numpy(np.concatenate(ids)))
+        kept: list[Tensor] = []
+
+        def stop(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            kept.append(args[0] if args else kwargs["hidden_states"])
+            raise _Reached
+
+        handle = self.layers[self.first].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            with torch.no_grad():
+                self._run(packed, input_ids=tokens)
+        except _Reached:
+            pass
+        finally:
+            handle.remove()
+        return kept[0].reshape(-1, kept[0].shape[-1])[packed.place]
+
+    def logits(self, states: Tensor, lengths: np.ndarray, where: Tensor) -> Tensor:
+        """Return the logits at some tokens.
+
+        Parameters
+        ----------
+        states : Tensor (tokens, D), or (tokens,) ids
+            Of whole sequences, one after another, as `lower` gives them.
+        lengths : (n,) array
+        where : int64 Tensor (a,)
+            Tokens whose logits are wanted.
+
+        Returns
+        -------
+        Tensor (a, V)
+        """
+        packed = pack(lengths)
+        wanted = packed.place[where]
+
+        def gather(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+            return (args[0].reshape(-1, args[0].shape[-1])[wanted][None],)
+
+        handle = self.head.register_forward_pre_hook(gather)
+        try:
+            if self.first is None:
+                return self._run(packed, input_ids=packed.spread(states)).logits[0]
+            with self._from(packed.spread(states)) as embeds:
+                return self._run(packed, inputs_embeds=embeds).logits[0]
+        finally:
+            handle.remove()
+
+    def _run(self, packed: Any, **inputs: Tensor) -> Any:
+        return self.inner(
+            **inputs,
+            position_ids=packed.positions,
+            attention_mask=packed.attention(next(self.head.parameters()).dtype),
+            use_cache=False,
+        )
+
+    @contextmanager
+    def _from(self, hidden: Tensor) -> Iterator[Tensor]:
+        """Run the layers from the first trained one on, which gets `hidden` whatever the embeddings made of it."""
+        first = self.first or 0
+
+        def enter(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+            return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
+
+        parent = self.inner.get_submodule(self.name.rpartition(".")[0])
+        short = self.name.rpartition(".")[2]
+        handle = self.layers[first].register_forward_pre_hook(enter, with_kwargs=True)
+        setattr(parent, short, self.layers[first:])
+        try:
+            yield hidden
+        finally:
+            setattr(parent, short, self.layers)
+            handle.remove()

@@ -1,0 +1,195 @@
+"""A causal language model and its tokenizer, loaded without running anything that a file holds, with LoRA put in.
+
+Weights come from safetensors or GGUF files, never from pickles, and never with code of the repository
+(``trust_remote_code=False``).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..evaluators.seeding import seeded
+from .cut import layers_of
+
+__all__ = ["adapt", "first_trained", "load", "needed"]
+
+
+def needed(name: str, who: str) -> Any:
+    """Import an optional package, or say how to install it."""
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise ImportError(f"{who} needs {name}, which is not installed: pip install 'interplay[finetune]'") from error
+
+
+def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any, str]:
+    """Return model, tokenizer and a name for messages.
+
+    Parameters
+    ----------
+    model : str, path or PreTrainedModel
+        A name on the Hugging Face hub, a folder with safetensors, a folder with one GGUF file or that file, or a
+        loaded model, which is copied.
+    tokenizer : str, path or tokenizer, optional
+        Default: the model's own.
+    dtype : torch.dtype
+
+    Raises
+    ------
+    ValueError
+        If there are no safetensors or GGUF weights, or the tokenizer is that of another model.
+    """
+    transformers = needed("transformers", "Finetune")
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if isinstance(model, str | os.PathLike):
+        name = str(model)
+        source, gguf = _place(model)
+        if gguf is not None:
+            needed("gguf", "a GGUF file")
+            options["gguf_file"] = gguf
+        weights = {} if gguf is not None else {"use_safetensors": True}
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options, **weights)
+        if gguf is not None:  # plain weights from here on
+            loaded.hf_quantizer = None
+            loaded.config.__dict__.pop("quantization_config", None)
+        tokenizer = source if tokenizer is None else tokenizer
+    else:
+        if not isinstance(model, nn.Module) or not hasattr(model, "get_output_embeddings"):
+            raise TypeError(f"model is a {type(model).__name__}; pass a name, a folder, or a model of transformers.")
+        name = str(getattr(model, "name_or_path", "") or type(model).__name__)
+        loaded = copy.deepcopy(model).to(dtype)
+        if tokenizer is None:
+            raise ValueError("tokenizer is missing; a model that is already loaded needs its tokenizer beside it.")
+    if isinstance(tokenizer, str | os.PathLike):
+        source, gguf = _place(tokenizer)
+        more = {} if gguf is None else {"gguf_file": gguf}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **more)
+    vocabulary = loaded.get_input_embeddings().num_embeddings
+    if len(tokenizer) > vocabulary:
+        raise ValueError(
+            f"tokenizer has {len(tokenizer)} tokens and the model {name} an embedding of {vocabulary}: it is the "
+            "tokenizer of another model. Pass the model's own, or resize the embedding."
+        )
+    return loaded.eval(), tokenizer, name
+
+
+def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters: Sequence[str] | None) -> Any:
+    """Freeze the model, but for LoRA in its layers or for the parameters that are named.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    lora : peft.LoraConfig, int or None
+        A configuration, or a rank for all linear parts of the layers.
+    layers : int, sequence of int or None
+        The upper so many layers, or the indices of the layers, that get LoRA; None: all, or what ``lora`` says.
+    parameters : sequence of str, optional
+        Names or globs of parameters to train as they are; only with ``lora=None``.
+
+    Returns
+    -------
+    PeftModel or PreTrainedModel
+    """
+    model.requires_grad_(False)
+    if lora is None:
+        return _chosen(model, parameters)
+    if parameters is not None:
+        raise ValueError("lora and parameters are both given; pass lora=None to train the named parameters themselves.")
+    peft = needed("peft", "lora")
+    total = len(layers_of(model)[1])
+    if isinstance(layers, int):
+        if not 1 <= layers <= total:
+            raise ValueError(f"layers is {layers}; the model has {total} layers.")
+        layers = range(total - layers, total)
+    if layers is not None and (outside := [k for k in layers if not 0 <= k < total]):
+        raise ValueError(f"layers names layer {outside[0]}; the model has {total} layers, 0 to {total - 1}.")
+    if isinstance(lora, int):
+        if lora < 1:
+            raise ValueError(f"lora is {lora}; a rank is at least 1.")
+        # scale 2 as in most recipes; no dropout, which would draw other numbers for every mask
+        lora = peft.LoraConfig(r=lora, lora_alpha=2 * lora, target_modules=sorted(_linear(model)))
+    lora = copy.deepcopy(lora)
+    if lora.lora_dropout:
+        raise ValueError(
+            f"lora has lora_dropout={lora.lora_dropout}; trainings of one seed must not draw noise of their own. "
+            "Set lora_dropout=0."
+        )
+    if layers is not None:
+        lora.layers_to_transform = list(layers)
+    try:
+        with seeded(0):
+            adapted = peft.get_peft_model(model, lora)
+    except ValueError as error:
+        raise ValueError(
+            f"lora does not fit the model: {error} Linear parts of its layers: {', '.join(sorted(_linear(model)))}."
+        ) from error
+    return adapted.eval()
+
+
+def first_trained(model: Any) -> int | None:
+    """Return the index of the first layer with a trained parameter; None if something below the layers is trained."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    name, layers = layers_of(inner)
+    total = len(layers)
+    found = total
+    for parameter, p in inner.named_parameters():
+        if not p.requires_grad:
+            continue
+        inside = re.match(re.escape(name) + r"\.(\d+)\.", parameter)
+        if inside:
+            found = min(found, int(inside.group(1)))
+        elif any(p is q for q in inner.get_input_embeddings().parameters()) or "embed" in parameter or "wpe" in parameter:
+            return None
+    return min(found, total - 1)
+
+
+def _place(where: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Return what `from_pretrained` takes, and the name of a GGUF file in it."""
+    path = Path(where)
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ValueError(f"model is the file {path.name}; pass a folder, or a GGUF file.")
+        return str(path.parent), path.name
+    if not path.is_dir():
+        return str(where), None
+    if any(path.glob("*.safetensors")) or not (found := sorted(path.glob("*.gguf"))):
+        if not any(path.glob("*.safetensors")) and any(path.glob("*.bin")):
+            raise ValueError(
+                f"model: {path.name} holds pickled weights (.bin) only, which can run code when they are loaded. "
+                "Save them as safetensors."
+            )
+        return str(path), None
+    if len(found) > 1:
+        raise ValueError(f"model: {path.name} holds {len(found)} GGUF files; name the one that you mean.")
+    return str(path), found[0].name
+
+
+def _chosen(model: Any, parameters: Sequence[str] | None) -> Any:
+    if parameters is None:
+        raise ValueError("lora is None and parameters is not given; name the parameters to train, or give a rank.")
+    patterns = [parameters] if isinstance(parameters, str) else list(parameters)
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"parameters={pattern!r} matches no parameter; there are {', '.join(names[:6])}, ...")
+    for name, p in model.named_parameters():
+        p.requires_grad_(any(fnmatchcase(name, pattern) for pattern in patterns))
+    return model
+
+
+def _linear(model: Any) -> set[str]:
+    """Last names of the linear parts of the model's layers."""
+    return {
+        name.rpartition(".")[2]
+        for name, module in layers_of(model)[1].named_modules()
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    }

