@@ -144,6 +144,7 @@ def test_a_mixture_is_the_objective_that_the_docstring_states(normalise):
         N = counts.sum() if normalise == "all" else w @ counts
         expected = trained(lambda model: sum(w[k] * loss_of(model, k, "sum") for k in range(3)) / N)
     assert problem.evaluate(w[None])[0, 0] == pytest.approx(expected, abs=1e-8)
+    assert any('normalise="mixture"' in said for said in problem.warnings) == (normalise != "mixture")
     if normalise != "all":
         np.testing.assert_allclose(problem.evaluate(w[None]), problem.evaluate(7 * w[None]), atol=1e-9)
 

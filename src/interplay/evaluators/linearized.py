@@ -24,11 +24,23 @@ from ..gradients.linear_model import dtype_of
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.solver import NORMALISE
 from ..gradients.subspaces import task_gradients
+from ..kinds import guess_kind
 from .checkpoint import load_state
 from .code import code_of, digest_of_model
 from .digests import digest
 from .preparation import Prepared
-from .settings import Metric, check_choice, check_number, directions_of, metrics_of, mu_of, truth_of, untrained
+from .settings import (
+    Metric,
+    check_choice,
+    check_number,
+    check_rows,
+    directions_of,
+    doubts,
+    metrics_of,
+    mu_of,
+    truth_of,
+    untrained,
+)
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -113,6 +125,7 @@ class Linearized(Prepared):
 
     fidelity = "estimated"
     batch = 1000
+    _mixtures = False
 
     def __init__(
         self,
@@ -203,19 +216,9 @@ class Linearized(Prepared):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader of the estimates should be told."""
-        found = [*self.network.warnings, *self._warnings]
-        if self._largest_move > 1:
-            found.append(
-                f"a mask moves the parameters by {self._largest_move:.2g} |W0|, outside the linear model's "
-                "reach; state weight_decay, training=(learning_rate, steps) or retrained masks."
-            )
-        if self._gradient_left > max(1e-3, self.tolerance):
-            found.append(
-                f"the solver left a gradient of {self._gradient_left:.1g} of its start after "
-                f"{self._steps_taken} steps; raise steps, or state weight_decay or training where the linear model "
-                "has no optimum."
-            )
-        return tuple(found)
+        weighed = self.normalise if self._mixtures and self.normalise != "mixture" else None
+        seen = doubts(self._largest_move, self._gradient_left, self.tolerance, self._steps_taken, weighed)
+        return (*self.network.warnings, *self._warnings, *seen)
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -283,11 +286,8 @@ class Linearized(Prepared):
 
     def displacements(self, masks: np.ndarray) -> np.ndarray:
         """Solve every mask: zhat, shape (b, d)."""
-        masks = np.array(masks, dtype=float, order="C")  # torch wants writable rows of positive stride
-        if masks.ndim != 2 or masks.shape[1] != len(self.tasks):
-            raise ValueError(f"masks has shape {masks.shape}; (b, {len(self.tasks)}) is needed, one column per task.")
-        if not np.isfinite(masks).all() or (masks < 0).any():
-            raise ValueError("masks holds negative or non-finite values; pass 0/1 masks or non-negative weights.")
+        masks = check_rows(masks, len(self.tasks))
+        self._mixtures |= guess_kind(masks) == "mixture"
         z = self._solve(torch.from_numpy(masks).to(self._train.labels.device))
         self._largest_move = max(self._largest_move, float(self._moved(z).max()) / self._size)
         return z.cpu().numpy()

@@ -79,6 +79,37 @@ def untrained(before: float, after: float, guess: float | None, classes: bool) -
     return promised > max(guess - before, 0.05 * abs(guess))
 
 
+def doubts(move: float, gradient: float, tolerance: float, steps: int, weighed: str | None) -> list[str]:
+    """What the reader of solved masks should be told.
+
+    Parameters
+    ----------
+    move : float
+        Longest displacement, in units of |W0|.
+    gradient, tolerance, steps : float, float, int
+        What the solver left, was asked to leave, and took.
+    weighed : str or None
+        How examples were weighed by rows that sum to one, None where there were none.
+    """
+    found = []
+    if move > 1:
+        found.append(
+            f"a mask moves the parameters by {move:.2g} |W0|, outside the linear model's reach; state weight_decay, "
+            "training=(learning_rate, steps) or retrained masks."
+        )
+    if gradient > max(1e-3, tolerance):
+        found.append(
+            f"the solver left a gradient of {gradient:.1g} of its start after {steps} steps; raise steps, or state "
+            "weight_decay or training where the linear model has no optimum."
+        )
+    if weighed is not None:
+        found.append(
+            f"rows of masks sum to one, and normalise={weighed!r} takes them as weights of examples, so that a larger "
+            'task counts for more; pass normalise="mixture" if they are shares of what is read.'
+        )
+    return found
+
+
 def truth_of(
     runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -98,6 +129,16 @@ def truth_of(
     means = np.full(sums.shape, np.nan)
     np.divide(sums, seen, out=means, where=seen > 0)
     return masks, means
+
+
+def check_rows(masks: np.ndarray, K: int) -> np.ndarray:
+    """Masks or non-negative weights (b, K), checked, as rows of their own that torch can take."""
+    rows = np.array(masks, dtype=float, order="C")  # torch wants writable rows of positive stride
+    if rows.ndim != 2 or rows.shape[1] != K:
+        raise ValueError(f"masks has shape {rows.shape}; (b, {K}) is needed, one column per task.")
+    if not np.isfinite(rows).all() or (rows < 0).any():
+        raise ValueError("masks holds negative or non-finite values; pass 0/1 masks or non-negative weights.")
+    return rows
 
 
 def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
