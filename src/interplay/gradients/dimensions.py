@@ -49,6 +49,11 @@ class Curve:
         i = self.dims.index(self.chosen)
         return bool(self.change[i] <= self.tolerance) or (bool(np.isfinite(self.error[i])) and i + 1 < len(self.dims))
 
+    @property
+    def last(self) -> float:
+        """Change of the last step that was tried; nan where there was one dimension alone."""
+        return self.change[-2] if len(self.change) > 1 else float("nan")
+
     def to_frame(self) -> pd.DataFrame:
         """One row per dimension: d, change, error, chosen."""
         import pandas as pd
