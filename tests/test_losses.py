@@ -218,6 +218,21 @@ def test_the_best_constant_is_the_best(name):
     assert found == pytest.approx(best.fun, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "soft_labels", "binary", "multi_label", "squared", "soft_bins"])
+def test_the_least_loss_is_that_of_a_model_that_knows_the_labels(name):
+    loss, f, y = checked(name)
+    weights = torch.from_numpy(np.random.default_rng(0).uniform(0, 2, len(f)))
+    knows = {
+        "cross_entropy": lambda: 60.0 * functional.one_hot(y, f.shape[1]),
+        "squared": lambda: y,
+        "binary": lambda: 60.0 * (2 * y.reshape(f.shape) - 1),
+        "multi_label": lambda: 60.0 * (2 * y - 1),
+    }
+    best = knows.get(name, lambda: loss.distribution(y).log())()
+    expected = weights @ loss.value(best.double(), y) / weights.sum()
+    assert loss.least(y, weights) == pytest.approx(float(expected), abs=1e-9)
+
+
 def test_a_function_that_is_convex_at_w0_alone_has_no_best_constant():
     loss = ConvexLoss(lambda f, y: (f**4 - 6 * f**2).sum(1), name="double_well")
     f = torch.tensor([[2.0], [-2.0]], dtype=torch.float64)

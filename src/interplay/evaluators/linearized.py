@@ -388,7 +388,7 @@ class Linearized(Prepared):
         after = float(mean(self._loss.value(self._train.logits(z)[0].double(), train.labels), train.weights))
         self._decrease = (before - after) / max(abs(before), 1e-30)
         guess = self._loss.best_constant(train.offset, train.labels, train.weights)
-        if untrained(before, after, guess, "accuracy" in self._loss.metrics):
+        if untrained(before, after, guess, self._loss.least(train.labels, train.weights), self._loss.hard):
             guessing = "" if guess is None else f" (guessing one output for all: {guess:.3g})"
             self._warnings.append(
                 f"W0 does not look trained on these tasks: its mean loss is {before:.3g}{guessing}, "

@@ -65,16 +65,17 @@ def mu_of(mu: float | None, training: tuple[float, int] | None) -> tuple[float, 
     return 1.0 / (rate * steps), "training"
 
 
-def untrained(before: float, after: float, guess: float | None, classes: bool) -> bool:
-    """Whether W0 does not look trained, by its mean loss, the linear model's and the best constant output's.
+def untrained(before: float, after: float, guess: float | None, least: float, hard: bool) -> bool:
+    """Whether W0 does not look trained, by mean losses: W0's, the linear model's, the best constant's, the least.
 
     Classes can be told apart, so that W0 should beat guessing; numbers may hardly be predictable, so that W0 is
     only suspected where the linear model promises more than all the training so far has brought.
     """
-    promised = before - after
+    promised, before = before - after, before - least
     if guess is None:
         return promised > 0.5 * abs(before)
-    if classes:
+    guess -= least
+    if hard:
         return before > 0.9 * guess or (promised > 0.5 * before and promised > 0.05 * guess)
     return promised > max(guess - before, 0.05 * abs(guess))
 

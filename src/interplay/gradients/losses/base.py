@@ -25,6 +25,8 @@ class Loss(ABC):
     name : str
     metrics : tuple of str
         What can be measured of a target by name.
+    hard : bool
+        Whether labels are classes that can be told apart, so that a trained model beats guessing.
     labelled : bool
         Whether a batch must hold labels.
     bounded : bool
@@ -33,6 +35,7 @@ class Loss(ABC):
 
     name: str
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
+    hard: ClassVar[bool] = False
     labelled: ClassVar[bool] = True
     bounded: ClassVar[bool] = False
 
@@ -103,6 +106,10 @@ class Loss(ABC):
             if gained < 1e-9 * max(abs(float(value)), 1e-9):
                 break
         return float(value)
+
+    def least(self, labels: Tensor, weights: Tensor) -> float:
+        """Weighted mean loss of a model that knows the labels: 0, or the entropy of soft ones."""
+        return 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what else tells this loss from another of the same name, JSON-able."""

@@ -60,11 +60,18 @@ class MultiLabelLoss(Loss):
         share = weights.double() @ labels.double() / weights.sum()
         return entropy(torch.stack([share, 1 - share])) / len(share)
 
+    def least(self, labels: Tensor, weights: Tensor) -> float:
+        """Weighted mean entropy of the labels, 0 where all are 0 or 1."""
+        y = torch.stack([labels, 1 - labels]).double()
+        spread = -(y * y.clamp_min(1e-30).log()).sum(0)
+        return float(weights.double() @ spread.reshape(len(labels), -1).mean(1) / weights.sum())
+
 
 class BinaryLoss(MultiLabelLoss):
     """Logistic loss of one logit, labels (n,) 0 or 1; the same as softmax over the logits (0, f)."""
 
     name = "binary"
+    hard: ClassVar[bool] = True
 
     def check(self, outputs: Tensor, labels: Tensor, where: str) -> Tensor:
         """Return labels as int64 (n,) after checking that they are 0 or 1."""

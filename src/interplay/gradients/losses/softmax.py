@@ -19,6 +19,7 @@ class SoftmaxLoss(Loss):
     """Cross-entropy of C >= 2 classes; labels (n,) are class indices. ``torch.nn.CrossEntropyLoss``."""
 
     name = "cross_entropy"
+    hard: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
 
     def check(self, outputs: Tensor, labels: Tensor, where: str) -> Tensor:
@@ -68,6 +69,7 @@ class SoftLabelLoss(SoftmaxLoss):
     """Cross-entropy against distributions q over C >= 2 classes; labels (n, C), as for distillation."""
 
     name = "soft_labels"
+    hard: ClassVar[bool] = False
 
     def check(self, outputs: Tensor, labels: Tensor, where: str) -> Tensor:
         """Return labels as float64 (n, C) after checking that each row is a distribution."""
@@ -95,6 +97,11 @@ class SoftLabelLoss(SoftmaxLoss):
     def best_constant(self, outputs: Tensor, labels: Tensor, weights: Tensor, steps: int = 0) -> float:
         """Entropy of the labels' weighted mean."""
         return entropy(weights.double() @ self.distribution(labels).double() / weights.sum())
+
+    def least(self, labels: Tensor, weights: Tensor) -> float:
+        """Weighted mean entropy of the labels."""
+        q = self.distribution(labels).double()
+        return float(-(weights.double() @ (q * q.clamp_min(1e-30).log()).sum(-1)) / weights.sum())
 
 
 def entropy(p: Tensor) -> float:
