@@ -342,3 +342,73 @@ def test_folders_say_when_zarr_is_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(ImportError, match=r"pip install 'interplay\[zarr\]'"):
         built(features=tmp_path / "f.zarr")
+
+
+class Branching(nn.Module):
+    """A branch for each example, by a number computed from it: neither vmap over examples nor a graph can take it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = mlp(0), mlp(1)
+
+    def forward(self, x):
+        return torch.cat([(self.a if r.sum().item() > 0 else self.b)(r[None]) for r in x])
+
+
+def test_linearized_of_a_branching_model_equals_that_of_its_written_out_form():
+    class WrittenOut(Branching):
+        def forward(self, x):
+            return torch.where(x.sum(1, keepdim=True) > 0, self.a(x), self.b(x))
+
+    targets = {"val": loaders(seed=9)["t0"]}
+    torch.manual_seed(0)
+    models = Branching(), WrittenOut()
+    found = [
+        Linearized(m, loaders(), targets, weight_decay=0.05, dim=12, subspace="sparse", mode="reverse") for m in models
+    ]
+    np.testing.assert_allclose(found[0].evaluate(MASKS), found[1].evaluate(MASKS), atol=1e-9)
+    assert found[0].network.ways["rows"] == "plain autograd, example by example"
+    assert any("gradients per example is computed by plain autograd" in w for w in found[0].warnings)
+    assert found[0].notes["estimator"]["features"]["way"] == found[0].network.ways["rows"]
+
+
+def test_linearized_of_parameters_in_two_precisions():
+    torch.manual_seed(0)
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(6, 9).bfloat16(), nn.Linear(9, 4)
+
+        def forward(self, x):
+            return self.head(self.body(x.bfloat16()).float().tanh())
+
+    problem = Linearized(
+        Mixed(), loaders(dtype=torch.float32), {"val": loaders(dtype=torch.float32)["t0"]}, weight_decay=0.05, dim=12
+    )
+    assert problem.network.W0.dtype == torch.float32
+    assert np.isfinite(problem.evaluate(MASKS)).all()
+
+
+def test_linearized_of_a_transformers_classifier_with_inputs_by_name():
+    transformers = pytest.importorskip("transformers")
+    from torch.utils.data import DataLoader
+
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=13, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=9, num_labels=3
+    )
+    model = transformers.BertForSequenceClassification(config)
+
+    def loader(n):
+        rows = [
+            ({"input_ids": torch.randint(0, 13, (5,)), "attention_mask": torch.ones(5, dtype=torch.long)}, i % 3)
+            for i in range(n)
+        ]
+        return DataLoader(rows, batch_size=4)
+
+    problem = Linearized(
+        model, {"a": loader(6), "b": loader(5)}, {"val": loader(4)}, weight_decay=0.1, dim=6, parameters="!*embeddings*"
+    )
+    assert np.isfinite(problem.evaluate(np.array([[1, 1], [1, 0]]))).all()
+    assert not any("embeddings" in name for name in problem.network.names)
