@@ -227,7 +227,10 @@ def test_precisions_by_name():
         built(features_dtype="bfloat16")
     exact = built().evaluate(MASKS)
     np.testing.assert_allclose(built(features_dtype="float32").evaluate(MASKS), exact, rtol=1e-4)
-    np.testing.assert_allclose(built(basis_dtype="float32").evaluate(MASKS), exact, rtol=1e-3)
+    single = built(basis_dtype="float32")
+    np.testing.assert_allclose(single.evaluate(MASKS), exact, rtol=1e-3)
+    assert single.fingerprint()["basis_dtype"] == "torch.float32"
+    assert "basis_dtype" not in built().fingerprint()
 
 
 def test_a_folder_keeps_features_and_refuses_others(tmp_path):

@@ -357,6 +357,7 @@ class Linearized(Prepared):
             "weight_decay": self.weight_decay,
             "loss": self._loss.name,
             "normalise": self.normalise,
+            **({"basis_dtype": str(self._dtypes[1])} if self._dtypes[1] else {}),
         }
 
     def _choose_mu(self, truth: tuple[np.ndarray, np.ndarray]) -> None:
