@@ -415,3 +415,36 @@ def test_linearized_of_a_transformers_classifier_with_inputs_by_name():
     )
     assert np.isfinite(problem.evaluate(np.array([[1, 1], [1, 0]]))).all()
     assert not any("embeddings" in name for name in problem.network.names)
+
+
+def test_a_way_that_fails_in_the_middle_does_not_change_the_mode():
+    class Late(nn.Module):
+        """Forward mode fails on the batch that holds the mark."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = mlp()
+
+        def forward(self, x):
+            out = self.inner(x)
+            return OldIdentity.apply(out) if (x == 77).any() else out
+
+    class OldIdentity(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, g):
+            return g
+
+    network, examples, _ = collected(Late(), n=300)
+    R = Drawn("gaussian", network.size, 40, 3, network.W0, memory=0)
+    network.memory = 2**14
+    expected = features(network, examples, R, mode="reverse").phi
+    examples.batches[3][5, 0] = 77
+    found = features(network, examples, R, mode="auto").phi
+    assert network.ways["push"] == "one backward pass per output"
+    kept = [i for i in range(examples.n) if not any(i == r.start + 5 for _, r in list(examples.slices())[3:4])]
+    np.testing.assert_allclose(found[kept], expected[kept], atol=1e-9)

@@ -112,6 +112,7 @@ def features(
     phi: Tensor | None = None
     if part is None:
         phi = torch.empty(n, C, basis.dim, dtype=dtype, device=examples.offset.device)
+    mode = chosen_mode(network, basis, C, mode)  # once: a way that fails on the way must not change it
     blocks = blocks_of(network, basis, C, mode)
     with torch.no_grad():
         for b, (start, stop) in enumerate(blocks):
@@ -120,7 +121,7 @@ def features(
                 if part is not None and part.done(b, i):
                     continue
                 if product is None:
-                    product = _product(network, basis, C, chosen_mode(network, basis, C, mode), start, stop)
+                    product = _product(network, basis, C, mode, start, stop)
                 tile = product(x, rows.stop - rows.start)
                 _check(tile, examples, rows, network)
                 if part is not None:

@@ -91,17 +91,18 @@ def linear_model(
         size = 8 * R.dim * sum(e.offset.numel() for e in (train, *tests.values()))
         dtype = torch.float64 if size <= DOUBLE else torch.float32
 
+    way = chosen_mode(network, R, train.offset.shape[1], mode)
+
     def of(name: str, examples: Examples) -> Features:
         if folder is None:
-            return features(network, examples, R, dtype, mode=mode)
-        blocks = blocks_of(network, R, examples.offset.shape[1], mode)
+            return features(network, examples, R, dtype, mode=way)
+        blocks = blocks_of(network, R, examples.offset.shape[1], way)
         shape = (examples.n, examples.offset.shape[1], R.dim)
         part = folder.part(name, {"examples": (data or {}).get(name)}, shape, dtype, len(examples.batches), blocks)
-        return features(network, examples, R, dtype, mode=mode, part=part)
+        return features(network, examples, R, dtype, mode=way, part=part)
 
     found = of("tasks", train)
     targets = {name: of(f"targets.{name}", examples) for name, examples in tests.items()}
-    way = chosen_mode(network, R, train.offset.shape[1], mode)
     notes = {
         "mode": way,
         "mode_from": "stated" if mode != "auto" else "operations counted per example",
