@@ -13,7 +13,7 @@ import interplay
 SOURCE = Path(interplay.__file__).parent
 HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray")
 # The rooms in which torch may be imported at the top of a module; of these only `gradients` cannot do without.
-TORCH_ROOMS = ("gradients", "problems", "evaluators")
+TORCH_ROOMS = ("gradients", "language", "problems", "evaluators", "unrolled")
 CORE_NAMES = [name for name in interplay.__all__ if name != "gradients"]
 
 HIDE_TORCH = """

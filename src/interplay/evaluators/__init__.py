@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .finetune import Finetune
     from .linearized import Linearized
     from .retrain import Retrain
+    from .torch_retrain import TorchRetrain
 
 _LAZY = {
     "BatchedRetrain": "batched",
@@ -33,6 +34,7 @@ _LAZY = {
     "Finetune": "finetune",
     "Linearized": "linearized",
     "Retrain": "retrain",
+    "TorchRetrain": "torch_retrain",
     "load_state": "checkpoint",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "Finetune",
     "Linearized",
     "Retrain",
+    "TorchRetrain",
     "load_state",
 ]
 

@@ -26,13 +26,16 @@ from ..language.loading import adapt, first_trained, load
 from ..language.states import States
 from ..language.targets import Target
 from ..unrolled.optimisers import Optimiser
+from ..unrolled.reactions import Reactions
+from ..unrolled.training import Flatter, batches, train
 from .digests import digest
-from .failures import EvaluationFailed
 from .rows import checked_rows
-from .seeding import seeded
 from .settings import Metric, directions_of, metrics_of
 
 __all__ = ["Finetune", "Trained"]
+
+#: Outcomes of an example that react, where nothing else is asked for: each costs a backward pass.
+OUTCOMES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,8 @@ class Finetune:
     batch_size : int
     lr, weight_decay, betas, eps, schedule, warmup, optimiser, momentum
         See `interplay.unrolled.Optimiser`.
+    flatter : Flatter, optional
+        Gradients that look for flatter minima.
     metric : {"loss", "accuracy"}, callable, or mapping from target to one of these
         The mean loss of the answers; the share of examples whose answer has the lowest loss among its options; or a
         function of the losses (n,) and the rows of a target.
@@ -128,6 +133,7 @@ class Finetune:
         warmup: float = 0.1,
         optimiser: str = "adamw",
         momentum: float = 0.0,
+        flatter: Flatter | None = None,
         metric: Metric | Mapping[str, Metric] = "loss",
         higher_is_better: bool | Mapping[str, bool] | None = None,
         tokenizer: Any = None,
@@ -142,7 +148,7 @@ class Finetune:
         )
         if (steps is None) == (epochs is None):
             raise ValueError(f"steps is {steps} and epochs is {epochs}; give one of them.")
-        self.steps, self.epochs, self.batch_size = steps, epochs, batch_size
+        self.steps, self.epochs, self.batch_size, self.flatter = steps, epochs, batch_size, flatter
         names = {**COLUMNS, **(columns or {})}
         sources = _sets(datasets, "datasets", names)
         evaluated = _sets(targets, "targets", names)
@@ -188,6 +194,7 @@ class Finetune:
             "absent_tasks": "fixed_steps" if self.steps is not None else "fixed_epochs",
             "training": {
                 **self.optimiser.describe(),
+                **({} if self.flatter is None else self.flatter.describe()),
                 **({"steps": self.steps} if self.steps is not None else {"epochs": self.epochs}),
                 "batch_size": self.batch_size,
                 "examples": len(self.examples),
@@ -225,16 +232,7 @@ class Finetune:
 
     def batches(self, mask: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the examples and their weights s_k / B, step after step, absent ones left out."""
-        schedule = self.schedule(seed)
-        present = mask[self.examples.group]
-        if self.steps is not None:
-            order = [schedule.batch(t) for t in range(schedule.steps)]
-            order = [batch[present[batch] > 0] for batch in order]
-        else:
-            row = np.concatenate([schedule.batch(t) for t in range(schedule.steps)])
-            row = row[present[row] > 0]
-            order = [row[i : i + self.batch_size] for i in range(0, len(row), self.batch_size)]
-        return [(batch, present[batch] / self.batch_size) for batch in order]
+        return batches(self.schedule(seed), mask, refill=self.steps is None)
 
     def initial(self, seed: int) -> Tensor:
         """Return the parameters (p,) before training: LoRA's of the seed, or the pretrained ones."""
@@ -261,21 +259,15 @@ class Finetune:
         """
         s = np.ones(self.K) if isinstance(mask, str) and mask == "all" else np.asarray(mask, float)
         s = self.schedule(seed).weights(s)
-        adapter = self.adapter
-        adapter.place(self.initial(seed))
-        state = self.optimiser.start(adapter.W)
-        batches = self.batches(s, seed)
-        with seeded(seed):
-            for t, (indices, weights) in enumerate(batches):
-                adapter.gradient.zero_()
-                if len(indices):
-                    adapter.add_gradient(self.examples, self.states, indices, weights)
-                self.optimiser.step(adapter.W, adapter.gradient, state, self.optimiser.rate(t, len(batches)))
-        if not torch.isfinite(adapter.W).all():
-            raise EvaluationFailed(
-                f"the training of seed {seed} diverged: parameters are not finite; lower lr ({self.optimiser.lr:g})."
-            )
-        return Trained(adapter.W.clone(), adapter.names, tuple(map(tuple, adapter.shapes)), tuple(s.tolist()), seed)
+        W = train(
+            self.initial(seed), self.batches(s, seed), self.gradient, self.optimiser, seed=seed, flatter=self.flatter
+        )
+        return Trained(W, self.adapter.names, tuple(map(tuple, self.adapter.shapes)), tuple(s.tolist()), seed)
+
+    def gradient(self, W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+        """Return the gradient (p,) of sum_i weights_i loss_i at W."""
+        self.adapter.place(W)
+        return self.adapter.total_gradient(self.examples, self.states, indices, weights)
 
     def measure(self, W: Tensor) -> np.ndarray:
         """Return the targets (T,) of the real model with parameters W (p,)."""
@@ -303,13 +295,18 @@ class Finetune:
         """Task of each training example, ``(N,)``."""
         return self.examples.group
 
-    def example_gradients(self, W: Tensor, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return losses (n,) of training examples at W (p,), and the gradient of each, (n, p)."""
+    def hessian_product(self, W: Tensor, indices: np.ndarray, weights: np.ndarray, vectors: Tensor) -> Tensor:
+        """Return the second derivative of sum_i weights_i loss_i at W times vectors (T, p): ``(T, p)``."""
         self.adapter.place(W)
-        return self.adapter.example_gradients(self.examples, self.states, indices)
+        return self.adapter.hessian_product(self.examples, self.states, indices, weights, vectors)
 
-    def target_gradients(self, W: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Iterate over chunks of the examples of every target: its index, losses (n,) and gradients (n, p) at W."""
+    def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
+        """Return losses and gradients of training examples at W (p,), and how R outcomes of each react."""
+        self.adapter.place(W)
+        return self.adapter.reactions(self.examples, self.states, indices, OUTCOMES if R is None else R)
+
+    def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:
+        """Iterate over chunks of the examples of every target: its index, and their `reactions`."""
         self.adapter.place(W)
         for t, (name, target) in enumerate(self.evaluation.items()):
             if target.metric != "loss":
@@ -318,7 +315,10 @@ class Finetune:
                     "(targets='real')."
                 )
             for indices in by_length(target.examples.lengths, 1024):
-                yield t, *self.adapter.example_gradients(target.examples, target.states, indices)
+                found = self.adapter.reactions(
+                    target.examples, target.states, indices, OUTCOMES if R is None else R
+                )
+                yield t, found
 
     def _states(self, examples: Examples) -> States:
         key = digest(self._frozen, self.adapter.cut.first, examples.ids, str(self.adapter.dtype))

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..gradients.chunks import out_of_memory
+from ..unrolled.reactions import Reactions, chosen, outputs
 from .cut import Cut
 from .examples import Examples
 from .packing import pack
@@ -23,6 +27,8 @@ from .states import States
 
 __all__ = ["Adapter"]
 
+#: A trained linear part, its input, and the gradient of its output.
+Record = tuple[slice, Tensor, Tensor]
 #: Tokens of a chunk of examples that are only measured.
 CHUNK = 3072
 
@@ -49,13 +55,11 @@ class Adapter:
         self.shapes = tuple(p.shape for _, p in trained)
         self.parameters = [p for _, p in trained]
         self.W = torch.cat([p.detach().reshape(-1) for p in self.parameters]).float()
-        self.gradient = torch.zeros_like(self.W)
         self._slices: list[slice] = []
         start = 0
         for p in self.parameters:
             part = slice(start, start + p.numel())
             p.data = self.W[part].view(p.shape)
-            p.grad = self.gradient[part].view(p.shape)
             self._slices.append(part)
             start = part.stop
         place = {id(p): part for p, part in zip(self.parameters, self._slices, strict=True)}
@@ -99,47 +103,81 @@ class Adapter:
                 found[indices] = self.losses(examples, states, indices).numpy()
         return found
 
-    def add_gradient(self, examples: Examples, states: States, indices: np.ndarray, weights: np.ndarray) -> None:
-        """Add the gradient of sum_i weights_i loss_i to `gradient`; out of memory, by halves."""
+    def total_gradient(self, examples: Examples, states: States, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+        """Return the gradient (p,) of sum_i weights_i loss_i; out of memory, by halves."""
         try:
             losses = self.losses(examples, states, indices)
-            (losses * torch.from_numpy(weights).to(losses)).sum().backward()
+            total = (losses * torch.from_numpy(weights).to(losses)).sum()
+            return torch.cat([g.reshape(-1) for g in torch.autograd.grad(total, self.parameters)])
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _out_of_memory(error) or len(indices) < 2:
+            if not out_of_memory(error) or len(indices) < 2:
                 raise
-            half = len(indices) // 2
-            self.add_gradient(examples, states, indices[:half], weights[:half])
-            self.add_gradient(examples, states, indices[half:], weights[half:])
+        parts = np.array_split(np.arange(len(indices)), 2)
+        return sum(self.total_gradient(examples, states, indices[part], weights[part]) for part in parts)  # type: ignore
 
-    def example_gradients(
-        self, examples: Examples, states: States, indices: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
-        """Return the losses ``(n,)`` and the gradient of each example's loss, ``(n, p)``."""
-        if not self.by_layer:
-            rows, values = [], []
-            for i in indices:
-                loss = self.losses(examples, states, np.array([i]))
-                rows.append(torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss[0], self.parameters)]))
-                values.append(loss.detach())
-            return torch.cat(values), torch.stack(rows)
-        lengths = examples.lengths[indices]
-        packed = pack(lengths)
-        G = torch.zeros(len(indices), self.size)
-        with self._recorded() as records:
+    def hessian_product(
+        self, examples: Examples, states: States, indices: np.ndarray, weights: np.ndarray, vectors: Tensor
+    ) -> Tensor:
+        """Return the second derivative of sum_i weights_i loss_i times vectors (T, p): ``(T, p)``.
+
+        Fused attention has no second derivative, so that the pass goes through plain one.
+        """
+        with sdpa_kernel(SDPBackend.MATH):
             losses = self.losses(examples, states, indices)
-            torch.autograd.grad(losses.sum(), self.parameters)  # the sums are not used, only what passed on the way
-        bounds = packed.starts
+            total = (losses * torch.from_numpy(weights).to(losses)).sum()
+            first = torch.cat(
+                [g.reshape(-1) for g in torch.autograd.grad(total, self.parameters, create_graph=True)]
+            )
+            rows = []
+            for t, v in enumerate(vectors):
+                parts = torch.autograd.grad(first @ v, self.parameters, retain_graph=t < len(vectors) - 1)
+                rows.append(torch.cat([g.reshape(-1) for g in parts]))
+        return torch.stack(rows)
+
+    def reactions(self, examples: Examples, states: States, indices: np.ndarray, R: int) -> Reactions:
+        """Return losses and gradients of some examples, and how they react in their R most uncertain outcomes.
+
+        One backward pass for the losses and one for each outcome, on one graph.
+        """
+        where, labels, owner = answer_tokens(examples, indices)
+        n = len(indices)
+        with self._recorded() as records:
+            logits = self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where)
+            losses = _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, n)
+            wanted = [losses]
+            bend: Any = None
+            if R:
+                outcomes = chosen(logits.detach(), owner, n, R)
+                bend = outcomes.bend
+                wanted += list(outputs(logits, outcomes).T)
+            found = [
+                self._each(value, records, examples.lengths[indices], last=value is wanted[-1]) for value in wanted
+            ]
+        rows = torch.stack(found[1:], 1) if R else found[0].new_zeros(n, 0, self.size)
+        return Reactions(losses.detach(), found[0], rows, bend)
+
+    def _each(self, values: Tensor, records: list[Record], lengths: np.ndarray, last: bool) -> Tensor:
+        """Return the gradient of each of the values (n,), of one example each: ``(n, p)``."""
+        if not self.by_layer:
+            rows = [
+                torch.autograd.grad(value, self.parameters, retain_graph=not last or e < len(values) - 1)
+                for e, value in enumerate(values)
+            ]
+            return torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
+        records.clear()
+        torch.autograd.grad(values.sum(), self.parameters, retain_graph=not last)  # for what passes on the way
+        G = torch.zeros(len(values), self.size)
+        packed = pack(lengths)
         for part, x, dy in records:
             x, dy = (t.reshape(-1, t.shape[-1])[packed.place] for t in (x, dy))
-            for e in range(len(indices)):
-                own = slice(bounds[e], bounds[e + 1])
-                torch.mm(dy[own].T, x[own], out=G[e, part].view(dy.shape[1], x.shape[1]))
-        return losses.detach(), G
+            for e, (start, stop) in enumerate(pairwise(packed.starts)):
+                torch.mm(dy[start:stop].T, x[start:stop], out=G[e, part].view(dy.shape[1], x.shape[1]))
+        return G
 
     @contextmanager
-    def _recorded(self) -> Iterator[list[tuple[slice, Tensor, Tensor]]]:
+    def _recorded(self) -> Iterator[list[Record]]:
         """Record input and gradient of the output of every trained linear part."""
-        records: list[tuple[slice, Tensor, Tensor]] = []
+        records: list[Record] = []
         handles = []
 
         def hook(part: slice) -> Any:
@@ -181,7 +219,3 @@ def _means(values: Tensor, owner: Tensor, n: int) -> Tensor:
     """Mean of the values of each owner, ``(n,)``."""
     counts = torch.bincount(owner, minlength=n)
     return values.new_zeros(n).index_add(0, owner, values) / counts
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "out of memory" in str(error)

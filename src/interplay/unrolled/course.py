@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from .optimisers import Optimiser
+from .reactions import Reactions
 
 __all__ = ["Course"]
 
@@ -49,12 +50,20 @@ class Course(Protocol):
         """Return examples and weights s_k / B of every step."""
         ...
 
-    def example_gradients(self, W: Tensor, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return losses (n,) of training examples at W, and the gradient of each, (n, p)."""
+    def gradient(self, W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+        """Return the gradient (p,) of sum_i weights_i loss_i at W."""
         ...
 
-    def target_gradients(self, W: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Iterate over chunks of the examples of every target: its index, losses (n,) and gradients (n, p) at W."""
+    def hessian_product(self, W: Tensor, indices: np.ndarray, weights: np.ndarray, vectors: Tensor) -> Tensor:
+        """Return its second derivative times vectors (T, p): ``(T, p)``."""
+        ...
+
+    def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
+        """Return losses and gradients of training examples at W, and how R outputs of each react (None: its default)."""
+        ...
+
+    def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:
+        """Iterate over chunks of the examples of every target: its index, and their `reactions` at W."""
         ...
 
     def measure(self, W: Tensor) -> np.ndarray:

@@ -1,0 +1,297 @@
+"""One torch module trained per mask, coupled: convolutional networks, transformers, anything that is called on a batch.
+
+Step t under mask or weights s takes the gradient of
+
+    1/B sum_{i in batch t} s_{task of i} loss(f_W(x_i), y_i)
+
+with initial weights, batches and normaliser of the seed alone; the optimiser is one of `interplay.unrolled.optimisers`,
+plain or looking for flatter minima. It is also a course that `InRun` and `Metagradient` can follow, and what
+`Linearized.from_training` takes its model, data and recipe from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..coupling import Schedule
+from ..gradients.chunks import out_of_memory
+from ..gradients.losses import Loss, loss_named
+from ..gradients.network import Network, Tensor, nn, torch
+from ..unrolled.optimisers import Optimiser
+from ..unrolled.reactions import Reactions
+from ..unrolled.training import Flatter, batches, train
+from .code import digest_of_model
+from .digests import digest
+from .rows import checked_rows
+from .seeding import seeded
+from .settings import Metric, directions_of, metrics_of
+
+__all__ = ["TorchRetrain"]
+
+#: Examples that are measured at once.
+CHUNK = 256
+
+
+class TorchRetrain:
+    """Train a torch module from the same start for every mask of a seed, and measure it on targets.
+
+    Use it where models are too large to be stacked (`BatchedRetrain`), and where the estimators need the recipe.
+
+    Parameters
+    ----------
+    model : callable or torch.nn.Module
+        ``model(seed)`` returns the module with the initial weights of that seed; a module is where every seed starts
+        (fine-tuning). It runs in evaluation mode: layers that draw random numbers draw none, batch norm keeps its
+        statistics (use group or layer norm).
+    sources, targets : mapping of str to (X, y)
+        Tensors or arrays (n, ...) and labels as the loss wants them.
+    loss : str or Loss
+        See `interplay.gradients.losses`.
+    metric, higher_is_better
+        As in `interplay.evaluators.Linearized`.
+    steps, epochs : int, float
+        Length of the training; give one. With ``steps`` an absent task leaves its places in the batches empty, with
+        ``epochs`` the training without a task is shorter.
+    batch_size : int
+    optimiser : Optimiser
+    flatter : Flatter, optional
+        Gradients that look for flatter minima.
+    parameters : sequence of str, optional
+        Names or globs of the parameters that are trained; default: all.
+    device : torch.device or str
+
+    Attributes
+    ----------
+    tasks, targets : tuple of str
+    notes : dict
+        Facts that travel with the runs.
+    """
+
+    fidelity = "retrained"
+    batch = 1
+
+    def __init__(
+        self,
+        model: Callable[[int], nn.Module] | nn.Module,
+        sources: Mapping[str, tuple[Any, Any]],
+        targets: Mapping[str, tuple[Any, Any]],
+        *,
+        loss: str | Loss = "cross_entropy",
+        metric: Metric | Mapping[str, Metric] = "loss",
+        higher_is_better: bool | Mapping[str, bool] | None = None,
+        steps: int | None = None,
+        epochs: float | None = None,
+        batch_size: int = 64,
+        optimiser: Optimiser | None = None,
+        flatter: Flatter | None = None,
+        parameters: Sequence[str] | None = None,
+        device: Any = "cpu",
+    ):
+        if not sources or not targets:
+            raise ValueError("sources and targets must each hold at least one (X, y).")
+        if (steps is None) == (epochs is None):
+            raise ValueError(f"steps is {steps} and epochs is {epochs}; give one of them.")
+        self.tasks, self.targets = tuple(sources), tuple(targets)
+        self.loss = loss_named(loss) if isinstance(loss, str) else loss
+        self._metrics = metrics_of(metric, self.targets)
+        self.higher_is_better = directions_of(higher_is_better, self._metrics)
+        self.steps, self.epochs, self.batch_size = steps, epochs, batch_size
+        self.optimiser, self.flatter = optimiser or Optimiser(), flatter
+        self.model, self.parameters, self.device = model, parameters, torch.device(device)
+        self.network = Network(self.module(0), parameters)
+        self._X, self._y, self._group = self._joined(sources, "sources")
+        self._X_target, self._y_target, self._target = self._joined(targets, "targets")
+        self.network.probe(self._X[:2])
+        self.schedule(0)
+
+    @property
+    def group(self) -> np.ndarray:
+        """Task of each training example, ``(N,)``."""
+        return self._group
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Facts that travel with the runs, JSON-able."""
+        return {
+            "coupled": True,
+            "absent_tasks": "fixed_steps" if self.steps is not None else "fixed_epochs",
+            "training": {
+                **self.optimiser.describe(),
+                **({} if self.flatter is None else self.flatter.describe()),
+                **({"steps": self.steps} if self.steps is not None else {"epochs": self.epochs}),
+                "batch_size": self.batch_size,
+                "examples": len(self._group),
+                "trained parameters": self.network.size,
+            },
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what changes a value besides tasks and targets, JSON-able: recipe, model, data."""
+        recipe = {key: value for key, value in self.notes["training"].items() if key != "examples"}
+        ends = [("sources", self.tasks, self._X, self._y, self._group)]
+        ends += [("targets", self.targets, self._X_target, self._y_target, self._target)]
+        return {
+            **recipe,
+            "loss": self.loss.name,
+            **self.loss.facts(),
+            "model": digest_of_model(self.network.model),
+            "initial weights": digest(self.network.W0),
+            **{
+                f"{argument}.{name}": digest(X[part == k], y[part == k])
+                for argument, names, X, y, part in ends
+                for k, name in enumerate(names)
+            },
+        }
+
+    def module(self, seed: int) -> nn.Module:
+        """Return the untrained module of a seed."""
+        if isinstance(self.model, nn.Module):
+            return self.model.to(self.device)
+        with seeded(seed):
+            return self.model(seed).to(self.device)
+
+    def trained(self, mask: Any = "all", seed: int = 0) -> nn.Module:
+        """Train once and return the module, in evaluation mode."""
+        return self.with_parameters(self.train(mask, seed), seed)
+
+    def with_parameters(self, W: Tensor, seed: int = 0) -> nn.Module:
+        """Return the module with parameters W (p,)."""
+        network = Network(self.module(seed), self.parameters)
+        values = dict(network.model.named_parameters())
+        with torch.no_grad():
+            for name, shape, part in zip(network.names, network.shapes, W.split(network.sizes), strict=True):
+                values[name].copy_(part.view(shape))
+        return network.model
+
+    def train(self, mask: Any = "all", seed: int = 0) -> Tensor:
+        """Train once, on all tasks or those of a mask (K,); return the parameters (p,)."""
+        s = np.ones(len(self.tasks)) if isinstance(mask, str) and mask == "all" else np.asarray(mask, float)
+        s = self.schedule(seed).weights(s)
+        return train(
+            self.initial(seed), self.batches(s, seed), self.gradient, self.optimiser, seed=seed, flatter=self.flatter
+        )
+
+    def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Train a model per row and return its targets.
+
+        Parameters
+        ----------
+        masks : (b, K) array
+            1 where a source trains and 0 where not; other weights >= 0 multiply the source's loss.
+        seeds : (b,) array of int
+
+        Returns
+        -------
+        (b, T) array
+        """
+        masks, seeds = checked_rows(masks, seeds, self.tasks)
+        return np.array([self.measure(self.train(s, int(seed))) for s, seed in zip(masks, seeds, strict=True)])
+
+    def schedule(self, seed: int) -> Schedule:
+        """Return the batches of a seed, whatever the mask."""
+        return Schedule(
+            self._group, seed=seed, batch_size=self.batch_size, steps=self.steps, epochs=self.epochs, tasks=self.tasks
+        )
+
+    def batches(self, mask: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the examples and their weights s_k / B, step after step, absent ones left out."""
+        return batches(self.schedule(seed), mask, refill=self.steps is None)
+
+    def initial(self, seed: int) -> Tensor:
+        """Return the parameters (p,) before training."""
+        return Network(self.module(seed), self.parameters).W0.clone()
+
+    def gradient(self, W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+        """Return the gradient (p,) of sum_i weights_i loss_i at W."""
+        leaf = W.detach().requires_grad_()
+        f = self.network.logits(leaf, self._X[indices])
+        residual = self.loss.value_and_residual(f.detach(), self._y[indices])[1]
+        return torch.autograd.grad(f, leaf, torch.from_numpy(weights).to(f)[:, None] * residual)[0]
+
+    def hessian_product(self, W: Tensor, indices: np.ndarray, weights: np.ndarray, vectors: Tensor) -> Tensor:
+        """Return the second derivative of sum_i weights_i loss_i at W times vectors (T, p): ``(T, p)``."""
+        x, y, a = self._X[indices], self._y[indices], torch.from_numpy(weights).to(W)[:, None]
+
+        def along(v: Tensor) -> Tensor:
+            f, moved = torch.func.jvp(lambda U: self.network.logits(U, x), (W,), (v,))
+            bent = a * self.loss.curvature_product(f, moved, y)  # Gauss-Newton part, then that of the outputs' own
+            fixed = a * self.loss.value_and_residual(f, y)[1]
+            own = torch.func.jvp(torch.func.grad(lambda U: (fixed * self.network.logits(U, x)).sum()), (W,), (v,))[1]
+            return torch.func.vjp(lambda U: self.network.logits(U, x), W)[1](bent)[0] + own
+
+        return torch.stack([along(v) for v in vectors])
+
+    def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
+        """Return losses and gradients of training examples at W (p,), and how all outputs of each react (R = 0: none)."""
+        return self._reactions(W, self._X[indices], self._y[indices], R)
+
+    def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:
+        """Iterate over chunks of the examples of every target: its index, and their `reactions`."""
+        rows = max(1, min(CHUNK, 2**25 // W.numel()))
+        for t, name in enumerate(self.targets):
+            if self._metrics[name] != "loss":
+                raise ValueError(f"the metric of target {name!r} is no loss, so it has no gradients; targets='real'.")
+            for part in np.array_split(own := np.flatnonzero(self._target == t), -(-len(own) // rows)):
+                yield t, self._reactions(W, self._X_target[part], self._y_target[part], R)
+
+    def measure(self, W: Tensor) -> np.ndarray:
+        """Return the targets (T,) of the model with parameters W (p,)."""
+        with torch.no_grad():
+            f = torch.cat([self.network.logits(W, x) for x in self._X_target.split(CHUNK)]).double()
+        values = []
+        for t, name in enumerate(self.targets):
+            own = torch.from_numpy(self._target == t).to(self.device)
+            metric = self._metrics[name]
+            if callable(metric):
+                values.append(float(metric(f[own].cpu(), self._y_target[own].cpu())))
+            else:
+                values.append(float(self.loss.measure(metric, f[own], self._y_target[own]).mean()))
+        return np.array(values)
+
+    def _reactions(self, W: Tensor, x: Tensor, y: Tensor, R: int | None) -> Reactions:
+        with torch.no_grad():
+            f = self.network.logits(W, x)
+            losses, residual = self.loss.value_and_residual(f, y)
+        if R == 0:
+            return Reactions(losses, self._pulled(W, x, residual[:, None])[:, 0], W.new_zeros(len(x), 0, len(W)), None)
+        eye = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
+        J = self._pulled(W, x, eye.expand(len(x), *eye.shape))
+
+        def bend(change: Tensor) -> tuple[Tensor, Tensor]:
+            value, turned = self.loss.value_and_residual(f + change, y)
+            return turned - residual, value - losses - (residual * change).sum(-1)
+
+        return Reactions(losses, torch.einsum("nc,ncp->np", residual, J), J, bend)
+
+    def _pulled(self, W: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
+        """J_i' u for the cotangents (n, r, C) of each example: ``(n, r, p)``."""
+
+        def one(xi: Tensor, ui: Tensor) -> Tensor:
+            back = torch.func.vjp(lambda V: self.network.logits(V, xi[None])[0], W)[1]
+            return torch.func.vmap(lambda u: back(u)[0])(ui)
+
+        try:
+            return torch.func.vmap(one)(x, cotangents)
+        except RuntimeError as error:  # a module that vmap does not take
+            if out_of_memory(error):
+                raise
+            return torch.stack([one(xi, ui) for xi, ui in zip(x, cotangents, strict=True)])
+
+    def _joined(self, parts: Mapping[str, tuple[Any, Any]], argument: str) -> tuple[Tensor, Tensor, np.ndarray]:
+        xs, ys, group = [], [], []
+        for k, (name, pair) in enumerate(parts.items()):
+            where = f"{argument}[{name!r}]"
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise ValueError(f"{where} is a {type(pair).__name__}; pass a pair of arrays (X, y).")
+            x, y = (torch.as_tensor(np.asarray(v) if not isinstance(v, Tensor) else v).to(self.device) for v in pair)
+            if len(x) != len(y) or not len(x):
+                raise ValueError(f"{where} has {len(x)} inputs and {len(y)} labels; both must be there and agree.")
+            with torch.no_grad():
+                f = self.network.logits(self.network.W0, x[:1])
+            ys.append(self.loss.check(f.expand(len(y), f.shape[1]), y, where))
+            xs.append(x)
+            group.append(np.full(len(y), k))
+        return torch.cat(xs), torch.cat(ys), np.concatenate(group)
