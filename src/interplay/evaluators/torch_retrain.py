@@ -18,10 +18,10 @@ import numpy as np
 
 from ..coupling import Schedule
 from ..gradients.chunks import out_of_memory
-from ..gradients.losses import Loss, loss_named
+from ..gradients.losses import Loss, SoftmaxLoss, loss_named
 from ..gradients.network import Network, Tensor, nn, torch
 from ..unrolled.optimisers import Optimiser
-from ..unrolled.reactions import Reactions
+from ..unrolled.reactions import Reactions, chosen, outputs
 from ..unrolled.training import Flatter, batches, train
 from .code import digest_of_model
 from .digests import digest
@@ -33,6 +33,8 @@ __all__ = ["TorchRetrain"]
 
 #: Examples that are measured at once.
 CHUNK = 256
+#: Outputs that all react, and outcomes of a softmax that do where there are more, unless something else is asked for.
+OUTPUTS, OUTCOMES = 32, 8
 
 
 class TorchRetrain:
@@ -225,7 +227,16 @@ class TorchRetrain:
         return torch.stack([along(v) for v in vectors])
 
     def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
-        """Return losses and gradients of training examples at W (p,), and how all outputs of each react (R = 0: none)."""
+        """Return losses and gradients of training examples at W (p,), and how the outputs of each react.
+
+        Parameters
+        ----------
+        W : Tensor (p,)
+        indices : (n,) array
+        R : int or None
+            0: nothing reacts. None: all outputs, or `OUTCOMES` where there are more than `OUTPUTS` and the loss is a
+            softmax. Less than all: the R most uncertain outcomes of the softmax.
+        """
         return self._reactions(W, self._X[indices], self._y[indices], R)
 
     def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:
@@ -257,6 +268,10 @@ class TorchRetrain:
             losses, residual = self.loss.value_and_residual(f, y)
         if R == 0:
             return Reactions(losses, self._pulled(W, x, residual[:, None])[:, 0], W.new_zeros(len(x), 0, len(W)), None)
+        if R is None:
+            R = min(f.shape[1], OUTCOMES) if f.shape[1] > OUTPUTS and self._places else f.shape[1]
+        if f.shape[1] > R:
+            return self._outcomes(W, x, f, losses, residual, R)
         eye = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
         J = self._pulled(W, x, eye.expand(len(x), *eye.shape))
 
@@ -265,6 +280,26 @@ class TorchRetrain:
             return turned - residual, value - losses - (residual * change).sum(-1)
 
         return Reactions(losses, torch.einsum("nc,ncp->np", residual, J), J, bend)
+
+    @property
+    def _places(self) -> int:
+        """Softmaxes in the outputs of an example, 0 where the loss is none of classes."""
+        return int(getattr(self.loss, "places", 1)) if isinstance(self.loss, SoftmaxLoss) else 0
+
+    def _outcomes(self, W: Tensor, x: Tensor, f: Tensor, losses: Tensor, residual: Tensor, R: int) -> Reactions:
+        """Return how the R most uncertain outcomes of each example react."""
+        n, L = len(x), self._places
+        if not L:
+            raise ValueError(f"react is {R}; loss={self.loss.name!r} has no outcomes to choose from: use None or 0.")
+        owner = torch.arange(n, device=f.device).repeat_interleave(L)
+        with torch.enable_grad():
+            leaf = f.detach().requires_grad_()
+            logits = leaf.view(n * L, -1)
+            found = chosen(logits.detach(), owner, n, R)
+            q = outputs(logits, found)
+            turns = [torch.autograd.grad(q[:, j].sum(), leaf, retain_graph=True)[0] for j in range(q.shape[1])]
+        rows = self._pulled(W, x, torch.stack([residual, *turns], 1))
+        return Reactions(losses, rows[:, 0], rows[:, 1:], found.bend, found)
 
     def _pulled(self, W: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
         """J_i' u for the cotangents (n, r, C) of each example: ``(n, r, p)``."""
