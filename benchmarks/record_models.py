@@ -12,8 +12,8 @@ two or three tasks (origin ``full``, ``leave_one_out``, ``near_full``), each und
   the others partly; ``grokked``: the same, 2,000 steps, past generalisation;
 - ``gpt2``: a GPT-2 of two layers from scratch on the characters of K = 12 texts, 6 losses.
 
-The trainings go through `interplay.evaluate` into a store under ``recordings/raw``, the full mask first, one group of
-masks after the other; the file is written after each group. Images and texts lie under ``--data``.
+The trainings go through `interplay.evaluate` into a store under ``recordings/raw``, one group of masks and one seed
+after the other; the file is written after each. Images and texts lie under ``--data``.
 """
 
 from __future__ import annotations
@@ -100,12 +100,13 @@ def record(name: str, data: Path) -> None:
     store.parent.mkdir(parents=True, exist_ok=True)
     runs: Any = None
     for origin, masks in plan(len(training.tasks)).items():
-        found = ip.evaluate(training, masks, seeds=SEEDS, store=store)
-        assert found.m == len(masks) * len(SEEDS), found.warnings
-        part = replace(found, origin=np.full(found.m, origin))
-        runs = part if runs is None else runs + part
-        runs.write(path(name))
-        print(f"{path(name).name}: {runs.m} trainings, {np.sum(runs.cost):.0f} s", flush=True)
+        for seed in SEEDS:
+            found = ip.evaluate(training, masks, seeds=[seed], store=store)
+            assert found.m == len(masks), found.warnings
+            part = replace(found, origin=np.full(found.m, origin))
+            runs = part if runs is None else runs + part
+            runs.write(path(name))
+            print(f"{path(name).name}: {runs.m} trainings, {np.sum(runs.cost):.0f} s", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -92,8 +92,7 @@ class NextCharacterLoss(SoftmaxLoss):
 
     def curvature_root(self, outputs: Tensor, vectors: Tensor, labels: Tensor) -> Tensor:
         """L' v for `vectors` (n, places x V, d)."""
-        n, _, d = vectors.shape
-        root = super().curvature_root(self._by_place(outputs), vectors.view(n, self.places, -1, d), labels)
+        root = super().curvature_root(self._by_place(outputs), vectors.unflatten(1, (self.places, -1)), labels)
         return root.flatten(1, 2) / self.places**0.5
 
     def correct(self, outputs: Tensor, labels: Tensor) -> Tensor:
