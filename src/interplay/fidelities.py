@@ -111,6 +111,17 @@ class Fidelities:
         return f"{said}; state the cost of runs to see which brings most for it."
 
 
+def estimated(fidelity: str) -> bool:
+    """Whether runs of a fidelity are estimates: its name begins with that word.
+
+    Examples
+    --------
+    >>> estimated("estimated-in-run"), estimated("retrained")
+    (True, False)
+    """
+    return str(fidelity).startswith("estimated")
+
+
 def asked_about(runs: Evaluations, at: str | None) -> str | None:
     """The fidelity that the answer is about; None where there is only one.
 
@@ -129,7 +140,7 @@ def asked_about(runs: Evaluations, at: str | None) -> str | None:
         return None
     if at is not None:
         return at
-    real = [name for name in names if not name.startswith("estimated")]
+    real = [name for name in names if not estimated(name)]
     if len(real) == 1:
         return real[0]
     cost = {name: runs.cost[runs.fidelity == name] for name in real}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
-from .fidelities import asked_about
+from .fidelities import asked_about, estimated
 from .fields import listed
 from .identifiability import identifiability, identifiability_by_target
 from .players import Players
@@ -185,7 +185,7 @@ def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
             warnings.append(f"seeds are coupled: each of the {levels} has a level of its own, predicted at their mean.")
         else:
             warnings.append("seeds are coupled, but some seed ran a single mask: they share one level.")
-    if design.at is None and "estimated" in runs.fidelity:
+    if design.at is None and any(map(estimated, runs.fidelity)):
         warnings.append("intervals are those of the surrogate; the estimator's own error is not in them.")
     runs = runs if design.at is None else runs.where(fidelity=design.at)
     with np.errstate(invalid="ignore"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .ensemble import Ensemble
     from .failures import EvaluationFailed
     from .finetune import Finetune
+    from .imitation import Imitation
     from .linearized import Linearized
     from .retrain import Retrain
     from .torch_retrain import TorchRetrain
@@ -32,6 +33,7 @@ _LAZY = {
     "Ensemble": "ensemble",
     "EvaluationFailed": "failures",
     "Finetune": "finetune",
+    "Imitation": "imitation",
     "Linearized": "linearized",
     "Retrain": "retrain",
     "TorchRetrain": "torch_retrain",
@@ -45,6 +47,7 @@ __all__ = [
     "EvaluationFailed",
     "Evaluator",
     "Finetune",
+    "Imitation",
     "Linearized",
     "Retrain",
     "TorchRetrain",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..blocks import Effects
+from ..fidelities import estimated
 from ..fitting import Design
 from ..predictor import Predictor
 from ..readings import Question
@@ -20,7 +21,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
     """Judge the effects that were read of fitted runs."""
     runs = design.runs
     single = design.given if design.at is None else design.given.where(fidelity=design.at)
-    estimated = design.at is None and "estimated" in runs.fidelity
+    estimates = design.at is None and any(map(estimated, runs.fidelity))
     verdict = weigh(
         found,
         asked,
@@ -32,7 +33,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
         training="" if runs.kind == "mixture" else training(runs.notes),
         seeds=set(single.seed.tolist()),
-        estimated=estimated,
+        estimated=estimates,
     )
     if predictor.constant.all():
         verdict = replace(
@@ -54,4 +55,4 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         few = f"Only {masks} masks were run at {design.at}: that the other runs hold for it is hardly tested."
         advice = f"Run {JUDGED} masks or more at {design.at}, best such that other runs hold too."
         verdict = at_most(replace(verdict, facts=(few, *verdict.facts)), 1, f"{few} {verdict.reason}", advice)
-    return limited(verdict, runs.notes.get("estimator", {})) if estimated else verdict
+    return limited(verdict, runs.notes.get("estimator", {})) if estimates else verdict

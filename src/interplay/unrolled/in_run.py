@@ -48,7 +48,7 @@ class InRun:
     ----------
     tasks, targets, higher_is_better : tuple
     fidelity : str
-        ``"in-run"``.
+        ``"estimated-in-run"``.
     moved : dict of int to float
         Per seed, the largest \\|W_s - W\\| at the end, relative to the way \\|W - W_0\\| of the training itself.
 
@@ -58,7 +58,7 @@ class InRun:
     approximate unrolled differentiation (SOURCE, 2024), propagates them through segments of constant curvature.
     """
 
-    fidelity = "in-run"
+    fidelity = "estimated-in-run"
 
     def __init__(self, course: Course, *, react: int | None = None, targets: str = "linear", memory: int = 2**31):
         if targets not in ("linear", "real"):

@@ -48,14 +48,14 @@ class Metagradient:
     ----------
     tasks, targets, higher_is_better : tuple
     fidelity : str
-        ``"metagradient"``.
+        ``"estimated-metagradient"``.
 
     References
     ----------
     Engstrom et al., Optimizing ML training with metagradient descent (MAGIC, 2025).
     """
 
-    fidelity = "metagradient"
+    fidelity = "estimated-metagradient"
     batch = 10_000
 
     def __init__(self, course: Course, *, memory: int = 2**33):

@@ -16,7 +16,7 @@ R = 1 leaves the log-odds of one outcome; with all outcomes nothing is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,21 +38,24 @@ class Reactions:
     gradients : Tensor (n, p)
         g, of each example's loss.
     rows : Tensor (n, R, p)
-        Q; R = 0 if nothing reacts.
-    bend : callable
+        Q.
+    bend : callable or None
         Changes of the outputs ``(m, n, R)`` to the changes of l'(q), ``(m, n, R)``, and to the part of the loss that
-        is of second and higher order, ``(m, n)``.
+        is of second and higher order, ``(m, n)``; None if nothing reacts.
+    outcomes : Outcomes or None
+        What the rows are of, where they are outcomes of a softmax.
     """
 
     losses: Tensor
     gradients: Tensor
     rows: Tensor
-    bend: Callable[[Tensor], tuple[Tensor, Tensor]]
+    bend: Callable[[Tensor], tuple[Tensor, Tensor]] | None
+    outcomes: Outcomes | None = None
 
     def pull(self, moves: Tensor, shares: Tensor) -> Tensor:
         """Return sum_i shares_i g_i(W + D) for moves D (m, p) and shares (m, n): ``(m, p)``."""
         total = shares @ self.gradients
-        if self.rows.shape[1]:
+        if self.bend is not None:
             change = self.bend(self._outputs(moves))[0]
             total += (change * shares.unsqueeze(-1)).flatten(1) @ self.rows.flatten(0, 1)
         return total
@@ -60,7 +63,7 @@ class Reactions:
     def moved(self, moves: Tensor) -> Tensor:
         """Return the losses at W + D for moves D (m, p): ``(m, n)``."""
         found = self.losses + moves @ self.gradients.T
-        return found + self.bend(self._outputs(moves))[1] if self.rows.shape[1] else found
+        return found if self.bend is None else found + self.bend(self._outputs(moves))[1]
 
     def _outputs(self, moves: Tensor) -> Tensor:
         change = (moves @ self.rows.flatten(0, 1).T).unflatten(1, self.rows.shape[:2])
@@ -88,9 +91,42 @@ class Outcomes:
     q: Tensor
     weight: Tensor
 
+    @property
+    def together(self) -> Tensor:
+        """Whether two outcomes are of one place, ``(n, R, R)``."""
+        return self.place[:, :, None] == self.place[:, None, :]
+
+    def of(self, examples: Tensor) -> Outcomes:
+        """Return the outcomes of some examples."""
+        return Outcomes(self.place[examples], self.outcome[examples], self.q[examples], self.weight[examples])
+
+    def double(self) -> Outcomes:
+        """Return the outcomes with values in float64."""
+        return Outcomes(self.place, self.outcome, self.q.double(), self.weight.double())
+
+    @staticmethod
+    def stacked(parts: Sequence[Outcomes]) -> Outcomes:
+        """Return the outcomes of all examples of the parts; those with fewer are filled up."""
+        R = max(part.place.shape[1] for part in parts)
+
+        def filled(tensor: Tensor, missing: Tensor) -> Tensor:
+            return torch.cat([tensor, missing.expand(len(tensor), -1)[:, : R - tensor.shape[1]].to(tensor)], 1)
+
+        never = torch.full((1, R), -1e4)
+        return Outcomes(
+            torch.cat([filled(part.place, -1 - R - torch.arange(R)[None]) for part in parts]),
+            torch.cat([filled(part.outcome, torch.zeros(1, R)) for part in parts]),
+            torch.cat([filled(part.q, never) for part in parts]),
+            torch.cat([part.weight for part in parts]),
+        )
+
+    def probabilities(self, change: Tensor) -> Tensor:
+        """Return p (..., n, R) after the outputs have changed by (..., n, R)."""
+        return _softmax(self.q + change, self.together)[0]
+
     def bend(self, change: Tensor) -> tuple[Tensor, Tensor]:
         """Return the changes of l'(q), and what the loss changes beyond the first order: see `Reactions.bend`."""
-        together = self.place[:, :, None] == self.place[:, None, :]
+        together = self.together
         p, log_z = _softmax(self.q, together)
         p_new, log_z_new = _softmax(self.q + change, together)
         once = 1 / together.sum(-1).to(change.dtype)  # outcomes of one place share its normaliser
@@ -110,7 +146,8 @@ def chosen(logits: Tensor, owner: Tensor, n: int, R: int) -> Outcomes:
         Examples, each with at least one place, and outcomes; a place has V - 1 outcomes at most, the last is the rest.
     """
     with torch.no_grad():
-        p = logits.float().softmax(-1)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        p = logits.softmax(-1)
         most, which = p.topk(min(R, p.shape[1] - 1), dim=-1)
         score = most * (1 - most)
         k = most.shape[1]
@@ -133,7 +170,7 @@ def chosen(logits: Tensor, owner: Tensor, n: int, R: int) -> Outcomes:
 
 def outputs(logits: Tensor, outcomes: Outcomes) -> Tensor:
     """Return q (n, R) as a function of the logits (a, V); 0 where an example has fewer outcomes."""
-    real, logits = outcomes.place >= 0, logits.float()
+    real, logits = outcomes.place >= 0, logits if logits.dtype == torch.float64 else logits.float()
     rest = _rest(logits, outcomes.place[real], outcomes.outcome[real])
     place = outcomes.place.clamp_min(0)
     return torch.where(real, logits[place, outcomes.outcome] - rest[place], 0.0)
