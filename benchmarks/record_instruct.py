@@ -1,14 +1,15 @@
 """Record fine-tunings of SmolLM2 on twelve text sources, and what estimates say of the same masks.
 
-    OMP_NUM_THREADS=1 python benchmarks/record_instruct.py --data ../shared/data              # goes on where it stopped
+    OMP_NUM_THREADS=1 python benchmarks/record_instruct.py --data ../shared/data    # goes on where it stopped
     OMP_NUM_THREADS=1 python benchmarks/record_instruct.py --data ../shared/data --estimates
 
-Trainings (``recordings/instruct.parquet``): origin ``loo``, the full mask and all leave-one-out masks under seeds 0 to 3;
+Trainings (``recordings/instruct.parquet``): origin ``loo``, the full and all leave-one-out masks under seeds 0 to 3;
 origin ``near``, 60 other masks that keep each source with probability .85, each under one of these seeds.
 
 Estimates (``recordings/instruct-estimates.parquet``), of the same masks and of 100 random ones (p = .9) in the run of
 each seed: origin ``in run, R`` with R outcomes of each example that react, ``optimum`` around the end of the seed's
-training. ``recordings/instruct-costs.json`` holds processor seconds of one thread: of one training with its
+training, ``in run, 2, new seeds`` leave-one-out alone in seeds of which nothing was
+retrained. ``recordings/instruct-costs.json`` holds processor seconds of one thread: of one training with its
 measurement, and of each way, per seed.
 
 All goes through `interplay.evaluate` into a store under ``recordings/raw``.
@@ -33,7 +34,9 @@ RECORDINGS = HERE / "recordings"
 SEEDS, NEAR, P = 4, 60, 0.85
 K = len(SOURCES)
 #: Ways of estimating: name and outcomes that react; None is the optimum.
-WAYS = {"in run, 2": 2, "in run, 0": 0, "in run, 4": 4, "in run, 1": 1, "optimum": None}
+WAYS = {"in run, 2": 2, "in run, 0": 0, "in run, 4": 4, "in run, 1": 1, "optimum": None, "in run, 2, new seeds": 2}
+#: Seeds of which nothing was retrained.
+NEW = (4, 5, 6)
 
 
 def near_full() -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +73,9 @@ def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
     parts = []
     for way in ways:
         react = WAYS[way]
-        for seed in range(SEEDS if way in ("in run, 2", "optimum") else 2):
+        fresh = way.endswith("new seeds")
+        for seed in NEW if fresh else range(SEEDS if way == "in run, 2" else 2):
+            masks = ip.masks.leave_one_out(K) if fresh else asked(seed)
             before = time.process_time()
             if react is None:
                 W0 = evaluator.train("all", seed)
@@ -80,7 +85,7 @@ def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
                 estimator = Linearized.from_finetune(evaluator, W0, react=1)
             else:
                 estimator = InRun(evaluator, react=react)
-            runs = ip.evaluate(estimator, asked(seed), seeds=[seed], store=store, tag=f"{way} of {seed}")
+            runs = ip.evaluate(estimator, masks, seeds=[seed], store=store, tag=f"{way} of {seed}")
             if (spent := time.process_time() - before) > 20:  # less: it was in the store already
                 costs.setdefault(way, {})[str(seed)] = spent
             path.write_text(json.dumps(costs, indent=1) + "\n")

@@ -71,7 +71,7 @@ def test_the_ridge_is_that_of_gradient_descent_or_chosen(course, W0, few):
 
 
 def test_an_end_of_another_model_is_refused(course):
-    with pytest.raises(ValueError, match="W0 has .* and the course trains 12 parameters"):
+    with pytest.raises(ValueError, match="and the course trains 12 parameters"):
         Linearized.from_finetune(course, torch.zeros(5, dtype=torch.float64))
 
 

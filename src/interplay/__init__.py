@@ -21,6 +21,7 @@ _ROOMS = (
     "store",
     "surrogates",
     "trust",
+    "unrolled",
 )
 _NAMES = {
     "Attribution": "attribution",
@@ -41,18 +42,31 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
 if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports them
-    from . import coupling, evaluators, formats, gradients, masks, metrics, problems, readings, store, surrogates, trust  # noqa: F401
-    from .attribution import Attribution, attribute  # noqa: F401
-    from .campaign import evaluate  # noqa: F401
-    from .coupling import check_coupling  # noqa: F401
-    from .evaluations import Evaluations  # noqa: F401
-    from .fitting import fit  # noqa: F401
-    from .joined import join  # noqa: F401
-    from .phases import phased  # noqa: F401
-    from .predictor import Predictor  # noqa: F401
-    from .store import Store  # noqa: F401
-    from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate  # noqa: F401
-    from .tokens import Tokens  # noqa: F401
+    from . import (
+        coupling,
+        evaluators,
+        formats,
+        gradients,
+        masks,
+        metrics,
+        problems,
+        readings,
+        store,
+        surrogates,
+        trust,
+        unrolled,
+    )
+    from .attribution import Attribution, attribute
+    from .campaign import evaluate
+    from .coupling import check_coupling
+    from .evaluations import Evaluations
+    from .fitting import fit
+    from .joined import join
+    from .phases import phased
+    from .predictor import Predictor
+    from .store import Store
+    from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate
+    from .tokens import Tokens
 
 
 def __getattr__(name: str) -> Any:

@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..coupling import Schedule
 from ..gradients.network import Tensor, torch  # torch by way of our room, which says how to install it
-from ..language.adapter import Adapter, by_length
-from ..language.cut import Cut
-from ..language.examples import COLUMNS, Examples, Rows, read_rows, tokenise
-from ..language.loading import adapt, first_trained, load
+from ..language.adapter import Adapter, by_length, is_lora, trained_part
+from ..language.examples import COLUMNS, Examples, tokenise
+from ..language.loading import adapt, load
+from ..language.sets import cuts, overlaps, read_sets
 from ..language.states import States
 from ..language.targets import Target
+from ..language.trained import Trained
 from ..unrolled.optimisers import Optimiser
 from ..unrolled.reactions import Reactions
 from ..unrolled.training import Flatter, batches, train
 from .digests import digest
+from .failures import EvaluationFailed
 from .rows import checked_rows
 from .settings import Metric, directions_of, metrics_of
 
@@ -36,26 +37,6 @@ __all__ = ["Finetune", "Trained"]
 
 #: Outcomes of an example that react, where nothing else is asked for: each costs a backward pass.
 OUTCOMES = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Parameters at the end of a training.
-
-    Attributes
-    ----------
-    W : Tensor (p,)
-    names, shapes : tuple
-        Of the parameters, in the order of W.
-    mask : tuple of float (K,)
-    seed : int
-    """
-
-    W: Tensor
-    names: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    mask: tuple[float, ...]
-    seed: int
 
 
 class Finetune:
@@ -102,7 +83,12 @@ class Finetune:
     tasks, targets : tuple of str
     notes : dict
     warnings : tuple of str
-        Answers that were cut off, prompts that were shortened.
+        Examples that two data sets share, answers that were cut off, prompts that were shortened.
+
+    Notes
+    -----
+    Pickled for other processes it leaves the model out, which is loaded again from its name or folder when it is
+    needed; a model that was passed as an object travels. Hidden states on disk stay there, those in memory travel.
 
     Examples
     --------
@@ -144,32 +130,47 @@ class Finetune:
         memory: int = 2**32,
     ):
         self.optimiser = Optimiser(
-            optimiser, lr, weight_decay, tuple(betas), eps, momentum, schedule, warmup  # type: ignore[arg-type]
+            optimiser,
+            lr,
+            weight_decay,
+            (betas[0], betas[1]),
+            eps,
+            momentum,
+            schedule,
+            warmup,
         )
         if (steps is None) == (epochs is None):
             raise ValueError(f"steps is {steps} and epochs is {epochs}; give one of them.")
         self.steps, self.epochs, self.batch_size, self.flatter = steps, epochs, batch_size, flatter
-        names = {**COLUMNS, **(columns or {})}
-        sources = _sets(datasets, "datasets", names)
-        evaluated = _sets(targets, "targets", names)
+        self._dtype, names = dtype, {**COLUMNS, **(columns or {})}
+        sources, evaluated = read_sets(datasets, "datasets", names), read_sets(targets, "targets", names)
+        shared = overlaps(sources, evaluated)
         self.tasks, self.targets = tuple(s.name for s in sources), tuple(s.name for s in evaluated)
         self._metrics = metrics_of(metric, self.targets)
         self.higher_is_better = directions_of(higher_is_better, self._metrics)
         loaded, self.tokenizer, self.name = load(model, tokenizer, dtype=dtype)
         self._frozen = digest(dict(loaded.state_dict()))
-        adapted = adapt(loaded, lora, layers, parameters)
-        self.adapter = Adapter(Cut(adapted, first_trained(adapted)))
-        self._pretrained = self.adapter.W.clone()
-        self._lora = lora is not None
+        self._where = model if isinstance(model, str | os.PathLike) else None
+        self._how = (lora, layers, parameters)
+        self._adapter: Adapter | None = trained_part(adapt(loaded, *self._how), dtype)
+        self._module: Any = None
+        self._pretrained = self._adapter.W.clone()
+        self._drawn = isinstance(lora, int) or getattr(lora, "init_lora_weights", None) is True
         self.examples = tokenise(sources, self.tokenizer, max_length=max_length)
         self.evaluation = {
             rows.name: Target(rows, self._metrics[rows.name], self.tokenizer, max_length) for rows in evaluated
         }
         self.schedule(0)  # checks batch size and length
-        self.warnings = tuple(_cuts(self.examples, "datasets")) + tuple(
-            w for target in self.evaluation.values() for w in _cuts(target.examples, "targets")
-        )
-        total = sum(e.lengths.sum() for e in (self.examples, *(t.examples for t in self.evaluation.values())))
+        every = [self.examples, *(target.examples for target in self.evaluation.values())]
+        cut = cuts(self.examples, "datasets") + [w for examples in every[1:] for w in cuts(examples, "targets")]
+        self.warnings = (*shared, *cut)
+        limit = getattr(self.adapter.cut.inner.config.get_text_config(), "max_position_embeddings", None)
+        if limit and (longest := max(int(e.lengths.max()) for e in every)) > limit:
+            raise ValueError(
+                f"max_length is {max_length} and an example has {longest} tokens; the model {self.name} takes {limit}. "
+                f"Pass max_length={limit}."
+            )
+        total = sum(e.lengths.sum() for e in every)
         needs = 4 * self.adapter.cut.width * int(total)
         if self.adapter.cut.first is not None and cache is None and needs > memory:
             raise ValueError(
@@ -180,6 +181,26 @@ class Finetune:
         self.states = self._states(self.examples)
         for target in self.evaluation.values():
             target.states = self._states(target.examples)
+        self.adapter.check(self.examples, self.states)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The model's trained part; loaded when it is first asked for in another process."""
+        if self._adapter is None:
+            if self._where is None:
+                self._adapter, self._module = trained_part(self._module), None
+            else:
+                loaded = load(self._where, self.tokenizer, dtype=self._dtype)[0]
+                if digest(dict(loaded.state_dict())) != self._frozen:
+                    raise ValueError(f"model {self.name} holds other weights than before; make the evaluator anew.")
+                self._adapter = trained_part(adapt(loaded, *self._how))
+        return self._adapter
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the model where it can be loaded again."""
+        if self._where is None and self._adapter is not None:
+            self._module, self._adapter = self._adapter.released(), None
+        return {**self.__dict__, "_adapter": None}
 
     @property
     def K(self) -> int:
@@ -212,6 +233,7 @@ class Finetune:
             "parameters": digest(self.adapter.names, [tuple(s) for s in self.adapter.shapes]),
             "first trained layer": self.adapter.cut.first,
             "dtype": str(self.adapter.dtype).removeprefix("torch."),
+            **self._unusual(),
             **{
                 f"datasets.{name}": _digest(self.examples, np.flatnonzero(self.examples.group == k))
                 for k, name in enumerate(self.tasks)
@@ -236,13 +258,14 @@ class Finetune:
 
     def initial(self, seed: int) -> Tensor:
         """Return the parameters (p,) before training: LoRA's of the seed, or the pretrained ones."""
-        if not self._lora:
+        if not self._drawn:
             return self._pretrained.clone()
         generator = torch.Generator().manual_seed(seed)
         parts = []
-        for name, shape in zip(self.adapter.names, self.adapter.shapes, strict=True):
-            bound = 0.0 if ".lora_B." in name else shape[-1] ** -0.5  # uniform, as torch.nn.Linear
-            parts.append((2 * torch.rand(shape, generator=generator) - 1).reshape(-1) * bound)
+        for name, own in self.adapter.split(self._pretrained).items():
+            bound = 0.0 if ".lora_B." in name else own.shape[-1] ** -0.5  # uniform, as torch.nn.Linear
+            drawn = (2 * torch.rand(own.shape, generator=generator) - 1) * bound
+            parts.append((drawn if is_lora(name) else own).reshape(-1))
         return torch.cat(parts)
 
     def train(self, mask: Any = "all", seed: int = 0) -> Trained:
@@ -259,19 +282,25 @@ class Finetune:
         """
         s = np.ones(self.K) if isinstance(mask, str) and mask == "all" else np.asarray(mask, float)
         s = self.schedule(seed).weights(s)
-        W = train(
-            self.initial(seed), self.batches(s, seed), self.gradient, self.optimiser, seed=seed, flatter=self.flatter
-        )
+        steps = self.batches(s, seed)
+
+        def gradient(W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+            g = self.gradient(W, indices, weights)
+            if not torch.isfinite(g).all():
+                raise self._diverged(next(t for t, (rows, _) in enumerate(steps) if rows is indices), indices, seed)
+            return g
+
+        W = train(self.initial(seed), steps, gradient, self.optimiser, seed=seed, flatter=self.flatter)
         return Trained(W, self.adapter.names, tuple(map(tuple, self.adapter.shapes)), tuple(s.tolist()), seed)
 
     def gradient(self, W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
         """Return the gradient (p,) of sum_i weights_i loss_i at W."""
-        self.adapter.place(W)
+        self._place(W)
         return self.adapter.total_gradient(self.examples, self.states, indices, weights)
 
-    def measure(self, W: Tensor) -> np.ndarray:
-        """Return the targets (T,) of the real model with parameters W (p,)."""
-        self.adapter.place(W)
+    def measure(self, W: Tensor | Trained) -> np.ndarray:
+        """Return the targets (T,) of the real model with parameters W (p,), or with those of a training."""
+        self._place(W)
         return np.array([target.measure(self.adapter) for target in self.evaluation.values()])
 
     def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -302,12 +331,12 @@ class Finetune:
 
     def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
         """Return losses and gradients of training examples at W (p,), and how R outcomes of each react."""
-        self.adapter.place(W)
+        self._place(W)
         return self.adapter.reactions(self.examples, self.states, indices, OUTCOMES if R is None else R)
 
     def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:
         """Iterate over chunks of the examples of every target: its index, and their `reactions`."""
-        self.adapter.place(W)
+        self._place(W)
         for t, (name, target) in enumerate(self.evaluation.items()):
             if target.metric != "loss":
                 raise ValueError(
@@ -315,32 +344,47 @@ class Finetune:
                     "(targets='real')."
                 )
             for indices in by_length(target.examples.lengths, 1024):
-                found = self.adapter.reactions(
-                    target.examples, target.states, indices, OUTCOMES if R is None else R
-                )
+                found = self.adapter.reactions(target.examples, target.states, indices, OUTCOMES if R is None else R)
                 yield t, found
+
+    def _place(self, W: Tensor | Trained) -> None:
+        adapter = self.adapter
+        if isinstance(W, Trained):
+            if found := W.differs(adapter.names, tuple(map(tuple, adapter.shapes))):
+                raise ValueError(
+                    f"W was trained in another configuration: {found}. Take the lora, layers and parameters of that "
+                    "training."
+                )
+            W = W.vector(adapter.names)
+        if W.shape != adapter.W.shape:
+            raise ValueError(
+                f"W has shape {tuple(W.shape)}; this model trains {adapter.size} parameters, ({adapter.size},)."
+            )
+        adapter.place(W)
+
+    def _unusual(self) -> dict[str, Any]:
+        """What changes a value besides names and shapes of parameters, where it is not as an integer lora has it."""
+        scales = self.adapter.lora_scales() if self._how[0] is not None else []
+        return {
+            **({} if all(scale == 2 for scale in scales) else {"lora scales": digest(scales)}),
+            **({} if self._drawn or self._how[0] is None else {"initial": digest(self._pretrained)}),
+        }
+
+    def _diverged(self, step: int, indices: np.ndarray, seed: int) -> EvaluationFailed:
+        """Name the first example of a step whose loss or gradient is not finite, at the current parameters."""
+        adapter, tasks = self.adapter, [self.tasks[k] for k in self.group[indices]]
+        bad = [not bool(torch.isfinite(adapter.losses(self.examples, self.states, row[None]))) for row in indices]
+        what, of = ("loss", tasks[bad.index(True)]) if any(bad) else ("gradient", tasks[0])
+        kind = str(adapter.dtype).removeprefix("torch.")
+        half = "" if adapter.dtype == torch.float32 else ", or pass dtype=torch.float32"
+        return EvaluationFailed(
+            f"the training of seed {seed} diverged at step {step}: the {what} of an example of {of!r} is not finite in "
+            f"{kind}; lower lr ({self.optimiser.lr:g}){half}."
+        )
 
     def _states(self, examples: Examples) -> States:
         key = digest(self._frozen, self.adapter.cut.first, examples.ids, str(self.adapter.dtype))
         return States(self.adapter.cut, examples, self._cache, key)
-
-
-def _sets(datasets: Mapping[str, Any], argument: str, columns: Mapping[str, str]) -> list[Rows]:
-    if not isinstance(datasets, Mapping):
-        raise TypeError(f"{argument} is a {type(datasets).__name__}; pass a mapping of names to data sets.")
-    if not datasets:
-        raise ValueError(f"{argument} is empty; pass at least one data set.")
-    return [read_rows(data, str(name), argument, columns) for name, data in datasets.items()]
-
-
-def _cuts(examples: Examples, argument: str) -> list[str]:
-    found = []
-    for name in examples.names:
-        if n := examples.cut[name]:
-            found.append(f"{argument}[{name!r}]: {n} answers are longer than max_length and were cut off at their end.")
-        if n := examples.shortened[name]:
-            found.append(f"{argument}[{name!r}]: {n} prompts lost tokens at their beginning (max_length).")
-    return found
 
 
 def _digest(examples: Examples, rows: np.ndarray) -> str:

@@ -1,9 +1,9 @@
 """The way of estimating that agrees best with a handful of retrained masks, and how well each of them does.
 
-agreement of a way = centred error over spread on the retrained masks, each under its own seed   (`gradients.diagnostics`)
+agreement of a way = centred error over spread on the retrained masks, each under its own seed
 
-The retrained masks choose and judge at once, so that the figures of the chosen way are a little too good; with fewer than
-`FEWEST` of them nothing is chosen and the first way is taken, unjudged.
+The retrained masks choose and judge at once, so that the figures of the chosen way are a little too good; with fewer
+than `FEWEST` of them nothing is chosen and the first way is taken, unjudged.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _SCORES = ("relative_error", "constant_relative_error", "error_over_spread", "ce
 class Imitation:
     """Several ways to imitate one training, compared on retrained masks; it estimates by the best.
 
-    Use it before 200 estimates are believed: pass the ways and 5 to 10 coupled retrainings of masks like those that will
-    be asked for.
+    Use it before 200 estimates are believed: pass the ways and 5 to 10 coupled retrainings of masks like those that
+    will be asked for.
 
     Parameters
     ----------

@@ -44,8 +44,6 @@ from .settings import (
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
-    from ..unrolled.course import Course
-    from .course_linearized import CourseLinearized
     from .ensemble import Ensemble
     from .published import PublishedLinearized
 
@@ -202,13 +200,6 @@ class Linearized(Prepared):
         from .published import PublishedLinearized
 
         return PublishedLinearized(model, loaders, targets, **options)
-
-    @classmethod
-    def from_finetune(cls, base: Course, W0: Any, **options: Any) -> CourseLinearized:
-        """Build the estimator around the end W0 of a training that a course describes: see `CourseLinearized`."""
-        from .course_linearized import CourseLinearized
-
-        return CourseLinearized(base, W0, **options)
 
     @classmethod
     def mean(cls, members: Sequence[Self], **options: Any) -> Ensemble:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from ..gradients.folder import Folder
 from ..gradients.network import Tensor, torch
 from .code import digest_of_model
 from .digests import digest
+
+if TYPE_CHECKING:
+    from ..unrolled.course import Course
+    from .course_linearized import CourseLinearized
 
 
 class Prepared:
@@ -36,6 +40,13 @@ class Prepared:
     _data: dict[str, str]
     _truth: tuple[np.ndarray, np.ndarray] | None
     _warnings: list[str]
+
+    @classmethod
+    def from_finetune(cls, base: Course, W0: Any, **options: Any) -> CourseLinearized:
+        """Build the estimator around the end W0 of a training that a course describes: see `CourseLinearized`."""
+        from .course_linearized import CourseLinearized
+
+        return CourseLinearized(base, W0, **options)
 
     def measure(self, z: np.ndarray) -> np.ndarray:
         """Measure the linear model at displacements z (b, d): shape (b, T)."""

@@ -218,7 +218,7 @@ class TorchRetrain:
         x, y, a = self._X[indices], self._y[indices], torch.from_numpy(weights).to(W)[:, None]
 
         def along(v: Tensor) -> Tensor:
-            f, moved = torch.func.jvp(lambda U: self.network.logits(U, x), (W,), (v,))
+            f, moved = torch.func.jvp(lambda U: self.network.logits(U, x), (W,), (v,))[:2]
             bent = a * self.loss.curvature_product(f, moved, y)  # Gauss-Newton part, then that of the outputs' own
             fixed = a * self.loss.value_and_residual(f, y)[1]
             own = torch.func.jvp(torch.func.grad(lambda U: (fixed * self.network.logits(U, x)).sum()), (W,), (v,))[1]

@@ -1,4 +1,4 @@
-"""Trainings followed step by step: optimisers, contributions in the run, exact metagradients (needs the torch extra)."""
+"""Trainings followed step by step: the run replayed, exact metagradients, optimisers (needs the torch extra)."""
 
 from ..gradients import Network as _Network  # noqa: F401  (without torch it says how to install it)
 from .course import Course

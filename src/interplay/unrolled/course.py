@@ -27,10 +27,17 @@ class Course(Protocol):
     notes : mapping
     """
 
-    tasks: Sequence[str]
-    targets: Sequence[str]
-    higher_is_better: Sequence[bool]
-    optimiser: Optimiser
+    @property
+    def tasks(self) -> Sequence[str]: ...  # noqa: D102
+
+    @property
+    def targets(self) -> Sequence[str]: ...  # noqa: D102
+
+    @property
+    def higher_is_better(self) -> Sequence[bool]: ...  # noqa: D102
+
+    @property
+    def optimiser(self) -> Optimiser: ...  # noqa: D102
 
     @property
     def group(self) -> np.ndarray: ...  # noqa: D102
@@ -59,7 +66,7 @@ class Course(Protocol):
         ...
 
     def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
-        """Return losses and gradients of training examples at W, and how R outputs of each react (None: its default)."""
+        """Return losses and gradients of training examples at W, and how R outputs react (None: the default)."""
         ...
 
     def target_reactions(self, W: Tensor, R: int | None) -> Iterator[tuple[int, Reactions]]:

@@ -5,8 +5,8 @@ batches, whose gradients are predicted from those that the real training compute
 
     g_s = sum_{i in batch t} s_{task of i} g_i(W_s) / B,    g_i(W_s) ~ g_i + Q_i' (l'(q_i + Q_i (W_s - W_t)) - l'(q_i))
 
-Only the outputs q are linear, and they are linearised anew at every step of the real training; the loss is exact and so is
-the optimiser. Examples that a copy fits worse, for want of a task, pull harder: that is how later steps undo what is
+Only the outputs q are linear, and they are linearised anew at every step of the real training; the loss is exact and so
+is the optimiser. Examples that a copy fits worse, for want of a task, pull harder: that is how later steps undo what is
 missing. Without reactions (R = 0) what remains is the sum of contributions in the optimiser's own metric, the usual
 "in-run" estimate. Masks enter as they do in training, so removals are finite moves, not slopes.
 """
@@ -28,8 +28,8 @@ __all__ = ["InRun"]
 class InRun:
     """Estimate every mask from one coupled training of all tasks, while it runs.
 
-    Use it where training is short and ends far from an optimum, as fine-tuning does. It is best for masks that keep most
-    tasks, and follows any number of them in one training per seed.
+    Use it where training is short and ends far from an optimum, as fine-tuning does. It is best for masks that keep
+    most tasks, and follows any number of them in one training per seed.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class InRun:
     fidelity : str
         ``"estimated-in-run"``.
     moved : dict of int to float
-        Per seed, the largest \\|W_s - W\\| at the end, relative to the way \\|W - W_0\\| of the training itself.
+        Per seed, the largest length of W_s - W at the end, relative to that of W - W_0, the way of the training itself.
 
     References
     ----------

@@ -7,8 +7,8 @@ back through the optimiser and the loss:
     dF/ds_k += sum_{i in batch, i in k} g_i'lambda_g / B
     lambda_W <- (1 - lr wd) lambda_W + H lambda_g                 H = second derivative of the step's loss
 
-(m, v adjoints likewise, see `_adam`). Near the start Adam divides by second moments that are almost 0 and adjoints explode;
-eps is taken as at least a share of the typical root of v there. The result is a slope at the full mask:
+and likewise for m and v (see `_back`). Adam divides by roots of v that can be almost 0, where adjoints explode: steps
+of parameters whose root is far below the typical one are held constant. The result is a slope at the full mask:
 
     F(s) ~ F(1) - sum_k (1 - s_k) dF/ds_k
 """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,13 +54,13 @@ class Optimiser:
         Share of the steps in which the learning rate rises linearly from 0.
     """
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     momentum: float = 0.0
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: str = "linear"
     warmup: float = 0.1
 
     def __post_init__(self):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Flatter:
     {'flatter': 'sam', 'flatter_size': 0.05}
     """
 
-    way: Literal["sam", "noise"]
+    way: str
     size: float
 
     def __post_init__(self):
