@@ -1,0 +1,1 @@
+"""Language models for fine-tuning: texts as tokens, packed rows, kept hidden states, LoRA as one flat vector."""

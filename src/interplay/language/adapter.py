@@ -22,10 +22,11 @@ from ..gradients.chunks import out_of_memory
 from ..unrolled.reactions import Reactions, chosen, outputs
 from .cut import Cut
 from .examples import Examples
+from .loading import first_trained
 from .packing import pack
 from .states import States
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "by_length", "is_lora", "trained_part"]
 
 #: A trained linear part, its input, and the gradient of its output.
 Record = tuple[slice, Tensor, Tensor]
@@ -80,6 +81,40 @@ class Adapter:
         """Precision of the hidden states."""
         return next(self.cut.head.parameters()).dtype
 
+    def check(self, examples: Examples, states: States) -> None:
+        """Compare two examples, packed and from kept states, with the whole model on each by itself.
+
+        Raises
+        ------
+        ValueError
+            If the model computes something else: its attention or positions are not those that packing counts on.
+        """
+        order = np.argsort(examples.lengths, kind="stable")
+        indices = np.unique(order[[len(order) // 4, len(order) // 2]])
+        with torch.no_grad():
+            found = self.losses(examples, states, indices)
+            for i, packed in zip(indices, found.tolist(), strict=True):
+                where, labels, _ = answer_tokens(examples, np.array([i]))
+                logits = self.cut.inner(input_ids=torch.from_numpy(examples.ids[i])[None], use_cache=False).logits[0]
+                alone = float(functional.cross_entropy(logits[where].float(), labels))
+                if not abs(packed - alone) <= (1e-3 if self.dtype == torch.float32 else 0.1) * (1 + abs(alone)):
+                    raise ValueError(
+                        f"model is a {type(self.cut.inner).__name__} whose loss of an example is {alone:.4g} alone and "
+                        f"{packed:.4g} beside others in one row; it cannot be trained here. Take a causal language "
+                        "model with an attention mask and position_ids, such as Llama, Qwen or GPT-2."
+                    )
+
+    def released(self) -> Any:
+        """Return the model with parameters of their own again, as another `Adapter` or a pickle takes it."""
+        for p in self.parameters:
+            p.data = p.data.clone()
+        return self.cut.model
+
+    def lora_scales(self) -> list[float]:
+        """Return what the product of each LoRA is multiplied by."""
+        scales = (getattr(module, "scaling", None) for module in self.cut.model.modules())
+        return [float(value) for one in scales if isinstance(one, dict) for value in one.values()]
+
     def place(self, W: Tensor) -> None:
         """Make W (p,) the current parameters."""
         self.W.copy_(W)
@@ -96,11 +131,16 @@ class Adapter:
         return _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, len(indices))
 
     def measure(self, examples: Examples, states: States) -> np.ndarray:
-        """Return the losses of all examples, ``(n,)``."""
+        """Return the losses of all examples, ``(n,)``; out of memory, by halves."""
         found = np.empty(len(examples))
-        for indices in by_length(examples.lengths):
-            with torch.no_grad():
-                found[indices] = self.losses(examples, states, indices).numpy()
+        parts = list(by_length(examples.lengths))
+        while parts:
+            indices = parts.pop()
+            try:
+                with torch.no_grad():
+                    found[indices] = self.losses(examples, states, indices).numpy()
+            except (MemoryError, RuntimeError) as error:
+                parts += _halves(error, examples, indices)
         return found
 
     def total_gradient(self, examples: Examples, states: States, indices: np.ndarray, weights: np.ndarray) -> Tensor:
@@ -109,11 +149,10 @@ class Adapter:
             losses = self.losses(examples, states, indices)
             total = (losses * torch.from_numpy(weights).to(losses)).sum()
             return torch.cat([g.reshape(-1) for g in torch.autograd.grad(total, self.parameters)])
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or len(indices) < 2:
-                raise
-        parts = np.array_split(np.arange(len(indices)), 2)
-        return sum(self.total_gradient(examples, states, indices[part], weights[part]) for part in parts)  # type: ignore
+        except (MemoryError, RuntimeError) as error:
+            first, second = (len(half) for half in _halves(error, examples, indices))
+        g = self.total_gradient(examples, states, indices[:first], weights[:first])
+        return g.add_(self.total_gradient(examples, states, indices[-second:], weights[-second:]))
 
     def hessian_product(
         self, examples: Examples, states: States, indices: np.ndarray, weights: np.ndarray, vectors: Tensor
@@ -125,9 +164,7 @@ class Adapter:
         with sdpa_kernel(SDPBackend.MATH):
             losses = self.losses(examples, states, indices)
             total = (losses * torch.from_numpy(weights).to(losses)).sum()
-            first = torch.cat(
-                [g.reshape(-1) for g in torch.autograd.grad(total, self.parameters, create_graph=True)]
-            )
+            first = torch.cat([g.reshape(-1) for g in torch.autograd.grad(total, self.parameters, create_graph=True)])
             rows = []
             for t, v in enumerate(vectors):
                 parts = torch.autograd.grad(first @ v, self.parameters, retain_graph=t < len(vectors) - 1)
@@ -141,20 +178,18 @@ class Adapter:
         """
         where, labels, owner = answer_tokens(examples, indices)
         n = len(indices)
-        with self._recorded() as records:
+        with self._recorded(examples.lengths[indices]) as records:
             logits = self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where)
             losses = _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, n)
             wanted = [losses]
-            bend: Any = None
-            if R:
-                outcomes = chosen(logits.detach(), owner, n, R)
-                bend = outcomes.bend
+            outcomes = chosen(logits.detach(), owner, n, R) if R else None
+            if outcomes is not None:
                 wanted += list(outputs(logits, outcomes).T)
             found = [
                 self._each(value, records, examples.lengths[indices], last=value is wanted[-1]) for value in wanted
             ]
         rows = torch.stack(found[1:], 1) if R else found[0].new_zeros(n, 0, self.size)
-        return Reactions(losses.detach(), found[0], rows, bend)
+        return Reactions(losses.detach(), found[0], rows, outcomes.bend if outcomes else None, outcomes)
 
     def _each(self, values: Tensor, records: list[Record], lengths: np.ndarray, last: bool) -> Tensor:
         """Return the gradient of each of the values (n,), of one example each: ``(n, p)``."""
@@ -175,14 +210,17 @@ class Adapter:
         return G
 
     @contextmanager
-    def _recorded(self) -> Iterator[list[Record]]:
+    def _recorded(self, lengths: np.ndarray) -> Iterator[list[Record]]:
         """Record input and gradient of the output of every trained linear part."""
         records: list[Record] = []
+        shape = pack(lengths).shape
         handles = []
 
         def hook(part: slice) -> Any:
             def record(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
                 x = args[0].detach()
+                if x.shape[:-1] != shape:  # not all tokens in their order: the head (a tied embedding), experts
+                    self.by_layer = False
                 output.register_hook(lambda dy: records.append((part, x, dy.detach())))
 
             return record
@@ -194,6 +232,23 @@ class Adapter:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def trained_part(model: Any, dtype: torch.dtype = torch.float32) -> Adapter:
+    """Return the trained part of a model that `adapt` prepared; refuse parameters that its precision cannot hold."""
+    adapter = Adapter(Cut(model, first_trained(model)))
+    whole = [name for name in adapter.names if not is_lora(name)]
+    if whole and dtype != torch.float32:
+        raise ValueError(
+            f"dtype is {dtype} and {whole[0]} is trained itself, which is done in float32; pass dtype=torch.float32, "
+            "or train LoRA alone."
+        )
+    return adapter
+
+
+def is_lora(name: str) -> bool:
+    """Whether a parameter is a factor of a LoRA."""
+    return ".lora_A." in name or ".lora_B." in name
 
 
 def answer_tokens(examples: Examples, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -213,6 +268,18 @@ def by_length(lengths: Sequence[int] | np.ndarray, tokens: int = CHUNK) -> Itera
     order = np.argsort(lengths, kind="stable")
     total = np.cumsum(np.asarray(lengths)[order])
     yield from (part for part in np.split(order, np.flatnonzero(np.diff(total // tokens)) + 1) if len(part))
+
+
+def _halves(error: BaseException, examples: Examples, indices: np.ndarray) -> list[np.ndarray]:
+    """Return two halves of examples that were too many for the memory; raise what is no matter of memory."""
+    if not out_of_memory(error):
+        raise error
+    if len(indices) < 2:
+        raise MemoryError(
+            f"out of memory with one example of {examples.lengths[indices[0]]} tokens; lower max_length, train fewer "
+            "layers or a smaller rank, or take a smaller model."
+        ) from error
+    return np.array_split(indices, 2)
 
 
 def _means(values: Tensor, owner: Tensor, n: int) -> Tensor:

@@ -25,8 +25,15 @@ class _Reached(Exception):
     """Ends a forward pass at the first trained layer."""
 
 
+class _Passed(nn.Module):
+    """Stands for a layer that is not run, where a model tells its layers apart by their number."""
+
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden_states
+
+
 def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Return the name and the list of the model's layers: the longest list of modules of one class.
+    """Return the name and the list of the model's layers: the longest list of modules of one class, in no other list.
 
     Raises
     ------
@@ -36,12 +43,14 @@ def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
     lists = [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len({type(m) for m in module}) == 1 and len(module) > 1
+        if isinstance(module, nn.ModuleList)
+        and len({type(m) for m in module}) == 1
+        and not any(part.isdigit() for part in name.split("."))  # experts of one layer may be more than the layers
     ]
     if not lists:
         raise ValueError(
-            f"model is a {type(model).__name__} without a list of layers; pass lora=None and parameters=[...], "
-            "and cache=False."
+            f"model is a {type(model).__name__} without a list of layers; pass a language model of transformers, such "
+            "as Llama, Qwen or GPT-2."
         )
     return max(lists, key=lambda found: len(found[1]))
 
@@ -65,10 +74,12 @@ class Cut:
         if self.head is None:
             raise ValueError(f"model is a {type(self.inner).__name__} without a head over the vocabulary.")
         self.name, self.layers = layers_of(self.inner)
-        self.width = int(self.inner.config.get_text_config().hidden_size)
+        config = self.inner.config.get_text_config()
+        self.width = int(config.hidden_size)
+        self._numbered = len(set(getattr(config, "layer_types", None) or ())) > 1  # layers that differ by their number
 
     def lower(self, ids: Sequence[np.ndarray]) -> Tensor:
-        """Return what enters the first trained layer, for the tokens of all sequences: ``(tokens, D)``; or their ids."""
+        """Return what enters the first trained layer, for the tokens of all sequences, ``(tokens, D)``; or the ids."""
         if self.first is None:
             return torch.from_numpy(np.concatenate(ids))
         packed = pack(np.array([len(i) for i in ids]))
@@ -138,7 +149,8 @@ class Cut:
         parent = self.inner.get_submodule(self.name.rpartition(".")[0])
         short = self.name.rpartition(".")[2]
         handle = self.layers[first].register_forward_pre_hook(enter, with_kwargs=True)
-        setattr(parent, short, self.layers[first:])
+        before = [_Passed() for _ in range(first)] if self._numbered else []
+        setattr(parent, short, nn.ModuleList([*before, *self.layers[first:]]))
         try:
             yield hidden
         finally:

@@ -128,13 +128,20 @@ def tokenise(sets: Sequence[Rows], tokenizer: Any, *, max_length: int) -> Exampl
         A longer example loses tokens at the beginning of its prompt; where the answer alone is longer, it is cut at its
         end, which is counted.
     """
+    if max_length < 2:
+        raise ValueError(f"max_length is {max_length}; an example has at least 2 tokens.")
     ids, starts, group = [], [], []
     cut, shortened = dict.fromkeys((s.name for s in sets), 0), dict.fromkeys((s.name for s in sets), 0)
     for k, rows in enumerate(sets):
         heads = tokenizer(list(rows.prompts))["input_ids"]
         wholes = tokenizer([f"{p} {a}" for p, a in zip(rows.prompts, rows.answers, strict=True)])["input_ids"]
-        for head, whole in zip(heads, wholes, strict=True):
-            start = next((i for i, (a, b) in enumerate(zip(head, whole, strict=False)) if a != b), len(head))
+        for i, (head, whole) in enumerate(zip(heads, wholes, strict=True)):
+            if len(whole) < 2:
+                raise ValueError(
+                    f"data set {rows.name!r}: row {i}, {f'{rows.prompts[i]} {rows.answers[i]}'[:60]!r}, has "
+                    f"{len(whole)} tokens; it needs one before its answer and one in it. Check the tokenizer."
+                )
+            start = next((a for a, (h, w) in enumerate(zip(head, whole, strict=False)) if h != w), len(head))
             start = max(1, min(start, len(whole) - 1))
             if len(whole) > max_length:
                 spare = len(whole) - max_length
@@ -175,5 +182,7 @@ def _rows(data: Any, where: str) -> Iterator[Mapping[str, Any]]:
         raise TypeError(f"{where} is a {type(data).__name__}; pass JSON lines, a datasets.Dataset or rows.") from None
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise TypeError(f"{where}: row {i} is a {type(row).__name__}; rows are mappings with a prompt and an answer.")
+            raise TypeError(
+                f"{where}: row {i} is a {type(row).__name__}; rows are mappings with a prompt and an answer."
+            )
         yield row

@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
         If there are no safetensors or GGUF weights, or the tokenizer is that of another model.
     """
     transformers = needed("transformers", "Finetune")
+    own: str | None = None
     options: dict[str, Any] = {"trust_remote_code": False}
     if isinstance(model, str | os.PathLike):
         name = str(model)
@@ -57,10 +60,16 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
             needed("gguf", "a GGUF file")
             options["gguf_file"] = gguf
         weights = {} if gguf is not None else {"use_safetensors": True}
-        loaded = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options, **weights)
+        try:
+            with _quietly():
+                loaded = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options, **weights)
+        except (OSError, ValueError) as error:
+            raise ValueError(_refused(name, str(error))) from error
         if gguf is not None:  # plain weights from here on
             loaded.hf_quantizer = None
             loaded.config.__dict__.pop("quantization_config", None)
+        if tokenizer is not None and any(Path(source).glob("tokenizer*.json")):
+            own = source
         tokenizer = source if tokenizer is None else tokenizer
     else:
         if not isinstance(model, nn.Module) or not hasattr(model, "get_output_embeddings"):
@@ -70,15 +79,20 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
         if tokenizer is None:
             raise ValueError("tokenizer is missing; a model that is already loaded needs its tokenizer beside it.")
     if isinstance(tokenizer, str | os.PathLike):
-        source, gguf = _place(tokenizer)
-        more = {} if gguf is None else {"gguf_file": gguf}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **more)
+        tokenizer = _tokenizer(transformers, tokenizer)
     vocabulary = loaded.get_input_embeddings().num_embeddings
     if len(tokenizer) > vocabulary:
         raise ValueError(
             f"tokenizer has {len(tokenizer)} tokens and the model {name} an embedding of {vocabulary}: it is the "
             "tokenizer of another model. Pass the model's own, or resize the embedding."
         )
+    if own is not None:
+        theirs, given = _tokenizer(transformers, own).get_vocab(), tokenizer.get_vocab()
+        if differ := sum(given.get(token, i) != i for token, i in theirs.items()):
+            raise ValueError(
+                f"tokenizer gives {differ} of {len(theirs)} tokens another number than the model {name} knows them by: "
+                "it is the tokenizer of another model. Leave it out, and the model's own is taken."
+            )
     return loaded.eval(), tokenizer, name
 
 
@@ -101,6 +115,8 @@ def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters:
     """
     model.requires_grad_(False)
     if lora is None:
+        if layers is not None:
+            raise ValueError(f"layers is {layers!r} and lora is None; name the layers in parameters=['*.layers.3.*'].")
         return _chosen(model, parameters)
     if parameters is not None:
         raise ValueError("lora and parameters are both given; pass lora=None to train the named parameters themselves.")
@@ -112,6 +128,8 @@ def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters:
         layers = range(total - layers, total)
     if layers is not None and (outside := [k for k in layers if not 0 <= k < total]):
         raise ValueError(f"layers names layer {outside[0]}; the model has {total} layers, 0 to {total - 1}.")
+    if isinstance(lora, bool) or not isinstance(lora, int | peft.LoraConfig):
+        raise TypeError(f"lora is {lora!r}; pass a rank such as 8, a peft.LoraConfig, or None.")
     if isinstance(lora, int):
         if lora < 1:
             raise ValueError(f"lora is {lora}; a rank is at least 1.")
@@ -126,7 +144,9 @@ def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters:
     if layers is not None:
         lora.layers_to_transform = list(layers)
     try:
-        with seeded(0):
+        with seeded(0), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "fan_in_fan_out")  # peft sees for itself what GPT-2 has
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about what peft calls
             adapted = peft.get_peft_model(model, lora)
     except ValueError as error:
         raise ValueError(
@@ -147,7 +167,9 @@ def first_trained(model: Any) -> int | None:
         inside = re.match(re.escape(name) + r"\.(\d+)\.", parameter)
         if inside:
             found = min(found, int(inside.group(1)))
-        elif any(p is q for q in inner.get_input_embeddings().parameters()) or "embed" in parameter or "wpe" in parameter:
+        elif (
+            any(p is q for q in inner.get_input_embeddings().parameters()) or "embed" in parameter or "wpe" in parameter
+        ):
             return None
     return min(found, total - 1)
 
@@ -171,6 +193,45 @@ def _place(where: str | os.PathLike[str]) -> tuple[str, str | None]:
     if len(found) > 1:
         raise ValueError(f"model: {path.name} holds {len(found)} GGUF files; name the one that you mean.")
     return str(path), found[0].name
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Let transformers draw no bars meanwhile."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _tokenizer(transformers: Any, where: str | os.PathLike[str]) -> Any:
+    source, gguf = _place(where)
+    more = {} if gguf is None else {"gguf_file": gguf}
+    try:
+        return transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **more)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tokenizer: none can be loaded from {Path(where).name!r} ({str(error).strip().splitlines()[0]}). Pass a "
+            "folder or name that holds one, or a tokenizer of transformers."
+        ) from error
+
+
+def _refused(name: str, words: str) -> str:
+    """Say why a model was not loaded, without the advice to run its code."""
+    if "trust_remote_code" in words:
+        return (
+            f"model {name!r} wants code of its own repository to be run, which is never done; take an architecture "
+            "that transformers knows."
+        )
+    return (
+        f"model {name!r} cannot be loaded: {words.strip().splitlines()[0]} Pass a folder with a causal language model "
+        "(config.json and safetensors, or a GGUF file), or the name of one on the hub."
+    )
 
 
 def _chosen(model: Any, parameters: Sequence[str] | None) -> Any:

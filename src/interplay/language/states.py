@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ class States:
 
     def __init__(self, cut: Cut, examples: Examples, folder: str | os.PathLike[str] | None, key: str):
         self.lengths = examples.lengths
+        self._path: Path | None = None
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self._ids = examples.ids
         if cut.first is None:
@@ -48,13 +50,13 @@ class States:
         if folder is None:
             self._values = np.empty(shape, dtype)
         else:
-            path = Path(folder) / f"states-{key}.npy"
+            path = self._path = Path(folder).absolute() / f"states-{key}.npy"
             progress = path.with_suffix(".json")
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and progress.exists():
+            _made(path, shape, dtype)
+            if progress.exists():
                 done = int(json.loads(progress.read_text())["examples"])
-            mode = "r+" if done else "w+"
-            self._values = np.lib.format.open_memmap(path, mode=mode, dtype=dtype, shape=None if done else shape)
+            self._values = np.load(path, mmap_mode="r" if done == len(examples) else "r+", allow_pickle=False)
             if self._values.shape != shape:
                 raise ValueError(f"{path.name} has shape {self._values.shape}, {shape} is needed; remove the file.")
         for stop in _chunks(self.starts, done):
@@ -64,8 +66,9 @@ class States:
             if folder is not None:
                 assert isinstance(self._values, np.memmap)
                 self._values.flush()
-                progress.with_suffix(".new").write_text(json.dumps({"examples": done}))
-                os.replace(progress.with_suffix(".new"), progress)
+                new = progress.with_suffix(f".{os.getpid()}")
+                new.write_text(json.dumps({"examples": done}))
+                os.replace(new, progress)
 
     def of(self, indices: np.ndarray, dtype: torch.dtype) -> Tensor:
         """Return the states ``(tokens, D)`` of some examples, one after another; their ids where nothing is kept."""
@@ -73,6 +76,32 @@ class States:
             return torch.from_numpy(np.concatenate([self._ids[i] for i in indices]))
         parts = [self._values[self.starts[i] : self.starts[i + 1]] for i in indices]
         return torch.from_numpy(np.concatenate(parts)).to(dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what a file holds."""
+        return {**self.__dict__, **({} if self._path is None else {"_values": None})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._path is not None:
+            self._values = np.load(self._path, mmap_mode="r", allow_pickle=False)
+
+
+def _made(path: Path, shape: tuple[int, int], dtype: Any) -> None:
+    """Make the file if there is none: whole, so that another process that does the same takes nothing away."""
+    if path.exists():
+        return
+    new = path.with_suffix(f".{os.getpid()}.new")
+    try:
+        np.lib.format.open_memmap(new, mode="w+", dtype=dtype, shape=shape)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _chunks(starts: np.ndarray, done: int) -> list[int]:

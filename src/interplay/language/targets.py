@@ -6,10 +6,12 @@ accuracy   share of examples whose own answer has the lowest loss, mean over its
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
+from ..evaluators.code import code_of
 from ..evaluators.digests import digest
 from .adapter import Adapter
 from .examples import Rows, tokenise
@@ -77,5 +79,8 @@ class Target:
 
     def digest(self) -> str:
         """Digest of what is measured."""
-        metric = self.metric if isinstance(self.metric, str) else "a function"
-        return digest(metric, self.examples.ids, self.examples.answer)
+        if self.metric == "loss":
+            return digest(self.metric, self.examples.ids, self.examples.answer)
+        how = self.metric if isinstance(self.metric, str) else code_of(self.metric)
+        seen = (self.row, self.right) if isinstance(how, str) else astuple(self.rows)
+        return digest(how, self.examples.ids, self.examples.answer, *seen)
