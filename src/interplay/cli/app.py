@@ -1,4 +1,4 @@
-"""The verbs: attribute, compare, predict, design, evaluate, runs, demo."""
+"""The verbs: attribute, compare, predict, design, evaluate, runs, problem, demo."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from .evaluate import evaluate
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
+from .problem import problems
 from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary, truth_of
 from .runs import EXAMPLES as RUNS_EXAMPLES
 from .runs import runs as list_runs
@@ -134,6 +135,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command(name="runs", epilog=RUNS_EXAMPLES)(list_runs)
+app.add_typer(problems, name="problem")
 
 
 @app.command()

@@ -56,15 +56,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate masks by a command that trains, and keep the results in a store."""
-    import numpy as np
-
-    from ..campaign import Interrupted
-    from ..campaign import evaluate as evaluate_masks
-    from ..evaluations import MIN_RUNS
     from ..evaluators import CommandRetrain
     from ..fields import match
-    from ..formats.store import is_address, title_of
-    from ..report.words import plain
 
     if coupled and not_coupled:
         raise ValueError("--coupled and --not-coupled are both given; say one, or none where it is not known.")
@@ -85,7 +78,30 @@ def evaluate(
     )
     how: dict[str, Any] = {"tag": tag, "accept_changed": accept_changed}
     how |= {"workers": workers, "executor": executor, "retries": retries, "timeout": timeout}
-    which = _seeds(seeds)
+    run(evaluator, designs, seeds_of(seeds), store, **how)
+
+
+def run(evaluator: Any, designs: np.ndarray, which: int | list[int], store: str, **how: Any) -> None:
+    """Evaluate into the store, and say what is done and what to do next.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+    designs : (m, K) array
+    which : int or list of int
+        Seeds.
+    store : str
+    how
+        Of `interplay.evaluate`.
+    """
+    import numpy as np
+
+    from ..campaign import Interrupted
+    from ..campaign import evaluate as evaluate_masks
+    from ..evaluations import MIN_RUNS
+    from ..formats.store import is_address, title_of
+    from ..report.words import plain
+
     try:
         runs = evaluate_masks(evaluator, designs, seeds=which, store=store, **how)
     except Interrupted as stopped:
@@ -96,6 +112,7 @@ def evaluate(
     asked = len(np.unique(designs, axis=0)) * (which if isinstance(which, int) else len(which))
     where = store if not is_address(store) else title_of(store)
     failed = f", {asked - len(runs)} failed (interplay runs {quote(where)} --status failed)" * (len(runs) < asked)
+    tag = how.get("tag")
     following = ["interplay", "attribute", quote(where), *(["--tag", quote(tag)] if tag else [])]
     ready = f" Next: {' '.join(following)}" if len(runs) >= MIN_RUNS else ""
     typer.echo(f"{where}: {len(runs)} of {asked} evaluations are done{failed}.{ready}")
@@ -119,7 +136,7 @@ def _designs(masks: Path | None, question: str | None, tasks: str | None) -> tup
     return names, leave_one_out(len(names))
 
 
-def _seeds(text: str) -> int | list[int]:
+def seeds_of(text: str) -> int | list[int]:
     """--seeds: how many, or which."""
     try:
         numbers = [int(part) for part in text.split(",")]

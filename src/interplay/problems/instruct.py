@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..evaluators.finetune import Finetune
 
-__all__ = ["HELD_OUT", "SOURCES", "finetuning", "packaged_model", "split"]
+__all__ = ["HELD_OUT", "SOURCES", "finetuning", "finetuning_of", "packaged_model", "split"]
 
 SOURCES = (
     "amazon_sentiment",
@@ -64,7 +64,7 @@ def split(
     train: int = TRAIN,
     test: int = TEST,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]]]]:
-    """Read files of JSON lines; return the first ``train`` of the rows that may train, and ``test`` that judge, by name.
+    """Read files of JSON lines; return the first ``train`` of those that may train, and ``test`` that judge, by name.
 
     Rows that judge are the last fifth of a file (80 of 400), and no row is in both parts.
     """
@@ -104,13 +104,26 @@ def finetuning(
     options
         Of `interplay.evaluators.Finetune`, in place of `RECIPE`.
     """
+    files = {name: Path(folder) / f"{name}.jsonl" for name in (*sources, *held_out)}
+    return finetuning_of(files, model=model, held_out=held_out, train=train, test=test, **options)
+
+
+def finetuning_of(
+    files: Mapping[str, str | os.PathLike[str]],
+    *,
+    model: Any = None,
+    held_out: Sequence[str] = (),
+    train: int = TRAIN,
+    test: int = TEST,
+    **options: Any,
+) -> Finetune:
+    """Return the evaluator of any files of JSON lines, by name; those of ``held_out`` are only measured."""
     from ..evaluators.finetune import Finetune
 
-    files = {name: Path(folder) / f"{name}.jsonl" for name in (*sources, *held_out)}
     training, judging = split(files, train=train, test=test)
     return Finetune(
         packaged_model() if model is None else model,
-        {name: training[name] for name in sources},
+        {name: rows for name, rows in training.items() if name not in held_out},
         {f"loss/{name}": rows for name, rows in judging.items()},
         **{**RECIPE, **options},
     )

