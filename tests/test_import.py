@@ -11,17 +11,17 @@ import pytest
 import interplay
 
 SOURCE = Path(interplay.__file__).parent
-HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray")
-# The rooms in which torch may be imported at the top of a module; of these only `gradients` cannot do without.
+HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray", "transformers", "peft", "safetensors")
+# The rooms in which torch may be imported at the top of a module; of these `gradients` and `unrolled` cannot do without.
 TORCH_ROOMS = ("gradients", "language", "problems", "evaluators", "unrolled")
-CORE_NAMES = [name for name in interplay.__all__ if name != "gradients"]
+CORE_NAMES = [name for name in interplay.__all__ if name not in ("gradients", "unrolled")]
 
-HIDE_TORCH = """
+HIDE = """
 import sys
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        if name.split(".")[0] in {hidden!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hide())
 """
 
@@ -38,9 +38,14 @@ def loaded_after(program: str, names=HEAVY) -> set[str]:
     return set(fresh(f"{program}\nimport sys\nprint(*[n for n in {names!r} if n in sys.modules])").split())
 
 
+def without(hidden: tuple[str, ...], program: str) -> str:
+    """Run a program in a new interpreter in which these packages cannot be imported, as without their extra."""
+    return fresh(f"{HIDE.format(hidden=hidden)}\n{program}")
+
+
 def without_torch(program: str) -> str:
-    """Run a program in a new interpreter in which ``import torch`` fails, as without the extra."""
-    return fresh(f"{HIDE_TORCH}\n{program}")
+    """Run a program in a new interpreter in which ``import torch`` fails."""
+    return without(("torch",), program)
 
 
 @pytest.mark.parametrize("module", ["interplay", "interplay.masks", "interplay.evaluations"])
@@ -71,6 +76,27 @@ def test_gradients_are_there_with_torch():
 def test_gradients_without_torch_say_what_to_install():
     program = "import interplay\ntry:\n    interplay.gradients\nexcept ImportError as error:\n    print(error)"
     assert "pip install 'interplay[torch]'" in without_torch(program)
+
+
+FINETUNE = (
+    "from interplay.evaluators import Finetune\nrow = {'prompt': 'a', 'answer': 'b'}\n"
+    "try:\n    Finetune('model', {'x': [row]}, {'y': [{**row, 'prompt': 'c'}]}, steps=1)\n"
+    "except ImportError as error:\n    print(error)"
+)
+
+
+def test_fine_tuning_is_imported_without_transformers_and_says_what_to_install():
+    pytest.importorskip("torch")
+    loaded = loaded_after("from interplay.evaluators import Finetune\nfrom interplay.unrolled.in_run import InRun")
+    assert loaded & {"transformers", "peft", "safetensors"} == set()
+    said = without(("transformers", "peft", "safetensors"), FINETUNE)
+    assert said == "Finetune needs transformers, which is not installed: pip install 'interplay[finetune]'"
+
+
+def test_fine_tuning_without_torch_says_what_to_install():
+    assert "pip install 'interplay[torch]'" in without_torch(
+        "try:\n    from interplay.evaluators import Finetune\nexcept ImportError as error:\n    print(error)"
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error():
