@@ -8,8 +8,8 @@ two or three tasks (origin ``full``, ``leave_one_out``, ``near_full``), each und
 
 - ``digits``: the MLP of the digits problem by mini-batches, K = 20 sources, 11 losses;
 - ``vision``: a residual network of a million parameters on part of CIFAR-10, K = 14 groups, 5 losses;
-- ``modular``: a transformer on addition modulo 23, K = 16 blocks of the grid, 800 steps: its training pairs are known,
-  the others partly; ``grokked``: the same, 2,000 steps, past generalisation;
+- ``modular``: a transformer on addition modulo 23, K = 16 blocks of the grid, 800 steps: past generalisation with all
+  blocks, on the steep part of it without two; ``grokked``: the same, 2,000 steps;
 - ``gpt2``: a GPT-2 of two layers from scratch on the characters of K = 12 texts, 6 losses.
 
 The trainings go through `interplay.evaluate` into a store under ``recordings/raw``, one group of masks and one seed

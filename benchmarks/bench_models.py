@@ -1,0 +1,192 @@
+"""Training without retraining on four kinds of models: every way of estimating against coupled retrainings.
+
+Judged on all recorded masks of `record_models` but six: those six, masks that lack two or three tasks, are the handful
+that a user would retrain. They choose the ridge of one way and give each way its verdict, and are in no other figure.
+"One seed": estimates of seed 0 against retrainings of seed 0. "Two": the means of seeds 0 and 1 on both sides.
+
+- ``optimum``: `Linearized` at the end of the full mask's training: training to the optimum, mu = 0; with
+  mu = 1 / (sum of the learning rates), which is exact for gradient descent from W0 alone; with mu by the handful;
+- ``in run``: `InRun`, the training replayed for every mask with R outputs of each example that react, R = 0: the sum of
+  contributions;
+- ``metagradient``: `Metagradient`, the exact slopes of the training in the weights of the tasks.
+
+A verdict is right if judging on the other masks gives the same. Time: processor seconds on one thread for all masks of
+a seed, training included, in units of one training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from interplay import Evaluations
+from interplay.evaluators import Linearized
+from interplay.gradients.diagnostics import agreement
+from interplay.unrolled.in_run import InRun
+
+from .draws import WHOLE, Run
+from .machine import table
+from .record_models import evaluator, path
+
+try:
+    from interplay.unrolled import Metagradient
+except ImportError:  # pragma: no cover
+    Metagradient = None
+
+HANDFUL, SEEDS = 6, 2
+MODELS = {
+    "digits": "MLP on digits, 300 steps of AdamW",
+    "modular": "transformer on addition mod 23, 800 steps of AdamW: it generalises, without two blocks hardly",
+    "gpt2": "GPT-2 from scratch, 300 steps of AdamW",
+    "vision": "residual network on CIFAR-10, 200 steps of SGD",
+    "grokked": "the transformer after 2,000 steps, past generalisation",
+}
+#: Outputs that react, by model: all where a step with them takes no more than some seconds.
+REACT = {"digits": None, "modular": 4, "gpt2": None, "vision": 2, "grokked": 4}
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "interplay"
+CODE = tuple(SOURCE / name for name in ("unrolled", "evaluators/torch_retrain.py", "gradients/solver.py"))
+HEAD = ["model", "way", "relative error", "constant's", "error / spread", "centred", "Spearman"]
+HEAD += ["verdict of six", "on the others", "x one training"]
+
+
+def report(data: Path, run: Run = WHOLE) -> str | None:
+    """One table of all models, and what falls short."""
+    torch.set_num_threads(1)
+    rows: list[list[str]] = []
+    rights: list[bool] = []
+    said: list[str] = []
+    for name, what in MODELS.items():
+        if not path(name).exists() or (name in ("vision", "gpt2") and not data.is_dir()) or _few(name):
+            said.append(f"- `{name}`: {what}; not recorded here.")
+            continue
+        found, right, level = _model(name, data, run)
+        rows += found
+        rights += right
+        said.append(f"- `{name}`: {what}; {level}")
+    if not rows:
+        return None
+    return "\n".join(
+        [
+            "# Estimates beside retrainings, on four kinds of models",
+            "",
+            *said,
+            "",
+            "Mean over targets, one seed / mean of two seeds. Centred: after the mean difference is taken out.",
+            "",
+            table(HEAD, rows),
+            f"The verdict of six retrained masks was that of the others in {sum(rights)} of {len(rights)} cases.",
+            "",
+        ]
+    )
+
+
+def _few(name: str) -> bool:
+    """Whether too few masks are recorded to judge by."""
+    near = Evaluations.read(path(name))
+    return sum(np.asarray(near.origin) == "near_full") < SEEDS * 2 * HANDFUL
+
+
+def ways(name: str, course: Any, handful: Evaluations) -> dict[str, Callable[[int, np.ndarray], np.ndarray]]:
+    """Estimates (m, T) of masks by name, as functions of seed and masks."""
+
+    def optimum(seed: int, masks: np.ndarray, **options: Any) -> np.ndarray:
+        loaders, targets = _arrays(course)
+        model = course.trained("all", seed)
+        loss = {"loss": course.loss, "weight_decay": 0.0, "features_dtype": "float32"}
+        return Linearized(model, loaders, targets, **loss, **options).evaluate(masks)
+
+    def in_run(seed: int, masks: np.ndarray, react: int | None) -> np.ndarray:
+        return InRun(course, react=react).evaluate(masks, np.full(len(masks), seed))
+
+    steps = course.steps
+    rates = sum(course.optimiser.rate(t, steps) for t in range(steps)) / (1 - course.optimiser.momentum)
+    react = REACT[name]
+    found = {
+        "optimum": optimum,
+        "optimum, mu = 1 / sum of rates": lambda s, m: optimum(s, m, training=(rates / steps, steps)),
+        "optimum, mu by the six": lambda s, m: optimum(s, m, retrained=handful.where(seed=s)),
+        f"in run, {'all' if react is None and name != 'gpt2' else react or 8} react": lambda s, m: in_run(s, m, react),
+        "in run, none reacts": lambda s, m: in_run(s, m, 0),
+    }
+    if Metagradient is not None:
+        found["metagradient"] = lambda s, m: Metagradient(course).evaluate(m, np.full(len(m), s))
+    return found
+
+
+def _model(name: str, data: Path, run: Run) -> tuple[list[list[str]], list[bool], str]:
+    runs, course = Evaluations.read(path(name)), evaluator(name, data)
+    assert runs.targets == tuple(course.targets), runs.targets
+    twice = [sum((mask == runs.masks).all(1)) == SEEDS for mask in runs.masks]  # recorded under both seeds
+    runs = runs.filter(np.array(twice))
+    first = runs.where(seed=0)
+    masks = first.masks
+    real = np.stack([_in_order(runs.where(seed=s), masks) for s in range(SEEDS)])
+    six = np.flatnonzero(np.asarray(first.origin) == "near_full")[:HANDFUL]
+    others = np.setdiff1d(np.arange(len(masks)), six)
+    handful = runs.filter((runs.masks[:, None] == masks[six]).all(-1).any(1))
+    one = run.over(range(SEEDS), lambda s: {"seconds": _seconds(lambda: course.train(seed=s))}, CODE, model=name)
+    rows, rights = [], []
+    for way, estimate in ways(name, course, handful).items():
+
+        def measure(seed: int, estimate: Any = estimate) -> dict[str, Any]:
+            began = time.process_time()
+            values = estimate(seed, masks)
+            return {"values": values, "seconds": time.process_time() - began}
+
+        try:
+            found = run.over(range(SEEDS), measure, CODE, model=name, way=way, react=REACT[name], m=len(masks))
+        except (ValueError, MemoryError) as error:
+            rows.append([name, way, *[""] * 7, f"not possible: {str(error)[:80]}"])
+            continue
+        scores = [agreement(e[others], t[others], course.targets) for e, t in _both(found["values"], real)]
+        verdict = agreement(found["values"][0][six], real[0][six], course.targets)["verdict"]
+        rights.append(verdict == scores[0]["verdict"])
+        cost = float(np.mean(found["seconds"] / one["seconds"]))
+        rows.append([name, way, *_figures(scores), verdict, scores[0]["verdict"], f"{cost:.1f}"])
+    means = [f"{k} {v:.2f}" for k, v in zip(course.targets, real[:, others].mean((0, 1)), strict=True)]
+    between = agreement(real[1][others], real[0][others], course.targets)
+    level = (
+        f"K = {len(course.tasks)}, {course.network.size:,} parameters, {len(others)} masks judge; mean "
+        f"{', '.join(means[:6])}. Real retrainings of seed 1 against those of seed 0: centred error "
+        f"{between['centred_error_over_spread']:.2f} of the spread, Spearman {between['spearman']:.2f}. "
+        f"One training: {float(np.mean(one['seconds'])):.1f} s."
+    )
+    return rows, rights, level
+
+
+def _both(values: np.ndarray, real: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Estimates and truth of seed 0, and the means over seeds."""
+    return [(values[0], real[0]), (values.mean(0), real.mean(0))]
+
+
+def _figures(scores: list[dict[str, Any]]) -> list[str]:
+    pair = lambda key, form: " / ".join(format(score[key], form) for score in scores)
+    return [
+        pair("relative_error", ".1%"),
+        pair("constant_relative_error", ".1%"),
+        *(pair(key, ".2f") for key in ("error_over_spread", "centred_error_over_spread", "spearman")),
+    ]
+
+
+def _in_order(runs: Evaluations, masks: np.ndarray) -> np.ndarray:
+    """Values (m, T) of the masks, in their order."""
+    place = {mask.tobytes(): i for i, mask in enumerate(np.ascontiguousarray(runs.masks))}
+    return runs.values[[place[mask.tobytes()] for mask in np.ascontiguousarray(masks)]]
+
+
+def _arrays(course: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Training examples by task and those of the targets, as tensors."""
+    loaders = {k: (course._X[course.group == i], course._y[course.group == i]) for i, k in enumerate(course.tasks)}
+    own = {t: course._target == i for i, t in enumerate(course.targets)}
+    return loaders, {t: (course._X_target[rows], course._y_target[rows]) for t, rows in own.items()}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
