@@ -187,6 +187,13 @@ def test_a_second_process_takes_nothing_from_the_first(tmp_path, monkeypatch):
     assert torch.equal(found, everything(states(course, tmp_path), course))
 
 
+def test_states_that_were_removed_are_made_anew(tmp_path):
+    course = finetune()
+    found = everything(states(course, tmp_path), course)
+    (tmp_path / "states-key.npy").unlink()
+    assert torch.equal(everything(states(course, tmp_path), course), found)
+
+
 def test_a_file_of_another_shape_is_refused(tmp_path):
     course = finetune()
     np.save(tmp_path / "states-key.npy", np.zeros((3, 2), np.float32))

@@ -80,7 +80,7 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
             raise ValueError("tokenizer is missing; a model that is already loaded needs its tokenizer beside it.")
     if isinstance(tokenizer, str | os.PathLike):
         tokenizer = _tokenizer(transformers, tokenizer)
-    vocabulary = loaded.get_input_embeddings().num_embeddings
+    vocabulary = int(loaded.get_input_embeddings().num_embeddings)  # type: ignore[reportCallIssue]
     if len(tokenizer) > vocabulary:
         raise ValueError(
             f"tokenizer has {len(tokenizer)} tokens and the model {name} an embedding of {vocabulary}: it is the "

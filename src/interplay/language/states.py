@@ -48,24 +48,24 @@ class States:
         shape, done = (int(self.starts[-1]), cut.width), 0
         dtype = np.float32  # bfloat16 has no NumPy type; float32 holds it exactly
         if folder is None:
-            self._values = np.empty(shape, dtype)
+            kept = self._values = np.empty(shape, dtype)
         else:
             path = self._path = Path(folder).absolute() / f"states-{key}.npy"
             progress = path.with_suffix(".json")
             path.parent.mkdir(parents=True, exist_ok=True)
-            _made(path, shape, dtype)
+            _made(path, progress, shape, dtype)
             if progress.exists():
                 done = int(json.loads(progress.read_text())["examples"])
-            self._values = np.load(path, mmap_mode="r" if done == len(examples) else "r+", allow_pickle=False)
-            if self._values.shape != shape:
-                raise ValueError(f"{path.name} has shape {self._values.shape}, {shape} is needed; remove the file.")
+            mode = "r" if done == len(examples) else "r+"
+            kept = self._values = np.load(path, mmap_mode=mode, allow_pickle=False)
+            if kept.shape != shape:
+                raise ValueError(f"{path.name} has shape {kept.shape}, {shape} is needed; remove the file.")
         for stop in _chunks(self.starts, done):
             values = cut.lower(examples.ids[done:stop])
-            self._values[self.starts[done] : self.starts[stop]] = values.float().numpy()
+            kept[self.starts[done] : self.starts[stop]] = values.float().numpy()
             done = stop
-            if folder is not None:
-                assert isinstance(self._values, np.memmap)
-                self._values.flush()
+            if isinstance(kept, np.memmap):
+                kept.flush()
                 new = progress.with_suffix(f".{os.getpid()}")
                 new.write_text(json.dumps({"examples": done}))
                 os.replace(new, progress)
@@ -87,13 +87,14 @@ class States:
             self._values = np.load(self._path, mmap_mode="r", allow_pickle=False)
 
 
-def _made(path: Path, shape: tuple[int, int], dtype: Any) -> None:
+def _made(path: Path, progress: Path, shape: tuple[int, int], dtype: Any) -> None:
     """Make the file if there is none: whole, so that another process that does the same takes nothing away."""
     if path.exists():
         return
     new = path.with_suffix(f".{os.getpid()}.new")
     try:
         np.lib.format.open_memmap(new, mode="w+", dtype=dtype, shape=shape)
+        progress.unlink(missing_ok=True)  # of a file that is gone
         try:
             os.link(new, path)
         except FileExistsError:
