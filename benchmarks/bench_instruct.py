@@ -52,7 +52,7 @@ def shown(rows: list[np.ndarray]) -> list[str]:
 
 def joined(cheap: Evaluations, few: Evaluations) -> np.ndarray:
     """Leave-one-out effects of estimates and a few retrainings together."""
-    return ip.attribute(cheap + few, at="retrained").effects.effects
+    return ip.attribute(cheap + few, at="retrained").effects
 
 
 def report(data: Path, run: Run) -> str | None:
