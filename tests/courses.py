@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+import pytest
 
-from interplay.coupling import Schedule
-from interplay.unrolled.optimisers import Optimiser
-from interplay.unrolled.reactions import Reactions, chosen, outputs
-from interplay.unrolled.training import batches, train
+torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402
+from torch.nn.functional import cross_entropy  # noqa: E402
+
+from interplay.coupling import Schedule  # noqa: E402
+from interplay.unrolled.optimisers import Optimiser  # noqa: E402
+from interplay.unrolled.reactions import Reactions, chosen, outputs  # noqa: E402
+from interplay.unrolled.training import batches, train  # noqa: E402
 
 
 class SoftmaxRegression:
