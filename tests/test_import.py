@@ -12,7 +12,7 @@ import interplay
 
 SOURCE = Path(interplay.__file__).parent
 HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray", "transformers", "peft", "safetensors")
-# The rooms in which torch may be imported at the top of a module; of these `gradients` and `unrolled` cannot do without.
+# The rooms in which torch may be imported at the top of a module; `gradients` and `unrolled` cannot do without it.
 TORCH_ROOMS = ("gradients", "language", "problems", "evaluators", "unrolled")
 CORE_NAMES = [name for name in interplay.__all__ if name not in ("gradients", "unrolled")]
 
