@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from interplay.unrolled import Flatter, InRun, Metagradient, Optimiser  # noqa: E402
+from interplay.unrolled import Flatter, InRun, Metagradient, Optimiser, Replay  # noqa: E402
 from interplay.unrolled.outcome_loss import OutcomeLoss  # noqa: E402
 from interplay.unrolled.reactions import Outcomes, chosen, outputs  # noqa: E402
 from interplay.unrolled.training import batches, train  # noqa: E402
@@ -111,6 +111,19 @@ def test_the_run_is_exact_where_outputs_are_linear(optimiser, targets):
     run = InRun(course, targets=targets)
     np.testing.assert_allclose(run.evaluate(MASKS, seeds), course.evaluate(MASKS, seeds), rtol=1e-9, atol=1e-9)
     assert set(run.moved) == {0, 1}
+
+
+@pytest.mark.parametrize("optimiser", [SGD, ADAM])
+@pytest.mark.parametrize("targets", ["linear", "real"])
+def test_the_replay_around_an_end_is_exact_where_outputs_are_linear(optimiser, targets):
+    course = SoftmaxRegression(optimiser=optimiser)
+    found = Replay(course, course.train(), targets=targets)
+    truth = course.evaluate(MASKS, np.zeros(4, int))
+    np.testing.assert_allclose(found.evaluate(MASKS, np.zeros(4, int)), truth, rtol=1e-8, atol=1e-8)
+    assert found.notes["estimator"]["method"] == "replay"
+    assert found.fingerprint() != Replay(course, course.train(seed=1), targets=targets).fingerprint()
+    with pytest.raises(ValueError, match="and the course trains 12 parameters"):
+        Replay(course, torch.zeros(3, dtype=torch.float64))
 
 
 def test_more_outcomes_come_closer():

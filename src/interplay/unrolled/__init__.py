@@ -6,6 +6,7 @@ from .in_run import InRun
 from .metagradient import Metagradient
 from .optimisers import Optimiser
 from .reactions import Reactions
+from .replay import Replay
 from .training import Flatter
 
-__all__ = ["Course", "Flatter", "InRun", "Metagradient", "Optimiser", "Reactions"]
+__all__ = ["Course", "Flatter", "InRun", "Metagradient", "Optimiser", "Reactions", "Replay"]
