@@ -100,8 +100,8 @@ def report(data: Path, run: Run) -> str | None:
         "Leave-one-out effects of SmolLM2-135M (LoRA of rank 8 in the upper four layers, 60 coupled steps of 16 by "
         "AdamW, 12 sources, 14 losses) against the mean of the three other seeds, mean over seeds ± standard error. "
         "`in run, R`: one training followed with R outcomes of each example that react (113 masks in the same run; the "
-        "mean of three seeds is of seeds in no truth, leave-one-out alone). `optimum`: the linearised optimum around "
-        "the end of the training. Cost in trainings."
+        "mean of three seeds is of seeds in no truth, leave-one-out alone). `replay`: the schedule in the model linear "
+        "around the end of the training, `optimum`: its optimum. Cost in trainings."
     )
     near_about = (
         "On the 15 near-full masks of each seed, mean over targets and seeds; the verdict of 8 of them, and how often "

@@ -7,8 +7,8 @@ Trainings (``recordings/instruct.parquet``): origin ``loo``, the full and all le
 origin ``near``, 60 other masks that keep each source with probability .85, each under one of these seeds.
 
 Estimates (``recordings/instruct-estimates.parquet``), of the same masks and of 100 random ones (p = .9) in the run of
-each seed: origin ``in run, R`` with R outcomes of each example that react, ``optimum`` around the end of the seed's
-training, ``in run, 2, new seeds`` leave-one-out alone in seeds of which nothing was
+each seed: origin ``in run, R`` with R outcomes of each example that react, ``replay`` and ``optimum`` around the end of
+the seed's training, ``in run, 2, new seeds`` leave-one-out alone in seeds of which nothing was
 retrained. ``recordings/instruct-costs.json`` holds processor seconds of one thread: of one training with its
 measurement, and of each way, per seed.
 
@@ -34,7 +34,15 @@ RECORDINGS = HERE / "recordings"
 SEEDS, NEAR, P = 4, 60, 0.85
 K = len(SOURCES)
 #: Ways of estimating: name and outcomes that react; None is the optimum.
-WAYS = {"in run, 2": 2, "in run, 0": 0, "in run, 4": 4, "in run, 1": 1, "optimum": None, "in run, 2, new seeds": 2}
+WAYS = {
+    "in run, 2": 2,
+    "in run, 0": 0,
+    "in run, 4": 4,
+    "in run, 1": 1,
+    "replay, 2": 2,
+    "optimum": None,
+    "in run, 2, new seeds": 2,
+}
 #: Seeds of which nothing was retrained.
 NEW = (4, 5, 6)
 
@@ -66,7 +74,7 @@ def trainings(evaluator, store: Path, workers: int) -> None:
 
 def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
     from interplay.evaluators import Linearized
-    from interplay.unrolled import InRun
+    from interplay.unrolled import InRun, Replay
 
     path = RECORDINGS / "instruct-costs.json"
     costs = json.loads(path.read_text()) if path.exists() else {}
@@ -83,6 +91,8 @@ def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
                 evaluator.measure(W0.W)
                 costs["training and measurement"] = time.process_time() - before
                 estimator = Linearized.from_finetune(evaluator, W0, react=1)
+            elif way.startswith("replay"):
+                estimator = Replay(evaluator, evaluator.train("all", seed), react=react)
             else:
                 estimator = InRun(evaluator, react=react)
             runs = ip.evaluate(estimator, masks, seeds=[seed], store=store, tag=f"{way} of {seed}")
