@@ -50,6 +50,10 @@ class SoftmaxRegression:
         ]
         self.notes: dict[str, Any] = {"coupled": True, "absent_tasks": "fixed_steps", "training": {}}
 
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
     def fingerprint(self) -> dict[str, Any]:
         return {"course": "softmax regression"}
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..coupling import Schedule
 from ..gradients.network import Tensor, torch  # torch by way of our room, which says how to install it
 from ..language.adapter import Adapter, by_length, is_lora, trained_part
 from ..language.examples import COLUMNS, Examples, tokenise
@@ -27,10 +26,10 @@ from ..language.targets import Target
 from ..language.trained import Trained
 from ..unrolled.optimisers import Optimiser
 from ..unrolled.reactions import Reactions
-from ..unrolled.training import Flatter, batches, train
+from ..unrolled.training import Flatter, train
+from .coupled import CoupledRetrain
 from .digests import digest
 from .failures import EvaluationFailed
-from .rows import checked_rows
 from .settings import Metric, directions_of, metrics_of
 
 __all__ = ["Finetune", "Trained"]
@@ -39,7 +38,7 @@ __all__ = ["Finetune", "Trained"]
 OUTCOMES = 2
 
 
-class Finetune:
+class Finetune(CoupledRetrain):
     """Fine-tune a causal language model for each mask, and measure it on evaluation sets.
 
     Parameters
@@ -96,9 +95,6 @@ class Finetune:
     >>> runs = interplay.evaluate(base, interplay.masks.leave_one_out(2), store="runs.db")  # doctest: +SKIP
     """
 
-    fidelity = "retrained"
-    batch = 1
-
     def __init__(
         self,
         model: Any,
@@ -129,19 +125,8 @@ class Finetune:
         cache: str | os.PathLike[str] | None = None,
         memory: int = 2**32,
     ):
-        self.optimiser = Optimiser(
-            optimiser,
-            lr,
-            weight_decay,
-            (betas[0], betas[1]),
-            eps,
-            momentum,
-            schedule,
-            warmup,
-        )
-        if (steps is None) == (epochs is None):
-            raise ValueError(f"steps is {steps} and epochs is {epochs}; give one of them.")
-        self.steps, self.epochs, self.batch_size, self.flatter = steps, epochs, batch_size, flatter
+        recipe = Optimiser(optimiser, lr, weight_decay, (betas[0], betas[1]), eps, momentum, schedule, warmup)
+        super().__init__(recipe, flatter, steps=steps, epochs=epochs, batch_size=batch_size)
         self._dtype, names = dtype, {**COLUMNS, **(columns or {})}
         sources, evaluated = read_sets(datasets, "datasets", names), read_sets(targets, "targets", names)
         shared = overlaps(sources, evaluated)
@@ -203,26 +188,20 @@ class Finetune:
         return {**self.__dict__, "_adapter": None}
 
     @property
-    def K(self) -> int:
-        """Number of tasks."""
-        return len(self.tasks)
+    def size(self) -> int:
+        """Number of trained parameters p."""
+        return self.adapter.size
+
+    @property
+    def group(self) -> np.ndarray:
+        """Task of each training example, ``(N,)``."""
+        return self.examples.group
 
     @property
     def notes(self) -> dict[str, Any]:
         """Facts that travel with the runs, JSON-able."""
-        return {
-            "coupled": True,
-            "absent_tasks": "fixed_steps" if self.steps is not None else "fixed_epochs",
-            "training": {
-                **self.optimiser.describe(),
-                **({} if self.flatter is None else self.flatter.describe()),
-                **({"steps": self.steps} if self.steps is not None else {"epochs": self.epochs}),
-                "batch_size": self.batch_size,
-                "examples": len(self.examples),
-                "model": os.path.basename(self.name.rstrip("/")),
-                "trained parameters": self.adapter.size,
-            },
-        }
+        notes = super().notes
+        return {**notes, "training": {**notes["training"], "model": os.path.basename(self.name.rstrip("/"))}}
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what changes a value besides tasks and targets, JSON-able: recipe, model, tokens."""
@@ -240,21 +219,6 @@ class Finetune:
             },
             **{f"targets.{name}": target.digest() for name, target in self.evaluation.items()},
         }
-
-    def schedule(self, seed: int) -> Schedule:
-        """Return the batches of a seed, whatever the mask."""
-        return Schedule(
-            self.examples.group,
-            seed=seed,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            epochs=self.epochs,
-            tasks=self.tasks,
-        )
-
-    def batches(self, mask: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the examples and their weights s_k / B, step after step, absent ones left out."""
-        return batches(self.schedule(seed), mask, refill=self.steps is None)
 
     def initial(self, seed: int) -> Tensor:
         """Return the parameters (p,) before training: LoRA's of the seed, or the pretrained ones."""
@@ -280,8 +244,7 @@ class Finetune:
         -------
         Trained
         """
-        s = np.ones(self.K) if isinstance(mask, str) and mask == "all" else np.asarray(mask, float)
-        s = self.schedule(seed).weights(s)
+        s = self._weights(mask, seed)
         steps = self.batches(s, seed)
 
         def gradient(W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
@@ -303,30 +266,9 @@ class Finetune:
         self._place(W)
         return np.array([target.measure(self.adapter) for target in self.evaluation.values()])
 
-    def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Train a model per row and return its targets.
-
-        Parameters
-        ----------
-        masks : (b, K) array
-            1 where a source trains and 0 where not; other weights >= 0 multiply the source's loss.
-        seeds : (b,) array of int
-
-        Returns
-        -------
-        (b, T) array
-        """
-        masks, seeds = checked_rows(masks, seeds, self.tasks)
-        return np.array([self.measure(self.train(s, int(seed)).W) for s, seed in zip(masks, seeds, strict=True)])
-
-    @property
-    def group(self) -> np.ndarray:
-        """Task of each training example, ``(N,)``."""
-        return self.examples.group
-
     def hessian_product(self, W: Tensor, indices: np.ndarray, weights: np.ndarray, vectors: Tensor) -> Tensor:
         """Return the second derivative of sum_i weights_i loss_i at W times vectors (T, p): ``(T, p)``."""
-        self.adapter.place(W)
+        self._place(W)
         return self.adapter.hessian_product(self.examples, self.states, indices, weights, vectors)
 
     def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
@@ -338,11 +280,7 @@ class Finetune:
         """Iterate over chunks of the examples of every target: its index, and their `reactions`."""
         self._place(W)
         for t, (name, target) in enumerate(self.evaluation.items()):
-            if target.metric != "loss":
-                raise ValueError(
-                    f"the metric of target {name!r} is no loss, so it has no gradients; measure it with the real model "
-                    "(targets='real')."
-                )
+            self._differentiable(name)
             for indices in by_length(target.examples.lengths, 1024):
                 found = self.adapter.reactions(target.examples, target.states, indices, OUTCOMES if R is None else R)
                 yield t, found

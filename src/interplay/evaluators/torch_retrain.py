@@ -16,16 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from ..coupling import Schedule
 from ..gradients.chunks import out_of_memory
 from ..gradients.losses import Loss, SoftmaxLoss, loss_named
 from ..gradients.network import Network, Tensor, nn, torch
 from ..unrolled.optimisers import Optimiser
 from ..unrolled.reactions import Reactions, chosen, outputs
-from ..unrolled.training import Flatter, batches, train
+from ..unrolled.training import Flatter, train
 from .code import digest_of_model
+from .coupled import CoupledRetrain
 from .digests import digest
-from .rows import checked_rows
 from .seeding import seeded
 from .settings import Metric, directions_of, metrics_of
 
@@ -37,7 +36,7 @@ CHUNK = 256
 OUTPUTS, OUTCOMES = 32, 8
 
 
-class TorchRetrain:
+class TorchRetrain(CoupledRetrain):
     """Train a torch module from the same start for every mask of a seed, and measure it on targets.
 
     Use it where models are too large to be stacked (`BatchedRetrain`), and where the estimators need the recipe.
@@ -72,9 +71,6 @@ class TorchRetrain:
         Facts that travel with the runs.
     """
 
-    fidelity = "retrained"
-    batch = 1
-
     def __init__(
         self,
         model: Callable[[int], nn.Module] | nn.Module,
@@ -94,14 +90,11 @@ class TorchRetrain:
     ):
         if not sources or not targets:
             raise ValueError("sources and targets must each hold at least one (X, y).")
-        if (steps is None) == (epochs is None):
-            raise ValueError(f"steps is {steps} and epochs is {epochs}; give one of them.")
+        super().__init__(optimiser or Optimiser(), flatter, steps=steps, epochs=epochs, batch_size=batch_size)
         self.tasks, self.targets = tuple(sources), tuple(targets)
         self.loss = loss_named(loss) if isinstance(loss, str) else loss
         self._metrics = metrics_of(metric, self.targets)
         self.higher_is_better = directions_of(higher_is_better, self._metrics)
-        self.steps, self.epochs, self.batch_size = steps, epochs, batch_size
-        self.optimiser, self.flatter = optimiser or Optimiser(), flatter
         self.model, self.parameters, self.device = model, parameters, torch.device(device)
         self.network = Network(self.module(0), parameters)
         self._X, self._y, self._group = self._joined(sources, "sources")
@@ -115,20 +108,9 @@ class TorchRetrain:
         return self._group
 
     @property
-    def notes(self) -> dict[str, Any]:
-        """Facts that travel with the runs, JSON-able."""
-        return {
-            "coupled": True,
-            "absent_tasks": "fixed_steps" if self.steps is not None else "fixed_epochs",
-            "training": {
-                **self.optimiser.describe(),
-                **({} if self.flatter is None else self.flatter.describe()),
-                **({"steps": self.steps} if self.steps is not None else {"epochs": self.epochs}),
-                "batch_size": self.batch_size,
-                "examples": len(self._group),
-                "trained parameters": self.network.size,
-            },
-        }
+    def size(self) -> int:
+        """Number of trained parameters p."""
+        return self.network.size
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what changes a value besides tasks and targets, JSON-able: recipe, model, data."""
@@ -170,37 +152,10 @@ class TorchRetrain:
 
     def train(self, mask: Any = "all", seed: int = 0) -> Tensor:
         """Train once, on all tasks or those of a mask (K,); return the parameters (p,)."""
-        s = np.ones(len(self.tasks)) if isinstance(mask, str) and mask == "all" else np.asarray(mask, float)
-        s = self.schedule(seed).weights(s)
+        s = self._weights(mask, seed)
         return train(
             self.initial(seed), self.batches(s, seed), self.gradient, self.optimiser, seed=seed, flatter=self.flatter
         )
-
-    def evaluate(self, masks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Train a model per row and return its targets.
-
-        Parameters
-        ----------
-        masks : (b, K) array
-            1 where a source trains and 0 where not; other weights >= 0 multiply the source's loss.
-        seeds : (b,) array of int
-
-        Returns
-        -------
-        (b, T) array
-        """
-        masks, seeds = checked_rows(masks, seeds, self.tasks)
-        return np.array([self.measure(self.train(s, int(seed))) for s, seed in zip(masks, seeds, strict=True)])
-
-    def schedule(self, seed: int) -> Schedule:
-        """Return the batches of a seed, whatever the mask."""
-        return Schedule(
-            self._group, seed=seed, batch_size=self.batch_size, steps=self.steps, epochs=self.epochs, tasks=self.tasks
-        )
-
-    def batches(self, mask: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the examples and their weights s_k / B, step after step, absent ones left out."""
-        return batches(self.schedule(seed), mask, refill=self.steps is None)
 
     def initial(self, seed: int) -> Tensor:
         """Return the parameters (p,) before training."""
@@ -243,8 +198,7 @@ class TorchRetrain:
         """Iterate over chunks of the examples of every target: its index, and their `reactions`."""
         rows = max(1, min(CHUNK, 2**25 // W.numel()))
         for t, name in enumerate(self.targets):
-            if self._metrics[name] != "loss":
-                raise ValueError(f"the metric of target {name!r} is no loss, so it has no gradients; targets='real'.")
+            self._differentiable(name)
             for part in np.array_split(own := np.flatnonzero(self._target == t), -(-len(own) // rows)):
                 yield t, self._reactions(W, self._X_target[part], self._y_target[part], R)
 

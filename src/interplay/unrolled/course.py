@@ -11,7 +11,7 @@ from torch import Tensor
 from .optimisers import Optimiser
 from .reactions import Reactions
 
-__all__ = ["Course"]
+__all__ = ["Course", "check_followed", "parameters_of"]
 
 
 class Course(Protocol):
@@ -22,6 +22,8 @@ class Course(Protocol):
     tasks, targets : sequence of str
     higher_is_better : sequence of bool
     optimiser : Optimiser
+    size : int
+        Number of trained parameters p.
     group : (N,) int array
         Task of each training example.
     notes : mapping
@@ -38,6 +40,9 @@ class Course(Protocol):
 
     @property
     def optimiser(self) -> Optimiser: ...  # noqa: D102
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
     @property
     def group(self) -> np.ndarray: ...  # noqa: D102
@@ -76,3 +81,25 @@ class Course(Protocol):
     def measure(self, W: Tensor) -> np.ndarray:
         """Return the targets (T,) of the model with parameters W."""
         ...
+
+
+def check_followed(course: Course) -> None:
+    """Refuse a training that cannot be followed step by step for masks other than its own."""
+    notes = course.notes
+    if notes.get("absent_tasks") != "fixed_steps":
+        raise ValueError(
+            "course trains for a number of epochs, so that masks differ in their steps; give it steps=... instead."
+        )
+    if "flatter" in notes.get("training", {}):
+        raise ValueError("course takes gradients for flatter minima, which cannot be followed; leave flatter out.")
+
+
+def parameters_of(W0: Any, course: Course) -> Tensor:
+    """Return the parameters (p,) of what ``course.train`` returned, checked against the course."""
+    W = getattr(W0, "W", W0)
+    if not isinstance(W, Tensor) or W.shape != (course.size,):
+        raise ValueError(
+            f"W0 has {getattr(W, 'shape', type(W0).__name__)}, and the course trains {course.size} parameters; pass "
+            "what course.train('all') returned."
+        )
+    return W

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..evaluators.rows import checked_rows
-from .course import Course
+from .course import Course, check_followed
 
 __all__ = ["InRun"]
 
@@ -65,13 +65,7 @@ class InRun:
             raise ValueError(f"targets is {targets!r}; it must be 'linear' or 'real'.")
         if react is not None and (int(react) != react or react < 0):
             raise ValueError(f"react is {react!r}; it must be a number of outputs, 0 or more, or None.")
-        notes = course.notes
-        if notes.get("absent_tasks") != "fixed_steps":
-            raise ValueError(
-                "course trains for a number of epochs, so that masks differ in their steps; give it steps=... instead."
-            )
-        if "flatter" in notes.get("training", {}):
-            raise ValueError("course takes gradients for flatter minima, which cannot be followed; leave flatter out.")
+        check_followed(course)
         self.course, self.react, self.memory = course, react, memory
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)
@@ -81,7 +75,7 @@ class InRun:
     @property
     def batch(self) -> int:
         """Rows that are best handed over at once: all that one pass can follow."""
-        return max(1, self.memory // (12 * self.course.initial(0).numel()))
+        return max(1, self.memory // (12 * self.course.size))
 
     @property
     def notes(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..evaluators.rows import checked_rows
-from .course import Course
+from .course import Course, check_followed
 from .optimisers import Optimiser, State
 
 __all__ = ["Metagradient"]
@@ -59,9 +59,7 @@ class Metagradient:
     batch = 10_000
 
     def __init__(self, course: Course, *, memory: int = 2**33):
-        notes = course.notes
-        if notes.get("absent_tasks") != "fixed_steps" or "flatter" in notes.get("training", {}):
-            raise ValueError("course must train for a number of steps (steps=...), without flatter=.")
+        check_followed(course)
         self.course, self.memory = course, memory
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)

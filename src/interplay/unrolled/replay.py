@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..evaluators.digests import digest
-from .course import Course
+from .course import Course, parameters_of
 from .in_run import InRun
 
 __all__ = ["Replay"]
@@ -46,12 +46,7 @@ class Replay(InRun):
 
     def __init__(self, course: Course, W0: Any, **options: Any):
         super().__init__(course, **options)
-        self.W0 = getattr(W0, "W", W0)
-        if not isinstance(self.W0, Tensor) or self.W0.shape != course.initial(0).shape:
-            raise ValueError(
-                f"W0 has {getattr(self.W0, 'shape', type(W0).__name__)}, and the course trains "
-                f"{course.initial(0).numel()} parameters; pass what course.train('all') returned."
-            )
+        self.W0 = parameters_of(W0, course)
 
     @property
     def notes(self) -> dict[str, Any]:
