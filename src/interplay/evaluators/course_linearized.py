@@ -16,15 +16,16 @@ import numpy as np
 
 from ..gradients import curvatures, solve
 from ..gradients.bases import as_basis
-from ..gradients.diagnostics import agreement
+from ..gradients.diagnostics import agreement, nearest
 from ..gradients.features import Features
 from ..gradients.network import Tensor, torch
 from ..gradients.random_bases import Hashed
-from ..unrolled.course import Course
+from ..gradients.solver import stiffness
+from ..unrolled.course import Course, parameters_of
 from ..unrolled.outcome_loss import OutcomeLoss
 from ..unrolled.reactions import Outcomes, Reactions
 from .digests import digest
-from .settings import check_rows, mu_of, truth_of
+from .settings import check_rows, mu_of, stated, truth_of
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -83,17 +84,12 @@ class CourseLinearized:
         retrained: Evaluations | None = None,
         rng: int = 0,
     ):
-        self.course, self.W0 = course, getattr(W0, "W", W0)
-        if not isinstance(self.W0, Tensor) or self.W0.shape != course.initial(0).shape:
-            raise ValueError(
-                f"W0 has {getattr(self.W0, 'shape', type(W0).__name__)}, and the course trains "
-                f"{course.initial(0).numel()} parameters; pass what course.train('all') returned."
-            )
+        self.course, self.W0 = course, parameters_of(W0, course)
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)
         self.react = react
         d = 64 + 2 * len(self.tasks) if dim is None else dim
-        p = self.W0.numel()
+        p = course.size
         self._sketch = Hashed(p, sketch, rng, self.W0) if sketch < p else as_basis(torch.eye(p).to(self.W0))
         self._described = {"dim": d, "sketch": self._sketch.dim, "react": react, "rng": rng}
         self._fit(d)
@@ -109,18 +105,14 @@ class CourseLinearized:
     @property
     def notes(self) -> dict[str, Any]:
         """Facts that travel with the runs, JSON-able."""
-        found = self._agreement or {"verdict": "unknown", "reason": "no retrained masks to judge by; pass retrained="}
         estimator = {
             "method": "linearized",
             **self._described,
             "mu": self.mu,
             "mu_from": self._mu_from,
             "displacement_max": self._moved_most,
-            "verdict": found["verdict"],
-            "reason": found["reason"],
+            **stated(self._agreement),
         }
-        if self._agreement is not None:
-            estimator["retrained"] = self._agreement
         return {**self.course.notes, "deterministic": True, "estimator": estimator}
 
     def fingerprint(self) -> dict[str, Any]:
@@ -178,6 +170,7 @@ class CourseLinearized:
             judged.append(self._features(*self._stacked(tests[t]), None))
         self._judged = judged
         self._H = curvatures(self._train, self._loss)
+        self._stiffness = stiffness(self._H, self._train.counts)
 
     def _small(self, found: Reactions) -> Reactions:
         """Reactions whose gradients and rows are sketched."""
@@ -223,10 +216,6 @@ class CourseLinearized:
         """Gradient of the full mask's objective at W0: training stopped there, so that it does not count."""
         return self._train.phi[:, 0].mean(0)
 
-    @property
-    def _stiffness(self) -> float:
-        return max(float(torch.linalg.eigvalsh(self._H.sum(0) / self._train.counts.sum())[-1]), 1e-12)
-
     def _default_mu(self) -> tuple[float, str]:
         optimiser = self.course.optimiser
         steps = len(self.course.batches(np.ones(len(self.tasks)), 0))
@@ -237,9 +226,6 @@ class CourseLinearized:
 
     def _chosen_mu(self, masks: np.ndarray, values: np.ndarray) -> tuple[float, str]:
         """Choose mu by the centred error on retrained masks, in units of each target's spread."""
-        errors = []
-        for share in GRID:
-            z = self._solve(torch.from_numpy(masks), share * self._stiffness)
-            found = agreement(self.measure(z.numpy()), values, self.targets)
-            errors.append(found.get("centred_error_over_spread", np.inf))
-        return GRID[int(np.argmin(errors))] * self._stiffness, f"{len(masks)} retrained masks"
+        rows, grid = torch.from_numpy(masks), [share * self._stiffness for share in GRID]
+        best = nearest((self.measure(self._solve(rows, mu).numpy()) for mu in grid), values, self.targets)
+        return grid[best], f"{len(masks)} retrained masks"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .settings import stated, truth_of
+
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
@@ -52,8 +54,6 @@ class Ensemble:
         self._agreement: dict[str, Any] | None = None
         self._truth = getattr(first, "_truth", None)
         if retrained is not None:
-            from .settings import truth_of
-
             self._truth = truth_of(retrained, self.tasks, self.targets)
         if self._truth is not None:
             from ..gradients.diagnostics import agreement
@@ -101,10 +101,7 @@ class Ensemble:
         estimator: dict[str, Any] = {
             "method": f"mean of {len(self.members)} " + str(members[0].get("method", "evaluators")),
             "members": members,
-            "verdict": "unknown" if self._agreement is None else self._agreement["verdict"],
-            "reason": "no retrained masks to judge by; pass retrained="
-            if self._agreement is None
-            else self._agreement["reason"],
+            **stated(self._agreement),
             "warnings": list(self.warnings),
         }
         for key in ("subspace", "dim", "mu", "weight_decay", "loss", "normalise"):
@@ -115,6 +112,4 @@ class Ensemble:
                 estimator[key] = max(m[key] for m in members)
         if self.spread is not None:
             estimator["spread_of_members"] = dict(zip(self.targets, self.spread.tolist(), strict=True))
-        if self._agreement is not None:
-            estimator["retrained"] = self._agreement
         return {**notes, "estimator": estimator}

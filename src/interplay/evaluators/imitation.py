@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..gradients.diagnostics import FEWEST, agreement
-from .settings import truth_of
+from .settings import aligned, stated
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -62,7 +62,8 @@ class Imitation:
                     raise ValueError(f"ways[{name!r}] has other {what} than the first; all must estimate the same.")
         self.tasks, self.targets = tuple(first.tasks), tuple(first.targets)
         self.higher_is_better = tuple(first.higher_is_better)
-        masks, seeds, values = rows_of(retrained, self.tasks, self.targets)
+        masks, values = aligned(retrained, self.tasks, self.targets)
+        seeds = np.maximum(np.asarray(retrained.seed), 0)
         self.table = {
             name: agreement(way.evaluate(masks, seeds), values, self.targets) for name, way in self.ways.items()
         }
@@ -91,9 +92,8 @@ class Imitation:
         estimator = {
             **notes.get("estimator", {}),
             "chosen": self.chosen,
-            "verdict": found["verdict"],
+            **stated(found),
             "reason": f"{self.chosen}: {found['reason']}",
-            "retrained": found,
             "ways": {name: {key: row[key] for key in _SCORES if key in row} for name, row in self.table.items()},
         }
         return {**notes, "estimator": estimator}
@@ -115,13 +115,3 @@ class Imitation:
             lines.append(f"{name[:23]:24}{figures[0]:13.2f}{figures[1]:9.2f}{figures[2]:7.2f}  {row['verdict']}{mark}")
         masks = self.table[self.chosen]["masks"]
         return "\n".join([f"Estimates beside {masks} retrained masks (1 = no better than a constant)", *lines])
-
-
-def rows_of(
-    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Masks (m, K), seeds (m,) and values (m, T) of retrained runs, in the order of tasks and targets."""
-    truth_of(runs, tasks, targets)  # checks the names
-    masks = np.asarray(runs.masks)[:, [runs.tasks.index(name) for name in tasks]]
-    values = np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
-    return masks, np.maximum(np.asarray(runs.seed), 0), values

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..gradients import SUBSPACES, Curve, Examples, Features, Loss, Network, loss_named, solve
-from ..gradients.diagnostics import agreement
+from ..gradients.diagnostics import agreement, nearest
 from ..gradients.examples import mean, named
 from ..gradients.features import MODES
 from ..gradients.linear_model import dtype_of
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
-from ..gradients.solver import NORMALISE
+from ..gradients.solver import NORMALISE, stiffness
 from ..gradients.subspaces import task_gradients
 from ..kinds import guess_kind
 from .checkpoint import load_state
@@ -38,12 +38,15 @@ from .settings import (
     doubts,
     metrics_of,
     mu_of,
+    stated,
     truth_of,
     untrained,
 )
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
+    from ..unrolled.course import Course
+    from .course_linearized import CourseLinearized
     from .ensemble import Ensemble
     from .published import PublishedLinearized
 
@@ -202,6 +205,13 @@ class Linearized(Prepared):
         return PublishedLinearized(model, loaders, targets, **options)
 
     @classmethod
+    def from_finetune(cls, base: Course, W0: Any, **options: Any) -> CourseLinearized:
+        """Build the estimator around the end W0 of a training that a course describes: see `CourseLinearized`."""
+        from .course_linearized import CourseLinearized
+
+        return CourseLinearized(base, W0, **options)
+
+    @classmethod
     def mean(cls, members: Sequence[Self], **options: Any) -> Ensemble:
         """Average of estimators around several W0 (three training seeds or more), with their spread."""
         from .ensemble import Ensemble
@@ -230,17 +240,12 @@ class Linearized(Prepared):
             "full_mask_decrease": self._decrease,
             "solver_steps": self._steps_taken,
             "solver_gradient_left": self._gradient_left,
-            "verdict": "unknown" if self._agreement is None else self._agreement["verdict"],
-            "reason": "no retrained masks to judge by; pass retrained="
-            if self._agreement is None
-            else self._agreement["reason"],
+            **stated(self._agreement),
             "features": self._features_notes,
             "warnings": list(self.warnings),
         }
         if self.curve is not None:
             estimator["dim_from"] = f"curve of change against dimension, tolerance {self.curve.tolerance:g}"
-        if self._agreement is not None:
-            estimator["retrained"] = self._agreement
         return {
             "coupled": True,
             "deterministic": True,
@@ -339,8 +344,7 @@ class Linearized(Prepared):
     @property
     def _stiffness(self) -> float:
         """Largest eigenvalue of the curvature of the mean loss over all examples."""
-        H = self._H.sum(0) / self._train.counts.sum()
-        return max(float(torch.linalg.eigvalsh(H)[-1]), 1e-12)
+        return stiffness(self._H, self._train.counts)
 
     def _moved(self, z: Tensor) -> Tensor:
         """Length |R z|, shape (b,)."""
@@ -364,12 +368,8 @@ class Linearized(Prepared):
         """Choose mu on a grid by the centred error on retrained masks, in units of each target's spread."""
         masks, values = truth
         grid = [0.0, *(self._stiffness * 10.0 ** np.arange(-5, 0.1, 0.5))]
-        errors = []
-        for mu in grid:
-            z = self._solve(torch.from_numpy(masks).to(self._train.labels.device), mu)
-            found = agreement(self.measure(z.cpu().numpy()), values, self.targets)
-            errors.append(found.get("centred_error_over_spread", np.inf))
-        best = int(np.argmin(errors))
+        rows = torch.from_numpy(masks).to(self._train.labels.device)
+        best = nearest((self.measure(self._solve(rows, mu).cpu().numpy()) for mu in grid), values, self.targets)
         self.mu, self._mu_from = (float(grid[best]), f"{len(masks)} retrained masks")
         self._gradient_left, self._steps_taken = 0.0, 0
 

@@ -6,8 +6,9 @@ The subspace is found and the features are computed at one dimension; smaller on
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,8 @@ from ..gradients.network import Tensor, torch
 from .code import digest_of_model
 from .digests import digest
 
-if TYPE_CHECKING:
-    from ..unrolled.course import Course
-    from .course_linearized import CourseLinearized
 
-
-class Prepared:
+class Prepared(ABC):
     """The part of `Linearized` that builds its linear model."""
 
     tasks: tuple[str, ...]
@@ -41,19 +38,13 @@ class Prepared:
     _truth: tuple[np.ndarray, np.ndarray] | None
     _warnings: list[str]
 
-    @classmethod
-    def from_finetune(cls, base: Course, W0: Any, **options: Any) -> CourseLinearized:
-        """Build the estimator around the end W0 of a training that a course describes: see `CourseLinearized`."""
-        from .course_linearized import CourseLinearized
-
-        return CourseLinearized(base, W0, **options)
-
+    @abstractmethod
     def measure(self, z: np.ndarray) -> np.ndarray:
         """Measure the linear model at displacements z (b, d): shape (b, T)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _solve(self, masks: Tensor, mu: float | None = None) -> Tensor:
-        raise NotImplementedError
+        """Solve masks (b, K) for their displacements (b, d)."""
 
     def _prepare(
         self,

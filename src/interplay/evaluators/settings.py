@@ -111,19 +111,33 @@ def doubts(move: float, gradient: float, tolerance: float, steps: int, weighed: 
     return found
 
 
-def truth_of(
+def stated(found: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what notes say of an agreement: the verdict, its reason and the figures, or that nothing judges."""
+    if found is None:
+        return {"verdict": "unknown", "reason": "no retrained masks to judge by; pass retrained="}
+    return {"verdict": found["verdict"], "reason": found["reason"], "retrained": found}
+
+
+def aligned(
     runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct masks and mean values of retrained runs, columns in the order of tasks and targets."""
+    """Masks (m, K) and values (m, T) of runs, columns in the order of tasks and targets."""
     for what, ours, theirs in (("task", tasks, runs.tasks), ("target", targets, runs.targets)):
         missing = [name for name in ours if name not in theirs]
         if missing or (what == "task" and len(ours) != len(theirs)):
             raise ValueError(
                 f"{argument} has the {what}s {', '.join(theirs)}; the estimator has {', '.join(ours)}. Name them alike."
             )
-    columns = [runs.tasks.index(name) for name in tasks]
-    masks, group = np.unique(np.asarray(runs.masks)[:, columns], axis=0, return_inverse=True)
-    values = np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
+    masks = np.asarray(runs.masks)[:, [runs.tasks.index(name) for name in tasks]]
+    return masks, np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
+
+
+def truth_of(
+    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct masks and mean values of retrained runs, columns in the order of tasks and targets."""
+    rows, values = aligned(runs, tasks, targets, argument)
+    masks, group = np.unique(rows, axis=0, return_inverse=True)
     sums, seen = np.zeros((len(masks), len(targets))), np.zeros((len(masks), len(targets)))
     np.add.at(sums, group.reshape(-1), np.nan_to_num(values))
     np.add.at(seen, group.reshape(-1), np.isfinite(values))

@@ -7,7 +7,7 @@ centred             the same after the mean difference is taken out, which cance
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,12 @@ def judge(means: dict[str, float], masks: int) -> tuple[str, str]:
     if rank >= 0.5:
         return "ranking only", f"{said}: the order of masks can be used, the values cannot."
     return "unfaithful", f"{said}: use retrained runs."
+
+
+def nearest(estimates: Iterable[np.ndarray], truth: np.ndarray, targets: Sequence[str]) -> int:
+    """Return which of several estimates (m, T) has the smallest centred error over the spread of the truth (m, T)."""
+    errors = [agreement(one, truth, targets).get("centred_error_over_spread", np.inf) for one in estimates]
+    return int(np.argmin(errors))
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -55,6 +55,11 @@ def curvatures(features: Features, loss: Loss, rows: int = 65536) -> Tensor:
     return H
 
 
+def stiffness(H: Tensor, counts: Tensor) -> float:
+    """Largest eigenvalue of the curvature of the mean loss over all examples, for H (K, d, d) and counts (K,)."""
+    return max(float(torch.linalg.eigvalsh(H.sum(0) / counts.sum())[-1]), 1e-12)
+
+
 def solve(
     features: Features,
     H: Tensor,
