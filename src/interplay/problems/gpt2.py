@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,9 +26,7 @@ from torch import Tensor, nn
 
 from ..gradients.losses import SoftmaxLoss
 from ..gradients.losses.softmax import entropy
-
-if TYPE_CHECKING:
-    from ..evaluators.torch_retrain import TorchRetrain
+from .trained import TrainedProblem
 
 __all__ = ["GPT2", "SOURCES", "TARGETS", "V", "NextCharacterLoss", "encode"]
 
@@ -113,7 +111,7 @@ class NextCharacterLoss(SoftmaxLoss):
 
 
 @dataclass(eq=False)
-class GPT2:
+class GPT2(TrainedProblem):
     """The problem of texts, with the recipe that trains its models.
 
     Parameters
@@ -164,16 +162,6 @@ class GPT2:
             name: self._windows(texts[name][len(texts[name]) * 4 // 5 :], self.n_test, name, 1) for name in self.targets
         }
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the K sources."""
-        return tuple(self.sources)
-
-    @property
-    def K(self) -> int:
-        """Number of sources."""
-        return len(self.sources)
-
     def model(self, seed: int = 0) -> Any:
         """Return the untrained model with the initial weights of a seed; logits (n, places x V)."""
         from transformers import GPT2Config, GPT2LMHeadModel
@@ -197,16 +185,14 @@ class GPT2:
         with seeded(seed):
             return NextCharacter(GPT2LMHeadModel(config))
 
-    def retrain(self, **options: Any) -> TorchRetrain:
-        """Return the evaluator that trains one model per mask, coupled; options as in `TorchRetrain`."""
-        from ..evaluators.torch_retrain import TorchRetrain
+    def _recipe(self) -> dict[str, Any]:
         from ..unrolled.optimisers import Optimiser
 
         optimiser = Optimiser("adamw", lr=self.lr, weight_decay=0.01, schedule="cosine")
-        recipe = {"batch_size": self.batch_size, "optimiser": optimiser, "loss": NextCharacterLoss(self.places)}
-        if "epochs" not in options:
-            recipe["steps"] = self.steps
-        return TorchRetrain(self.model, self.source_windows, self.target_windows, **{**recipe, **options})
+        return {"optimiser": optimiser, "loss": NextCharacterLoss(self.places)}
+
+    def _data(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        return self.source_windows, self.target_windows
 
     def _windows(self, codes: np.ndarray, n: int, name: str, part: int) -> tuple[np.ndarray, np.ndarray]:
         if len(codes) <= self.places + n:

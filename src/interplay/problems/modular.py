@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..evaluators.torch_retrain import TorchRetrain
+from .trained import TrainedProblem
 
 __all__ = ["OPERATIONS", "Modular"]
 
@@ -35,7 +34,7 @@ COMMUTING = ("add", "multiply", "squares")
 
 
 @dataclass(eq=False)
-class Modular:
+class Modular(TrainedProblem):
     """The problem of modular arithmetic of one problem seed, with the recipe that trains its models.
 
     Parameters
@@ -93,16 +92,6 @@ class Modular:
         rows = {"loss": tested} | {f"loss/a{i}": tested & (part[pairs[:, 0]] == i) for i in range(self.parts)}
         self.targets = {name: (pairs[r], answers[r]) for name, r in rows.items() if r.any()}
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the K blocks."""
-        return tuple(self.sources)
-
-    @property
-    def K(self) -> int:
-        """Number of blocks."""
-        return len(self.sources)
-
     def model(self, seed: int = 0) -> Any:
         """Return the untrained decoder with the initial weights of a seed."""
         import torch
@@ -117,18 +106,13 @@ class Modular:
                     parameter.zero_()
         return model
 
-    def retrain(self, **options: Any) -> TorchRetrain:
-        """Return the evaluator that trains one model per mask, coupled; options as in `TorchRetrain`."""
-        from ..evaluators.torch_retrain import TorchRetrain
+    def _recipe(self) -> dict[str, Any]:
         from ..unrolled.optimisers import Optimiser
 
         optimiser = Optimiser(
             "adamw", lr=self.lr, weight_decay=self.weight_decay, betas=(0.9, 0.98), schedule="constant", warmup=0.02
         )
-        recipe = {"batch_size": self.batch_size, "optimiser": optimiser}
-        if "epochs" not in options:
-            recipe["steps"] = self.steps
-        return TorchRetrain(self.model, self.sources, self.targets, **{**recipe, **options})
+        return {"optimiser": optimiser}
 
     def _tested(self) -> np.ndarray:
         """Return which pairs (p^2,) are tested: a tenth of the grid."""

@@ -31,12 +31,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..evaluators.torch_retrain import TorchRetrain
+from .trained import TrainedProblem
 
 __all__ = ["CLASSES", "TARGETS", "Vision", "read_images"]
 
@@ -55,7 +54,7 @@ ELSEWHERE = 0.08
 
 
 @dataclass(eq=False)
-class Vision:
+class Vision(TrainedProblem):
     """The vision problem of one problem seed, with the recipe that trains its networks.
 
     Parameters
@@ -105,16 +104,6 @@ class Vision:
                 raise ValueError(f"test_images holds none of {' and '.join(classes)}, which target {name!r} wants.")
             self.targets[name] = _scaled(data["test_images"][rows]), data["test_labels"][rows].astype(np.int64)
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the K groups."""
-        return tuple(self.sources)
-
-    @property
-    def K(self) -> int:
-        """Number of groups."""
-        return len(self.sources)
-
     def model(self, seed: int = 0) -> Any:
         """Return the untrained network with the initial weights of a seed: 1.05 million parameters at these widths."""
         import torch
@@ -130,16 +119,11 @@ class Vision:
                         module.bias.zero_()
         return network
 
-    def retrain(self, **options: Any) -> TorchRetrain:
-        """Return the evaluator that trains one network per mask, coupled; options as in `TorchRetrain`."""
-        from ..evaluators.torch_retrain import TorchRetrain
+    def _recipe(self) -> dict[str, Any]:
         from ..unrolled.optimisers import Optimiser
 
         optimiser = Optimiser("sgd", lr=self.lr, momentum=0.9, schedule="cosine")
-        recipe = {"batch_size": self.batch_size, "optimiser": optimiser}
-        if "epochs" not in options:
-            recipe["steps"] = self.steps
-        return TorchRetrain(self.model, self.sources, self.targets, **{**recipe, **options})
+        return {"optimiser": optimiser}
 
 
 def read_images(images: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, np.ndarray]:
