@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from interplay import Evaluations
-from interplay.metrics import spearman
+from interplay.metrics import leave_one_out_effects, spearman
 
 from .machine import table
 
@@ -22,20 +22,6 @@ PROBLEMS = {
     "text": "a transformer on 10 text sources, their 10 losses",
 }
 WAYS = ("uncoupled", "coupled")
-
-
-def effects(runs: Evaluations) -> np.ndarray:
-    """Leave-one-out benefits (seeds, K, T): each in the same seed as its full mask."""
-    found = []
-    for seed in np.unique(runs.seed):
-        own = runs.where(seed=int(seed))
-        absent = own.K - own.masks.sum(axis=1)
-        full = own.values[absent == 0][0]
-        without = {
-            int(np.argmin(mask)): value for mask, value in zip(own.masks, own.values, strict=True) if not mask.all()
-        }
-        found.append([without[k] - full for k in range(own.K)])
-    return np.array(found)
 
 
 def agreements(e: np.ndarray, own: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -71,7 +57,9 @@ def rows(problem: str) -> list[list[str]]:
     """One row for each score."""
     recorded = Evaluations.read(HERE / "recordings" / f"coupling-{problem}.parquet")
     own = np.eye(recorded.K, dtype=bool) if recorded.K == recorded.T else None
-    found = {way: agreements(effects(recorded.filter(recorded.origin == way)), own) for way in WAYS}
+    found = {
+        way: agreements(leave_one_out_effects(recorded.filter(recorded.origin == way)).per_seed, own) for way in WAYS
+    }
     out = []
     for name, pairs in found["coupled"].items():
         if np.isnan(pairs).all():

@@ -16,7 +16,7 @@ import numpy as np
 import interplay as ip
 from interplay import Evaluations
 from interplay.gradients.diagnostics import agreement
-from interplay.metrics import pearson, spearman
+from interplay.metrics import leave_one_out_effects, pearson, spearman
 
 from .draws import Run
 from .machine import table
@@ -25,14 +25,6 @@ from .record_instruct import SEEDS, WAYS
 HERE = Path(__file__).resolve().parent / "recordings"
 SCORES = ("all effects", "between sources", "per target")
 FEW, DRAWS = 8, 3
-
-
-def effects(runs: Evaluations, seed: int) -> np.ndarray:
-    """Leave-one-out effects (K, T) of one seed."""
-    own = runs.where(seed=seed)
-    absent = own.K - own.masks.sum(axis=1)
-    full = own.values[absent == 0][0]
-    return np.array([own.values[(absent == 1) & (own.masks[:, k] == 0)][0] - full for k in range(own.K)])
 
 
 def scores(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -62,14 +54,14 @@ def report(data: Path, run: Run) -> str | None:
     costs = json.loads((HERE / "instruct-costs.json").read_text())
     one = costs["training and measurement"]
     loo, near = runs.filter(runs.origin == "loo"), runs.filter(runs.origin == "near")
-    truth = np.array([effects(loo, seed) for seed in range(SEEDS)])
+    truth = leave_one_out_effects(loo).per_seed
     others = [np.delete(truth, seed, 0).mean(0) for seed in range(SEEDS)]
     rows = [["one round of leave-one-out", "13", *shown([scores(truth[s], others[s]) for s in range(SEEDS)])]]
     cheap = {way: estimates.filter(estimates.origin == way) for way in WAYS if (estimates.origin == way).any()}
     mean: dict[str, np.ndarray] = {}
     for way, own in cheap.items():
         seeds = sorted(set(own.seed.tolist()))
-        found = [effects(own, seed) for seed in seeds]
+        found = leave_one_out_effects(own).per_seed
         if way.endswith("new seeds"):
             spent = np.sum(list(costs[way].values())) / one
             both = [scores(np.mean(found, axis=0), other) for other in others]

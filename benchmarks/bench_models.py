@@ -28,16 +28,11 @@ import torch
 from interplay import Evaluations
 from interplay.evaluators import Linearized
 from interplay.gradients.diagnostics import agreement
-from interplay.unrolled.in_run import InRun
+from interplay.unrolled import InRun, Metagradient
 
 from .draws import WHOLE, Run
 from .machine import table
 from .record_models import evaluator, path
-
-try:
-    from interplay.unrolled import Metagradient
-except ImportError:  # pragma: no cover
-    Metagradient = None
 
 HANDFUL, SEEDS = 6, 2
 MODELS = {
@@ -137,7 +132,7 @@ def ways(name: str, course: Any, optimum: Optimum) -> dict[str, Callable[[int, n
         f"in run, {'all' if react is None else react} react": lambda s, m: in_run(s, m, react),
         "in run, none reacts": lambda s, m: in_run(s, m, 0),
     }
-    if Metagradient is not None and name in STEEPEST:
+    if name in STEEPEST:
         found["metagradient"] = lambda s, m: Metagradient(course).evaluate(m, np.full(len(m), s))
     return found
 

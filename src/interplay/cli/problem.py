@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..problems.instruct import RECIPE, TEST, TRAIN
 from . import inputs
 from .evaluate import run, seeds_of
 from .reading import File, Name, Names, option
@@ -47,13 +48,15 @@ def instruct(
     masks: Annotated[str, option("DESIGN", DESIGN)] = "leave-one-out",
     p: Annotated[float, typer.Option("--p", metavar="P", help="How likely a random mask keeps a source.")] = 0.9,
     seeds: Annotated[str, option("N", "How many seeds (0, 1, ...), or which: 100,101,102.")] = "1",
-    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a training.")] = 60,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Examples a step.")] = 16,
-    lora: Annotated[int, typer.Option(min=1, metavar="RANK", help="Rank of LoRA.")] = 8,
-    layers: Annotated[int, typer.Option(min=0, metavar="N", help="Upper layers that get LoRA; 0: all.")] = 4,
-    lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate.")] = 2e-3,
-    train: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that train.")] = 320,
-    test: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that judge.")] = 80,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of a training.")] = RECIPE["steps"],
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Examples a step.")] = RECIPE["batch_size"],
+    lora: Annotated[int, typer.Option(min=1, metavar="RANK", help="Rank of LoRA.")] = RECIPE["lora"],
+    layers: Annotated[int, typer.Option(min=0, metavar="N", help="Upper layers that get LoRA; 0: all.")] = RECIPE[
+        "layers"
+    ],
+    lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate.")] = RECIPE["lr"],
+    train: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that train.")] = TRAIN,
+    test: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that judge.")] = TEST,
     in_run: Annotated[bool, typer.Option("--in-run", help=IN_RUN)] = False,
     cache: Annotated[File, option("FOLDER", "Where hidden states are kept; default: in memory.")] = None,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings at once.")] = 1,
@@ -62,7 +65,7 @@ def instruct(
 ) -> None:
     """Fine-tune a language model on text sources for each mask, or estimate it, into a store."""
     from ..evaluators import Evaluator
-    from ..problems.instruct import RECIPE, finetuning_of
+    from ..problems.instruct import finetuning_of
     from ..report.words import plain
 
     files = _files(sources)
@@ -81,7 +84,7 @@ def instruct(
         train=train,
         test=test,
         cache=cache,
-        **{**RECIPE, **recipe},
+        **recipe,
     )
     for warning in course.warnings:
         typer.echo(f"Note: {plain(warning, 300)}", err=True)

@@ -23,7 +23,7 @@ from ..unrolled.reactions import Reactions, chosen, outputs
 from .cut import Cut
 from .examples import Examples
 from .loading import first_trained
-from .packing import pack
+from .packing import Packed, pack
 from .states import States
 
 __all__ = ["Adapter", "by_length", "is_lora", "trained_part"]
@@ -177,21 +177,19 @@ class Adapter:
         One backward pass for the losses and one for each outcome, on one graph.
         """
         where, labels, owner = answer_tokens(examples, indices)
-        n = len(indices)
-        with self._recorded(examples.lengths[indices]) as records:
+        n, packed = len(indices), pack(examples.lengths[indices])
+        with self._recorded(packed.shape) as records:
             logits = self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where)
             losses = _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, n)
             wanted = [losses]
             outcomes = chosen(logits.detach(), owner, n, R) if R else None
             if outcomes is not None:
                 wanted += list(outputs(logits, outcomes).T)
-            found = [
-                self._each(value, records, examples.lengths[indices], last=value is wanted[-1]) for value in wanted
-            ]
+            found = [self._each(value, records, packed, last=value is wanted[-1]) for value in wanted]
         rows = torch.stack(found[1:], 1) if R else found[0].new_zeros(n, 0, self.size)
         return Reactions(losses.detach(), found[0], rows, outcomes.bend if outcomes else None, outcomes)
 
-    def _each(self, values: Tensor, records: list[Record], lengths: np.ndarray, last: bool) -> Tensor:
+    def _each(self, values: Tensor, records: list[Record], packed: Packed, last: bool) -> Tensor:
         """Return the gradient of each of the values (n,), of one example each: ``(n, p)``."""
         if not self.by_layer:
             rows = [
@@ -202,7 +200,6 @@ class Adapter:
         records.clear()
         torch.autograd.grad(values.sum(), self.parameters, retain_graph=not last)  # for what passes on the way
         G = torch.zeros(len(values), self.size)
-        packed = pack(lengths)
         for part, x, dy in records:
             x, dy = (t.reshape(-1, t.shape[-1])[packed.place] for t in (x, dy))
             for e, (start, stop) in enumerate(pairwise(packed.starts)):
@@ -210,10 +207,9 @@ class Adapter:
         return G
 
     @contextmanager
-    def _recorded(self, lengths: np.ndarray) -> Iterator[list[Record]]:
+    def _recorded(self, shape: tuple[int, int]) -> Iterator[list[Record]]:
         """Record input and gradient of the output of every trained linear part."""
         records: list[Record] = []
-        shape = pack(lengths).shape
         handles = []
 
         def hook(part: slice) -> Any:
