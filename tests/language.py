@@ -9,6 +9,7 @@ import numpy as np
 
 WORDS = [f"w{i}" for i in range(40)] + ["yes", "no", "maybe", "so", "?"]
 KINDS = ("llama", "gpt2")
+LABELS = ("yes", "no", "maybe")
 
 
 def tokenizer(words=WORDS, extra=()):
@@ -22,22 +23,29 @@ def tokenizer(words=WORDS, extra=()):
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", bos_token="<s>")
 
 
-def model(kind="llama", layers=3, **how):
-    """Return a small untrained model whose weights a seed fixes."""
+def model(kind="llama", layers=3, labels=None, **how):
+    """Return a small untrained model whose weights a seed fixes; with labels, a classifier."""
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+    import transformers
 
     from interplay.evaluators.seeding import seeded
 
     size = len(WORDS) + 2
+    if labels is not None:
+        how = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}, **how}
+    classes = {
+        "gpt2": (transformers.GPT2LMHeadModel, transformers.GPT2ForSequenceClassification),
+        "llama": (transformers.LlamaForCausalLM, transformers.LlamaForSequenceClassification),
+    }
+    make = classes[kind][labels is not None]
     with seeded(7):
         if kind == "gpt2":
-            made = GPT2LMHeadModel(
-                GPT2Config(vocab_size=size, n_embd=32, n_layer=layers, n_head=4, n_positions=64, **how)
+            made = make(
+                transformers.GPT2Config(vocab_size=size, n_embd=32, n_layer=layers, n_head=4, n_positions=64, **how)
             )
         else:
-            made = LlamaForCausalLM(
-                LlamaConfig(
+            made = make(
+                transformers.LlamaConfig(
                     vocab_size=size,
                     hidden_size=32,
                     intermediate_size=48,
@@ -83,6 +91,11 @@ def chosen(seed, n=12):
     ]
 
 
+def labelled(seed, n=12, labels=LABELS):
+    """Return examples whose answer is one of the labels."""
+    return [{**row, "answer": row["answer"].split()[0]} for row in rows(seed, n, labels)]
+
+
 def sources(K=3, n=12):
     """Return K sources by name."""
     return {name: rows(k, n) for k, name in enumerate("abcdef"[:K])}
@@ -95,6 +108,17 @@ def write(folder, sets):
         paths[name] = Path(folder) / f"{name}.jsonl"
         paths[name].write_text("".join(json.dumps(row) + "\n" for row in data))
     return paths
+
+
+def classify(folder=None, kind="llama", **how):
+    """Return a quick evaluator of a classifier."""
+    data = {name: labelled(k) for k, name in enumerate("abc")}
+    given = {"datasets": data, "targets": {"val": labelled(90)}, **how}
+    if folder is None and "model" not in given:
+        given |= {"model": model(kind, labels=LABELS), "tokenizer": tokenizer()}
+    if folder is not None:
+        given["model"] = saved(folder, kind, labels=LABELS)
+    return finetune(**given)
 
 
 def finetune(folder=None, kind="llama", K=3, **how):

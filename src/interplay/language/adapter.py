@@ -1,13 +1,14 @@
 """The trained part of a language model: a flat vector W of its parameters, losses of examples, gradients of each.
 
-The loss of an example is the mean cross-entropy of its answer tokens. The gradient of one example by itself needs no
-backward pass of its own where a parameter is the weight of a linear part y = x A': its gradient is the sum over the
-example's tokens of (dL/dy)' x, and one backward pass of the summed losses gives dL/dy for all examples.
+The loss of an example is the mean cross-entropy of its answer tokens, or of its label. The gradient of one example by
+itself needs no backward pass of its own where a parameter is the weight of a linear part y = x A': its gradient is the
+sum over the example's tokens of (dL/dy)' x, and one backward pass of the summed losses gives dL/dy for all examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..gradients.chunks import out_of_memory
-from ..unrolled.reactions import Reactions, chosen, outputs
+from ..unrolled.reactions import Outcomes, Reactions, chosen, outputs
 from .cut import Cut
 from .examples import Examples
 from .loading import first_trained
@@ -28,8 +29,8 @@ from .states import States
 
 __all__ = ["Adapter", "by_length", "is_lora", "trained_part"]
 
-#: A trained linear part, its input, and the gradient of its output.
-Record = tuple[slice, Tensor, Tensor]
+#: A trained linear part, whether it is in the head, its input, and the gradient of its output.
+Record = tuple[slice, bool, Tensor, Tensor]
 #: Tokens of a chunk of examples that are only measured.
 CHUNK = 3072
 
@@ -64,12 +65,15 @@ class Adapter:
             self._slices.append(part)
             start = part.stop
         place = {id(p): part for p, part in zip(self.parameters, self._slices, strict=True)}
+        used = Counter(id(p) for module in cut.model.modules() for p in module.parameters(recurse=False))
+        head = set(cut.head.modules())
         self._linear = [
-            (module, place[id(module.weight)])
+            (module, place[id(module.weight)], module in head)
             for module in cut.model.modules()
-            if isinstance(module, nn.Linear) and id(module.weight) in place and module.bias is None
+            if isinstance(module, nn.Linear) and module.bias is None and used[id(module.weight)] == 1
+            if id(module.weight) in place
         ]
-        self.by_layer = sum(part.stop - part.start for _, part in self._linear) == self.size
+        self.by_layer = sum(part.stop - part.start for _, part, _ in self._linear) == self.size
 
     @property
     def size(self) -> int:
@@ -79,7 +83,7 @@ class Adapter:
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the hidden states."""
-        return next(self.cut.head.parameters()).dtype
+        return self.cut.dtype
 
     def check(self, examples: Examples, states: States) -> None:
         """Compare two examples, packed and from kept states, with the whole model on each by itself.
@@ -95,13 +99,14 @@ class Adapter:
             found = self.losses(examples, states, indices)
             for i, packed in zip(indices, found.tolist(), strict=True):
                 where, labels, _ = answer_tokens(examples, np.array([i]))
-                logits = self.cut.inner(input_ids=torch.from_numpy(examples.ids[i])[None], use_cache=False).logits[0]
-                alone = float(functional.cross_entropy(logits[where].float(), labels))
+                logits = self.cut.alone(examples.ids[i], where)
+                alone = float(functional.cross_entropy(logits.float(), labels))
                 if not abs(packed - alone) <= (1e-3 if self.dtype == torch.float32 else 0.1) * (1 + abs(alone)):
                     raise ValueError(
                         f"model is a {type(self.cut.inner).__name__} whose loss of an example is {alone:.4g} alone and "
                         f"{packed:.4g} beside others in one row; it cannot be trained here. Take a causal language "
-                        "model with an attention mask and position_ids, such as Llama, Qwen or GPT-2."
+                        "model with an attention mask and position_ids, such as Llama, Qwen or GPT-2, or a classifier "
+                        "made of one."
                     )
 
     def released(self) -> Any:
@@ -125,20 +130,28 @@ class Adapter:
 
     def losses(self, examples: Examples, states: States, indices: np.ndarray) -> Tensor:
         """Return the loss of each example, ``(n,)``, as a function of the current parameters."""
-        lengths = examples.lengths[indices]
-        where, labels, owner = answer_tokens(examples, indices)
-        logits = self.cut.logits(states.of(indices, self.dtype), lengths, where)
+        logits, labels, owner = self._logits(examples, states, indices)
         return _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, len(indices))
 
-    def measure(self, examples: Examples, states: States) -> np.ndarray:
-        """Return the losses of all examples, ``(n,)``; out of memory, by halves."""
-        found = np.empty(len(examples))
+    def right(self, examples: Examples, states: States, indices: np.ndarray) -> Tensor:
+        """Return the share of the answer tokens (or the label) of each example that has the highest logit, ``(n,)``."""
+        logits, labels, owner = self._logits(examples, states, indices)
+        return _means((logits.argmax(-1) == labels).float(), owner, len(indices))
+
+    def measure(
+        self,
+        examples: Examples,
+        states: States,
+        what: Callable[[Examples, States, np.ndarray], Tensor] | None = None,
+    ) -> np.ndarray:
+        """Return `losses` or `right` of all examples, ``(n,)``; out of memory, by halves."""
+        found, what = np.empty(len(examples)), what or self.losses
         parts = list(by_length(examples.lengths))
         while parts:
             indices = parts.pop()
             try:
                 with torch.no_grad():
-                    found[indices] = self.losses(examples, states, indices).numpy()
+                    found[indices] = what(examples, states, indices).numpy()
             except (MemoryError, RuntimeError) as error:
                 parts += _halves(error, examples, indices)
         return found
@@ -174,22 +187,33 @@ class Adapter:
     def reactions(self, examples: Examples, states: States, indices: np.ndarray, R: int) -> Reactions:
         """Return losses and gradients of some examples, and how they react in their R most uncertain outcomes.
 
-        One backward pass for the losses and one for each outcome, on one graph.
+        One backward pass for the losses and one for each outcome, on one graph; out of memory, by halves.
         """
-        where, labels, owner = answer_tokens(examples, indices)
+        try:
+            return self._reactions(examples, states, indices, R)
+        except (MemoryError, RuntimeError) as error:
+            halves = _halves(error, examples, indices)
+        return _stacked([self.reactions(examples, states, half, R) for half in halves])
+
+    def _reactions(self, examples: Examples, states: States, indices: np.ndarray, R: int) -> Reactions:
         n, packed = len(indices), pack(examples.lengths[indices])
         with self._recorded(packed.shape) as records:
-            logits = self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where)
+            logits, labels, owner = self._logits(examples, states, indices)
             losses = _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, n)
             wanted = [losses]
             outcomes = chosen(logits.detach(), owner, n, R) if R else None
             if outcomes is not None:
                 wanted += list(outputs(logits, outcomes).T)
-            found = [self._each(value, records, packed, last=value is wanted[-1]) for value in wanted]
+            found = [self._each(value, records, packed, owner, last=value is wanted[-1]) for value in wanted]
         rows = torch.stack(found[1:], 1) if R else found[0].new_zeros(n, 0, self.size)
         return Reactions(losses.detach(), found[0], rows, outcomes.bend if outcomes else None, outcomes)
 
-    def _each(self, values: Tensor, records: list[Record], packed: Packed, last: bool) -> Tensor:
+    def _logits(self, examples: Examples, states: States, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits (a, V) at the answer tokens of some examples, the tokens (a,), and their examples (a,)."""
+        where, labels, owner = answer_tokens(examples, indices)
+        return self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where), labels, owner
+
+    def _each(self, values: Tensor, records: list[Record], packed: Packed, owner: Tensor, last: bool) -> Tensor:
         """Return the gradient of each of the values (n,), of one example each: ``(n, p)``."""
         if not self.by_layer:
             rows = [
@@ -200,9 +224,12 @@ class Adapter:
         records.clear()
         torch.autograd.grad(values.sum(), self.parameters, retain_graph=not last)  # for what passes on the way
         G = torch.zeros(len(values), self.size)
-        for part, x, dy in records:
-            x, dy = (t.reshape(-1, t.shape[-1])[packed.place] for t in (x, dy))
-            for e, (start, stop) in enumerate(pairwise(packed.starts)):
+        answers = np.concatenate([[0], np.cumsum(np.bincount(owner.numpy(), minlength=len(values)))])
+        for part, in_head, x, dy in records:
+            x, dy = (t.reshape(-1, t.shape[-1]) for t in (x, dy))
+            if not in_head:
+                x, dy = x[packed.place], dy[packed.place]
+            for e, (start, stop) in enumerate(pairwise(answers if in_head else packed.starts)):
                 torch.mm(dy[start:stop].T, x[start:stop], out=G[e, part].view(dy.shape[1], x.shape[1]))
         return G
 
@@ -212,17 +239,17 @@ class Adapter:
         records: list[Record] = []
         handles = []
 
-        def hook(part: slice) -> Any:
+        def hook(part: slice, in_head: bool) -> Any:
             def record(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
                 x = args[0].detach()
-                if x.shape[:-1] != shape:  # not all tokens in their order: the head (a tied embedding), experts
+                if not in_head and x.shape[:-1] != shape:  # not all tokens in their order: experts
                     self.by_layer = False
-                output.register_hook(lambda dy: records.append((part, x, dy.detach())))
+                output.register_hook(lambda dy: records.append((part, in_head, x, dy.detach())))
 
             return record
 
-        for module, part in self._linear:
-            handles.append(module.register_forward_hook(hook(part)))
+        for module, part, in_head in self._linear:
+            handles.append(module.register_forward_hook(hook(part, in_head)))
         try:
             yield records
         finally:
@@ -230,16 +257,15 @@ class Adapter:
                 handle.remove()
 
 
-def trained_part(model: Any, dtype: torch.dtype = torch.float32) -> Adapter:
+def trained_part(model: Any) -> Adapter:
     """Return the trained part of a model that `adapt` prepared; refuse parameters that its precision cannot hold."""
-    adapter = Adapter(Cut(model, first_trained(model)))
-    whole = [name for name in adapter.names if not is_lora(name)]
-    if whole and dtype != torch.float32:
-        raise ValueError(
-            f"dtype is {dtype} and {whole[0]} is trained itself, which is done in float32; pass dtype=torch.float32, "
-            "or train LoRA alone."
-        )
-    return adapter
+    for name, p in model.named_parameters():
+        if p.requires_grad and p.dtype != torch.float32 and not is_lora(name):
+            raise ValueError(
+                f"dtype is {p.dtype} and {name} is trained itself, which is done in float32; pass dtype=torch.float32, "
+                "or train LoRA alone."
+            )
+    return Adapter(Cut(model, first_trained(model)))
 
 
 def is_lora(name: str) -> bool:
@@ -251,11 +277,11 @@ def answer_tokens(examples: Examples, indices: np.ndarray) -> tuple[Tensor, Tens
     """Return, for the answer tokens of some examples, where they are predicted, the token, and its example."""
     where, labels, owner, start = [], [], [], 0
     for e, i in enumerate(indices):
-        ids, first = examples.ids[i], int(examples.answer[i])
-        where.append(start + np.arange(first - 1, len(ids) - 1))
-        labels.append(ids[first:])
-        owner.append(np.full(len(ids) - first, e))
-        start += len(ids)
+        places, tokens = examples.predicted(i)
+        where.append(start + places)
+        labels.append(tokens)
+        owner.append(np.full(len(tokens), e))
+        start += len(examples.ids[i])
     return tuple(torch.from_numpy(np.concatenate(part)) for part in (where, labels, owner))  # type: ignore[return-value]
 
 
@@ -276,6 +302,16 @@ def _halves(error: BaseException, examples: Examples, indices: np.ndarray) -> li
             "layers or a smaller rank, or take a smaller model."
         ) from error
     return np.array_split(indices, 2)
+
+
+def _stacked(parts: Sequence[Reactions]) -> Reactions:
+    """Put the reactions of several groups of examples together; those with fewer outcomes are filled up."""
+    R = max(part.rows.shape[1] for part in parts)
+    rows = torch.cat([functional.pad(part.rows, (0, 0, 0, R - part.rows.shape[1])) for part in parts])
+    found = [part.outcomes for part in parts if part.outcomes is not None]
+    outcomes = Outcomes.stacked(found) if found else None
+    losses, gradients = (torch.cat([getattr(part, what) for part in parts]) for what in ("losses", "gradients"))
+    return Reactions(losses, gradients, rows, outcomes.bend if outcomes else None, outcomes)
 
 
 def _means(values: Tensor, owner: Tensor, n: int) -> Tensor:

@@ -1,14 +1,16 @@
-"""A causal language model cut below its first trained layer.
+"""A causal language model, or a classifier made of one, cut below its first trained layer.
 
 The layers below never change, so what they make of an example is the same in every step of every training: the lower
 part runs once, and the hidden states that enter the first trained layer are kept. The upper part goes on from there
 
-    hidden states (tokens, D) -> trained layers -> norm -> head, at the places that predict answer tokens only.
+    hidden states (tokens, D) -> trained layers -> norm -> head, at the places that predict answer tokens only,
+
+which of a classifier are the last tokens of its texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .packing import pack
+from .labels import HEAD, is_classifier
+from .packing import Packed, pack
 
 __all__ = ["Cut", "layers_of"]
 
@@ -56,7 +59,7 @@ def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 class Cut:
-    """The two parts of a causal language model of `transformers`.
+    """The two parts of a causal language model or classifier of `transformers`.
 
     Parameters
     ----------
@@ -70,9 +73,14 @@ class Cut:
     def __init__(self, model: Any, first: int | None):
         self.model, self.first = model, first
         self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self.head: nn.Module = self.inner.get_output_embeddings()
+        self._classifies = is_classifier(self.inner)
+        self.head: nn.Module = getattr(self.inner, HEAD) if self._classifies else self.inner.get_output_embeddings()
         if self.head is None:
-            raise ValueError(f"model is a {type(self.inner).__name__} without a head over the vocabulary.")
+            raise ValueError(
+                f"model is a {type(self.inner).__name__} without a head over the vocabulary; pass a causal language "
+                "model, or a classifier made of one."
+            )
+        self.dtype: torch.dtype = next(self.inner.get_input_embeddings().parameters()).dtype
         self.name, self.layers = layers_of(self.inner)
         config = self.inner.config.get_text_config()
         self.width = int(config.hidden_size)
@@ -118,25 +126,42 @@ class Cut:
         packed = pack(lengths)
         wanted = packed.place[where]
 
-        def gather(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
-            return (args[0].reshape(-1, args[0].shape[-1])[wanted][None],)
-
-        handle = self.head.register_forward_pre_hook(gather)
-        try:
+        with self._before_head(lambda h: h.reshape(-1, h.shape[-1])[wanted][None]):
             if self.first is None:
-                return self._run(packed, input_ids=packed.spread(states)).logits[0]
+                return self._run(packed, input_ids=packed.spread(states))[0]
             with self._from(packed.spread(states)) as embeds:
-                return self._run(packed, inputs_embeds=embeds).logits[0]
+                return self._run(packed, inputs_embeds=embeds)[0]
+
+    def alone(self, ids: np.ndarray, where: Tensor) -> Tensor:
+        """Return the logits (a, V) of the model's own forward pass at some tokens of one sequence.
+
+        A classifier finds the token by itself.
+        """
+        with self._before_head(lambda h: h):
+            logits = self.inner(input_ids=torch.from_numpy(ids)[None], use_cache=False).logits
+        return logits if self._classifies else logits[0][where]
+
+    def _run(self, packed: Packed, **inputs: Tensor) -> Tensor:
+        """Return the logits of what reaches the head; a classifier's own forward would read one token of a row only."""
+        run = self.inner.base_model if self._classifies else self.inner
+        found = run(
+            **inputs, position_ids=packed.positions, attention_mask=packed.attention(self.dtype), use_cache=False
+        )
+        return self.head(found.last_hidden_state) if self._classifies else found.logits
+
+    @contextmanager
+    def _before_head(self, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Change what enters the head meanwhile, which of a classifier is float32."""
+
+        def enter(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+            hidden = change(args[0])
+            return (hidden.float() if self._classifies else hidden,)
+
+        handle = self.head.register_forward_pre_hook(enter)
+        try:
+            yield
         finally:
             handle.remove()
-
-    def _run(self, packed: Any, **inputs: Tensor) -> Any:
-        return self.inner(
-            **inputs,
-            position_ids=packed.positions,
-            attention_mask=packed.attention(next(self.head.parameters()).dtype),
-            use_cache=False,
-        )
 
     @contextmanager
     def _from(self, hidden: Tensor) -> Iterator[Tensor]:

@@ -1,7 +1,8 @@
 """Prompts with answers as tokens: read from JSONL files, `datasets.Dataset`s or lists of rows, and checked.
 
 The text of an example is ``prompt + " " + answer``. Its answer tokens are those behind the longest common prefix with
-the tokens of the prompt alone, and the loss of an example is the mean cross-entropy of its answer tokens.
+the tokens of the prompt alone, and the loss of an example is the mean cross-entropy of its answer tokens. For a
+classifier the text is the prompt, and the answer one of its `Labels`, predicted at the last token.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .labels import Labels
 
 __all__ = ["Examples", "Rows", "json_lines", "read_rows", "tokenise"]
 
@@ -62,6 +65,8 @@ class Examples:
         Examples of each data set whose answer was cut off by the length limit.
     shortened : dict of str to int
         Examples whose prompt lost tokens at its beginning.
+    labels : (n,) int array, or None
+        What a classifier is to say at the token before ``answer``, behind which there is then nothing to predict.
     """
 
     ids: list[np.ndarray]
@@ -70,6 +75,7 @@ class Examples:
     names: tuple[str, ...]
     cut: Mapping[str, int] = field(default_factory=dict)
     shortened: Mapping[str, int] = field(default_factory=dict)
+    labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -84,14 +90,23 @@ class Examples:
         """Number of examples of each data set."""
         return np.bincount(self.group, minlength=len(self.names))
 
+    def predicted(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of an example at which something is predicted, and what: tokens, or its label."""
+        ids, first = self.ids[i], int(self.answer[i])
+        if self.labels is not None:
+            return np.array([first - 1]), self.labels[[i]]
+        return np.arange(first - 1, len(ids) - 1), ids[first:]
 
-def read_rows(data: Any, name: str, argument: str, columns: Mapping[str, str]) -> Rows:
+
+def read_rows(data: Any, name: str, argument: str, columns: Mapping[str, str], labels: Labels | None = None) -> Rows:
     """Read one data set: a path of JSON lines, a `datasets.Dataset`, or a sequence of mappings.
+
+    With ``labels``, answers are names of labels, which are all the options that there are.
 
     Raises
     ------
     ValueError
-        If it is empty, a column is missing, or a prompt or answer is no text.
+        If it is empty, a column is missing, a prompt or answer is no text, or an answer no label.
     """
     where = f"{argument}[{name!r}]"
     prompts, answers, options = [], [], []
@@ -103,9 +118,15 @@ def read_rows(data: Any, name: str, argument: str, columns: Mapping[str, str]) -
                     f"{where} has no column {column!r}; it has {', '.join(map(repr, row))}. Rename it, or pass "
                     f"columns={{'prompt': ..., 'answer': ...}}."
                 )
+            if column == answer and labels is not None:
+                continue
             if not isinstance(row[column], str) or not row[column].strip():
                 raise ValueError(f"{where}: {column!r} of row {i} is {row[column]!r}; it must be a text with content.")
         prompts.append(row[prompt])
+        if labels is not None:
+            answers.append(labels.named(row[answer], f"{where}: {answer!r} of row {i}"))
+            options.append(None)
+            continue
         answers.append(row[answer])
         given = row.get(choices)
         options.append(tuple(map(str, given)) if given else None)
@@ -116,7 +137,7 @@ def read_rows(data: Any, name: str, argument: str, columns: Mapping[str, str]) -
     return Rows(name, tuple(prompts), tuple(answers), tuple(options))
 
 
-def tokenise(sets: Sequence[Rows], tokenizer: Any, *, max_length: int) -> Examples:
+def tokenise(sets: Sequence[Rows], tokenizer: Any, *, max_length: int, labels: Labels | None = None) -> Examples:
     """Return the tokens of all examples.
 
     Parameters
@@ -127,22 +148,27 @@ def tokenise(sets: Sequence[Rows], tokenizer: Any, *, max_length: int) -> Exampl
     max_length : int
         A longer example loses tokens at the beginning of its prompt; where the answer alone is longer, it is cut at its
         end, which is counted.
+    labels : Labels, optional
+        Of a classifier.
     """
     if max_length < 2:
         raise ValueError(f"max_length is {max_length}; an example has at least 2 tokens.")
     ids, starts, group = [], [], []
     cut, shortened = dict.fromkeys((s.name for s in sets), 0), dict.fromkeys((s.name for s in sets), 0)
+    least, needs = (2, "one before its answer and one in it") if labels is None else (1, "one")
     for k, rows in enumerate(sets):
-        heads = tokenizer(list(rows.prompts))["input_ids"]
-        wholes = tokenizer([f"{p} {a}" for p, a in zip(rows.prompts, rows.answers, strict=True)])["input_ids"]
+        heads = wholes = tokenizer(list(rows.prompts))["input_ids"]
+        texts = rows.prompts
+        if labels is None:
+            texts = [f"{p} {a}" for p, a in zip(rows.prompts, rows.answers, strict=True)]
+            wholes = tokenizer(texts)["input_ids"]
         for i, (head, whole) in enumerate(zip(heads, wholes, strict=True)):
-            if len(whole) < 2:
+            if len(whole) < least:
                 raise ValueError(
-                    f"data set {rows.name!r}: row {i}, {f'{rows.prompts[i]} {rows.answers[i]}'[:60]!r}, has "
-                    f"{len(whole)} tokens; it needs one before its answer and one in it. Check the tokenizer."
+                    f"data set {rows.name!r}: row {i}, {texts[i][:60]!r}, has {len(whole)} tokens; it needs {needs}. "
+                    "Check the tokenizer."
                 )
-            start = next((a for a, (h, w) in enumerate(zip(head, whole, strict=False)) if h != w), len(head))
-            start = max(1, min(start, len(whole) - 1))
+            start = _behind_prompt(head, whole) if labels is None else _behind_last(whole, labels.padding)
             if len(whole) > max_length:
                 spare = len(whole) - max_length
                 dropped = min(spare, start - 1)
@@ -152,7 +178,8 @@ def tokenise(sets: Sequence[Rows], tokenizer: Any, *, max_length: int) -> Exampl
             ids.append(np.asarray(whole, np.int64))
             starts.append(start)
             group.append(k)
-    return Examples(ids, np.array(starts), np.array(group), tuple(s.name for s in sets), cut, shortened)
+    said = None if labels is None else np.array([labels.number(answer) for rows in sets for answer in rows.answers])
+    return Examples(ids, np.array(starts), np.array(group), tuple(s.name for s in sets), cut, shortened, said)
 
 
 def json_lines(path: str | os.PathLike[str], where: str) -> Iterator[dict[str, Any]]:
@@ -170,6 +197,17 @@ def json_lines(path: str | os.PathLike[str], where: str) -> Iterator[dict[str, A
         if not isinstance(row, dict):
             raise ValueError(f"{where}: line {number} of {path.name} is a {type(row).__name__}; a row is an object.")
         yield row
+
+
+def _behind_prompt(prompt: Sequence[int], whole: Sequence[int]) -> int:
+    """Return where the answer begins: behind what prompt and whole share, and leaving a token on either side."""
+    start = next((a for a, (h, w) in enumerate(zip(prompt, whole, strict=False)) if h != w), len(prompt))
+    return max(1, min(start, len(whole) - 1))
+
+
+def _behind_last(ids: Sequence[int], padding: int | None) -> int:
+    """Return the place behind the last token that is none for padding."""
+    return next((a + 1 for a in reversed(range(len(ids))) if ids[a] != padding), 1)
 
 
 def _rows(data: Any, where: str) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""A causal language model and its tokenizer, loaded without running anything that a file holds, with LoRA put in.
+"""A language model or classifier with its tokenizer, loaded without running anything that a file holds; LoRA put in.
 
 Weights come from safetensors or GGUF files, never from pickles, and never with code of the repository
 (``trust_remote_code=False``).
@@ -14,15 +14,37 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from ..evaluators.seeding import seeded
 from .cut import layers_of
+from .labels import HEAD, Labels, is_classifier, labels_of
 
-__all__ = ["adapt", "first_trained", "load", "needed"]
+__all__ = ["Loaded", "adapt", "first_trained", "load", "needed"]
+
+
+class Loaded(NamedTuple):
+    """A model with what belongs to it.
+
+    Attributes
+    ----------
+    model, tokenizer
+    name : str
+        For messages.
+    labels : Labels or None
+        Of a classifier.
+    drawn : bool
+        Whether the head of a classifier was drawn (under seed 0) because the files hold none.
+    """
+
+    model: Any
+    tokenizer: Any
+    name: str
+    labels: Labels | None
+    drawn: bool
 
 
 def needed(name: str, who: str) -> Any:
@@ -33,25 +55,28 @@ def needed(name: str, who: str) -> Any:
         raise ImportError(f"{who} needs {name}, which is not installed: pip install 'interplay[finetune]'") from error
 
 
-def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any, str]:
-    """Return model, tokenizer and a name for messages.
+def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float32) -> Loaded:
+    """Load a model and its tokenizer.
 
     Parameters
     ----------
     model : str, path or PreTrainedModel
         A name on the Hugging Face hub, a folder with safetensors, a folder with one GGUF file or that file, or a
-        loaded model, which is copied.
+        loaded model, which is copied. What a configuration calls a model for sequence classification is a classifier.
     tokenizer : str, path or tokenizer, optional
         Default: the model's own.
     dtype : torch.dtype
+        Of all weights but the head of a classifier, which is float32.
 
     Raises
     ------
     ValueError
-        If there are no safetensors or GGUF weights, or the tokenizer is that of another model.
+        If there are no safetensors or GGUF weights, the tokenizer is that of another model, or a classifier is none
+        that can be trained here.
     """
     transformers = needed("transformers", "Finetune")
     own: str | None = None
+    missing: set[str] = set()
     options: dict[str, Any] = {"trust_remote_code": False}
     if isinstance(model, str | os.PathLike):
         name = str(model)
@@ -61,8 +86,12 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
             options["gguf_file"] = gguf
         weights = {} if gguf is not None else {"use_safetensors": True}
         try:
-            with _quietly():
-                loaded = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options, **weights)
+            with _quietly(), seeded(0):  # a head that is in no file is drawn
+                kind = transformers.AutoModelForCausalLM if gguf is not None else _kind(transformers, source)
+                loaded, found = kind.from_pretrained(
+                    source, dtype=dtype, output_loading_info=True, **options, **weights
+                )
+                missing = set(found["missing_keys"])
         except (OSError, ValueError) as error:
             raise ValueError(_refused(name, str(error))) from error
         if gguf is not None:  # plain weights from here on
@@ -78,6 +107,9 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
         loaded = copy.deepcopy(model).to(dtype)
         if tokenizer is None:
             raise ValueError("tokenizer is missing; a model that is already loaded needs its tokenizer beside it.")
+    labels = labels_of(loaded)
+    if labels is not None:
+        getattr(loaded, HEAD).float()
     if isinstance(tokenizer, str | os.PathLike):
         tokenizer = _tokenizer(transformers, tokenizer)
     vocabulary = int(loaded.get_input_embeddings().num_embeddings)  # type: ignore[reportCallIssue]
@@ -93,11 +125,20 @@ def load(model: Any, tokenizer: Any = None, *, dtype: torch.dtype = torch.float3
                 f"tokenizer gives {differ} of {len(theirs)} tokens another number than the model {name} knows them by: "
                 "it is the tokenizer of another model. Leave it out, and the model's own is taken."
             )
-    return loaded.eval(), tokenizer, name
+    return Loaded(loaded.eval(), tokenizer, name, labels, labels is not None and f"{HEAD}.weight" in missing)
 
 
-def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters: Sequence[str] | None) -> Any:
+def adapt(
+    model: Any,
+    lora: Any,
+    layers: int | Sequence[int] | None,
+    parameters: Sequence[str] | None,
+    drawn: bool = False,
+) -> Any:
     """Freeze the model, but for LoRA in its layers or for the parameters that are named.
+
+    The head of a classifier is trained too where ``lora`` is a rank or its ``modules_to_save`` or ``task_type`` ask for
+    it, and beside any LoRA where it was drawn.
 
     Parameters
     ----------
@@ -108,6 +149,8 @@ def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters:
         The upper so many layers, or the indices of the layers, that get LoRA; None: all, or what ``lora`` says.
     parameters : sequence of str, optional
         Names or globs of parameters to train as they are; only with ``lora=None``.
+    drawn : bool
+        Whether the head of a classifier was drawn.
 
     Returns
     -------
@@ -130,12 +173,20 @@ def adapt(model: Any, lora: Any, layers: int | Sequence[int] | None, parameters:
         raise ValueError(f"layers names layer {outside[0]}; the model has {total} layers, 0 to {total - 1}.")
     if isinstance(lora, bool) or not isinstance(lora, int | peft.LoraConfig):
         raise TypeError(f"lora is {lora!r}; pass a rank such as 8, a peft.LoraConfig, or None.")
+    whole = drawn or (isinstance(lora, int) and is_classifier(model))
     if isinstance(lora, int):
         if lora < 1:
             raise ValueError(f"lora is {lora}; a rank is at least 1.")
         # scale 2 as in most recipes; no dropout, which would draw other numbers for every mask
         lora = peft.LoraConfig(r=lora, lora_alpha=2 * lora, target_modules=sorted(_linear(model)))
     lora = copy.deepcopy(lora)
+    if is_classifier(model) and lora.task_type not in (None, "SEQ_CLS"):
+        raise ValueError(
+            f"lora has task_type={str(lora.task_type)!r} and the model is a {type(model).__name__}; set "
+            "task_type='SEQ_CLS', or leave it out."
+        )
+    if whole and HEAD not in (saved := list(lora.modules_to_save or ())):
+        lora.modules_to_save = [*saved, HEAD]
     if lora.lora_dropout:
         raise ValueError(
             f"lora has lora_dropout={lora.lora_dropout}; trainings of one seed must not draw noise of their own. "
@@ -172,6 +223,16 @@ def first_trained(model: Any) -> int | None:
         ):
             return None
     return min(found, total - 1)
+
+
+def _kind(transformers: Any, source: str) -> Any:
+    """Return the class of `transformers` that loads what the configuration of a model names, or says what is wrong."""
+    try:
+        named = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False).architectures or ()
+    except (OSError, ValueError):
+        named = ()
+    classifier = any(name.endswith("ForSequenceClassification") for name in named)
+    return transformers.AutoModelForSequenceClassification if classifier else transformers.AutoModelForCausalLM
 
 
 def _place(where: str | os.PathLike[str]) -> tuple[str, str | None]:
@@ -230,7 +291,7 @@ def _refused(name: str, words: str) -> str:
         )
     return (
         f"model {name!r} cannot be loaded: {words.strip().splitlines()[0]} Pass a folder with a causal language model "
-        "(config.json and safetensors, or a GGUF file), or the name of one on the hub."
+        "or a classifier made of one (config.json and safetensors, or a GGUF file), or the name of one on the hub."
     )
 
 

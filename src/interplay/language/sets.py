@@ -8,17 +8,20 @@ from itertools import combinations
 from typing import Any
 
 from .examples import Examples, Rows, read_rows
+from .labels import Labels
 
 __all__ = ["cuts", "overlaps", "read_sets"]
 
 
-def read_sets(data: Mapping[str, Any], argument: str, columns: Mapping[str, str]) -> list[Rows]:
-    """Read a mapping of names to data sets; `argument` names it in messages."""
+def read_sets(
+    data: Mapping[str, Any], argument: str, columns: Mapping[str, str], labels: Labels | None = None
+) -> list[Rows]:
+    """Read a mapping of names to data sets, for a classifier with its labels; `argument` names it in messages."""
     if not isinstance(data, Mapping):
         raise TypeError(f"{argument} is a {type(data).__name__}; pass a mapping of names to data sets.")
     if not data:
         raise ValueError(f"{argument} is empty; pass at least one data set.")
-    return [read_rows(rows, str(name), argument, columns) for name, rows in data.items()]
+    return [read_rows(rows, str(name), argument, columns, labels) for name, rows in data.items()]
 
 
 def overlaps(sources: Sequence[Rows], targets: Sequence[Rows]) -> list[str]:

@@ -1,6 +1,7 @@
 """Evaluation sets: mean loss of the answers, accuracy over the options of each example, or a user's function.
 
-accuracy   share of examples whose own answer has the lowest loss, mean over its tokens, among the example's options
+accuracy   share of examples whose own answer has the lowest loss, mean over its tokens, among the example's options;
+           of a classifier, whose own label has the highest logit
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..evaluators.code import code_of
 from ..evaluators.digests import digest
 from .adapter import Adapter
 from .examples import Rows, tokenise
+from .labels import Labels
 from .states import States
 
 __all__ = ["Target"]
@@ -28,25 +30,32 @@ class Target:
     rows : Rows
     metric : {"loss", "accuracy"} or callable
         A callable gets the losses (n,) and the `Rows`.
-    tokenizer, max_length
+    tokenizer, max_length, labels
         See `tokenise`.
 
     Attributes
     ----------
     examples : Examples
-        Rows with their answers or, for accuracy, with each of their options.
+        Rows with their answers or, for the accuracy of a language model, with each of their options.
     states : States
         Of these examples; set by who has the model.
     """
 
     states: States
 
-    def __init__(self, rows: Rows, metric: str | Callable[..., Any], tokenizer: Any, max_length: int):
+    def __init__(
+        self,
+        rows: Rows,
+        metric: str | Callable[..., Any],
+        tokenizer: Any,
+        max_length: int,
+        labels: Labels | None = None,
+    ):
         self.rows, self.metric = rows, metric
         self.row = np.arange(len(rows))
         self.right = np.ones(len(rows), bool)
         shown = rows
-        if metric == "accuracy":
+        if metric == "accuracy" and labels is None:
             if bare := [i for i, options in enumerate(rows.options) if not options or len(options) < 2]:
                 raise ValueError(
                     f"targets[{rows.name!r}]: metric is 'accuracy' and row {bare[0]} has no two options (column "
@@ -61,10 +70,12 @@ class Target:
                 tuple(option for _, option in every),
                 (None,) * len(every),
             )
-        self.examples = tokenise([shown], tokenizer, max_length=max_length)
+        self.examples = tokenise([shown], tokenizer, max_length=max_length, labels=labels)
 
     def measure(self, adapter: Adapter) -> float:
         """Return the value of the metric at the adapter's current parameters."""
+        if self.metric == "accuracy" and self.examples.labels is not None:
+            return float(adapter.measure(self.examples, self.states, adapter.right).mean())
         losses = adapter.measure(self.examples, self.states)
         if self.metric == "loss":
             return float(losses.mean())
@@ -79,8 +90,9 @@ class Target:
 
     def digest(self) -> str:
         """Digest of what is measured."""
+        labels = () if self.examples.labels is None else (self.examples.labels,)
         if self.metric == "loss":
-            return digest(self.metric, self.examples.ids, self.examples.answer)
+            return digest(self.metric, self.examples.ids, self.examples.answer, *labels)
         how = self.metric if isinstance(self.metric, str) else code_of(self.metric)
         seen = (self.row, self.right) if isinstance(how, str) else astuple(self.rows)
-        return digest(how, self.examples.ids, self.examples.answer, *seen)
+        return digest(how, self.examples.ids, self.examples.answer, *seen, *labels)
