@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from interplay import LinearSurrogate
 
 from . import methods, rivals
 from .draws import WHOLE, Method, Run, Split, coin_flip, olmix, regmix, wanted
-from .machine import table, time_text
+from .machine import peak, table, time_text
 
 METHODS: dict[str, Method] = {
     "KernelSurrogate": methods.kernel,
@@ -70,7 +68,6 @@ def splits(work: str, data: Path) -> list[Split]:
 def measure(work: str, method: str, data: Path) -> None:
     """Print seconds, MB at the peak and before, R^2 on the judging rows and what was said, as JSON."""
     todo = splits(work, data)
-    peak: Callable[[], float] = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     before = peak()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

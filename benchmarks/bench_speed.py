@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .machine import seconds, table, time_text
+from .machine import peak, seconds, table, time_text
 
 LARGE = ["-m", "benchmarks.bench_speed"]  # the large case by itself, so that its peak memory is its own
 
@@ -65,7 +64,7 @@ def large() -> None:
     K, rng = 500, np.random.default_rng(0)
     X = (rng.random((200, K)) < 0.5).astype(float)
     y = X @ rng.normal(size=K) + 0.1 * rng.normal(size=200)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak()
     began = time.perf_counter()
     fitted = KernelSurrogate(gamma=0.002, alpha=0.01, linear=0.01, links=("identity",)).fit(X, y)
     fit_time = time.perf_counter() - began
@@ -73,8 +72,7 @@ def large() -> None:
     shapley_time = time.perf_counter() - began - fit_time
     readings.shapley_pairs(fitted, intervals=False)
     total = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(fit_time, shapley_time, total - fit_time - shapley_time, peak, before)
+    print(fit_time, shapley_time, total - fit_time - shapley_time, peak(), before)
 
 
 def start(code: list[str], repeats: int = 5) -> float:

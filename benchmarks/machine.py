@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
@@ -29,6 +30,17 @@ def machine(packages: Iterable[str] = ("numpy", "scipy", "scikit-learn", "pandas
         f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"{threads} thread(s){load}; Python {platform.python_version()}, {', '.join(versions)}"
     )
+
+
+def peak() -> float:
+    """Most memory that this program ever had, in MB.
+
+    ``ru_maxrss`` would begin with what its parent had.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+    return float(found[0] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
 
 
 def seconds(call: Callable[[], Any], repeats: int = 3) -> float:

@@ -151,7 +151,7 @@ def test_without_reactions_contributions_are_summed():
 def test_masks_are_followed_in_several_passes():
     course = SoftmaxRegression()
     seeds = np.zeros(4, int)
-    together, apart = InRun(course), InRun(course, memory=12 * 12)
+    together, apart = InRun(course), InRun(course, memory=12 * 26)
     assert apart.batch == 1
     np.testing.assert_allclose(apart.evaluate(MASKS, seeds), together.evaluate(MASKS, seeds), rtol=1e-12)
 

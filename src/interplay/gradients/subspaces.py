@@ -114,7 +114,7 @@ def task_gradients(network: Network, examples: Examples, loss: Loss) -> Tensor:
         present = examples.task[rows].unique()
         chosen = (examples.task[rows] == present[:, None]).unsqueeze(-1)
         total[present] += network.pull(x, (chosen * residual[rows]).to(network.W0.dtype))
-    return total / examples.counts.to(total)[:, None]
+    return total.div_(examples.counts.to(total)[:, None])
 
 
 def curvature_product(network: Network, examples: Examples, loss: Loss, vectors: Tensor) -> Tensor:

@@ -24,6 +24,9 @@ from .course import Course, check_followed
 
 __all__ = ["InRun"]
 
+#: Bytes held for each parameter of a copy, as measured: weights, the optimiser's moments and what a step makes.
+HELD = 26
+
 
 class InRun:
     """Estimate every mask from one coupled training of all tasks, while it runs.
@@ -75,7 +78,7 @@ class InRun:
     @property
     def batch(self) -> int:
         """Rows that are best handed over at once: all that one pass can follow."""
-        return max(1, self.memory // (12 * self.course.size))
+        return max(1, self.memory // (HELD * self.course.size))
 
     @property
     def notes(self) -> dict[str, Any]:
