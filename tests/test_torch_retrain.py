@@ -43,6 +43,18 @@ def deep(seed):
     return model.double()
 
 
+class Attentive(torch.nn.Module):
+    """Fused attention over the inputs as places."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.head = torch.nn.Linear(1, 12), torch.nn.Linear(WIDTH * 4, CLASSES)
+
+    def forward(self, x):
+        q, k, v = self.up(x[..., None])[:, None].chunk(3, -1)
+        return self.head(torch.nn.functional.scaled_dot_product_attention(q, k, v).flatten(1))
+
+
 ADAMW = Optimiser("adamw", lr=0.03, weight_decay=0.1, betas=(0.9, 0.99), schedule="cosine")
 SGD = Optimiser("sgd", lr=0.1, weight_decay=0.02, momentum=0.7, schedule="linear", warmup=0.2)
 
@@ -267,13 +279,15 @@ def test_outcomes_need_classes():
         evaluator.reactions(evaluator.initial(0), np.arange(2), 1)
 
 
-def test_hessian_products_against_autograd():
-    evaluator = training()
+@pytest.mark.parametrize("model", [deep, lambda seed: Attentive().double()], ids=["perceptron", "attention"])
+def test_hessian_products_against_autograd(model):
+    evaluator = training(model)
     W, (indices, weights) = evaluator.initial(0), _batch(None)
     vectors = torch.randn(2, len(W), generator=torch.Generator().manual_seed(0), dtype=W.dtype)
-    H = torch.autograd.functional.hessian(
-        lambda V: (torch.as_tensor(weights) * _losses(evaluator, V, indices)).sum(), W
-    )
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        H = torch.autograd.functional.hessian(
+            lambda V: (torch.as_tensor(weights) * _losses(evaluator, V, indices)).sum(), W
+        )
     np.testing.assert_allclose(evaluator.hessian_product(W, indices, weights, vectors), vectors @ H, atol=1e-10)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..gradients.chunks import out_of_memory
 from ..gradients.losses import Loss, SoftmaxLoss, loss_named
 from ..gradients.network import Network, Tensor, nn, torch
+from ..gradients.products import plain_attention
 from ..unrolled.optimisers import Optimiser
 from ..unrolled.reactions import Reactions, chosen, outputs
 from ..unrolled.training import Flatter, train
@@ -179,7 +180,8 @@ class TorchRetrain(CoupledRetrain):
             own = torch.func.jvp(torch.func.grad(lambda U: (fixed * self.network.logits(U, x)).sum()), (W,), (v,))[1]
             return torch.func.vjp(lambda U: self.network.logits(U, x), W)[1](bent)[0] + own
 
-        return torch.stack([along(v) for v in vectors])
+        with plain_attention():
+            return torch.stack([along(v) for v in vectors])
 
     def reactions(self, W: Tensor, indices: np.ndarray, R: int | None) -> Reactions:
         """Return losses and gradients of training examples at W (p,), and how the outputs of each react.
