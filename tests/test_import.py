@@ -12,6 +12,7 @@ import interplay
 
 SOURCE = Path(interplay.__file__).parent
 HEAVY = ("torch", "sklearn", "pandas", "pyarrow", "shapiq", "sqlalchemy", "ray", "transformers", "peft", "safetensors")
+HEAVY += ("plotly", "matplotlib", "jinja2")
 # The rooms in which torch may be imported at the top of a module; `gradients` and `unrolled` cannot do without it.
 TORCH_ROOMS = ("gradients", "language", "problems", "evaluators", "unrolled")
 CORE_NAMES = [name for name in interplay.__all__ if name not in ("gradients", "unrolled")]
@@ -96,6 +97,13 @@ def test_fine_tuning_is_imported_without_transformers_and_says_what_to_install()
 def test_fine_tuning_without_torch_says_what_to_install():
     assert "pip install 'interplay[torch]'" in without_torch(
         "try:\n    from interplay.evaluators import Finetune\nexcept ImportError as error:\n    print(error)"
+    )
+
+
+def test_what_draws_is_loaded_where_something_is_drawn():
+    assert (
+        loaded_after("import interplay\ninterplay.plots.effects") & {"plotly", "matplotlib", "shapiq", "jinja2"}
+        == set()
     )
 
 

@@ -15,12 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .amounts import Amounts, amounts
 from .blocks import read_discoveries, read_effects, read_fidelities, read_orders
+from .coverage import Coverage
 from .evaluations import Evaluations
 from .fidelities import Fidelities
 from .fitting import Design, checked, fit_design, without_truth
+from .held_out import HeldOut
 from .named import Named, read_contrasts, read_groups
 from .phases import no_token_proportion, phase_blocks
 from .predictor import Predictions, Predictor, Z
+from .provenance import provenance
 from .readings import question
 from .readings.discoveries import Discoveries
 from .surrogates import Choice
@@ -30,9 +33,11 @@ from .truth import compare as compare_with_truth
 
 if TYPE_CHECKING:
     import pandas as pd
+    from shapiq import InteractionValues
 
     from .formats.points import Contrasts, Points
     from .tokens import Tokens
+    from .trust.curve import LearningCurve
 
 Array = NDArray[np.float64]
 NOWHERE = np.full((3, 0), np.nan)
@@ -95,6 +100,14 @@ class Attribution:
         Where the runs hold several, what they say together.
     pairs_trust : tuple of (str, str) (T,)
         Verdict on the interactions of each target, and why; empty where pairs have no intervals.
+    coverage : Coverage or None
+        Runs with and without each task, and how far they narrowed each effect.
+    held_out : HeldOut or None
+        The fitted runs beside what the others predict of them.
+    curve : LearningCurve or None
+        Skill against the number of runs; None where there are too few to tell.
+    made : dict
+        Version, options and fingerprints of the runs, see `provenance`.
     """
 
     tasks: tuple[str, ...]
@@ -130,6 +143,10 @@ class Attribution:
     predictor: Predictor | None = None
     fidelities: Fidelities | None = None
     pairs_trust: tuple[tuple[str, str], ...] = ()
+    coverage: Coverage | None = None
+    held_out: HeldOut | None = None
+    curve: LearningCurve | None = None
+    made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def choices(self) -> tuple[tuple[NDArray[np.int64], Choice], ...]:
@@ -176,6 +193,12 @@ class Attribution:
 
         return frames.orders(self)
 
+    def held_out_frame(self) -> pd.DataFrame:
+        """Tidy table of the fitted runs beside their held-out predictions: one row per run and target."""
+        from .report import frames
+
+        return frames.held_out(self)
+
     def predict(self, candidates: Points | pd.DataFrame | ArrayLike | str | Path) -> Predictions:
         """Predict masks or mixtures that were not run, see `Predictor.predict`."""
         if self.predictor is None:
@@ -195,6 +218,15 @@ class Attribution:
         frame = frame.sort_values(by="benefit", ascending=False)
         return frame if len(frame) <= 2 * n else frame.iloc[[*range(n), *range(len(frame) - n, len(frame))]]
 
+    def to_shapiq(self, target: str | None = None) -> InteractionValues:
+        """Effects and interactions on one target (the first if not given) as shapiq's, see `formats.shapiq`.
+
+        Effects that are not known are left out. ``shapiq.network_plot(values, feature_names=list(answer.tasks))``.
+        """
+        from .formats.shapiq import interaction_values
+
+        return interaction_values(self, target)
+
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (JSON) and the arrays beside it (the same name with .npz); returns the path."""
         from .formats.attribution import save
@@ -212,6 +244,11 @@ class Attribution:
         from .report.table import text
 
         return text(self)
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import html
+
+        return html(self)
 
 
 def attribute(
@@ -282,6 +319,10 @@ def attribute(
     >>> answer.top(1).task.tolist()
     ['task_0', 'task_4']
     """
+    options = {"reading": reading, "surrogate": surrogate, "reference": reference, "pairs": pairs, "at": at}
+    options |= {"groups": groups, "contrasts": contrasts, "tokens": tokens, "budget": budget}
+    options |= {} if truth is None else {"truth_masks": truth_masks}
+    made = provenance(runs, truth, options)
     runs, warnings = checked(runs), []
     if truth is not None:
         runs, warnings = without_truth(runs, truth, truth_masks)
@@ -306,7 +347,7 @@ def attribute(
         )
     evidence = gather(design, predictor, asked, answer)
     verdict = judge(design, predictor, asked, evidence, answer)
-    answer = answer.widened(evidence.extra)
+    coverage, answer = Coverage.of(design, answer), answer.widened(evidence.extra)
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
@@ -359,6 +400,10 @@ def attribute(
         predictor=predictor,
         fidelities=None if design.at is None else read_fidelities(design, predictor, asked),
         pairs_trust=of_pairs(answer.interactions, answer.interaction_deviation, verdict),
+        coverage=coverage,
+        held_out=HeldOut.of(design, predictor),
+        curve=evidence.curve,
+        made=made,
     )
 
 

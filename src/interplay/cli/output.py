@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..formats.archive import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from ..attribution import Attribution
 
 TABLES = (".csv", ".parquet", ".json")
+ANSWERS = (".html", *TABLES)
 
 
 def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] = (), name: str = "--out") -> None:
@@ -34,6 +38,15 @@ def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] 
             raise ValueError(f"{name} {out}: this would write over {given}; choose another name.")
 
 
+def command() -> str:
+    """The command that is running, as it may be given again; without passwords in addresses."""
+    from ..formats.store import is_address
+    from ..store.address import address_of, shown
+
+    words = [shown(address_of(word)) if is_address(word) else word for word in sys.argv[1:]]
+    return shlex.join(["interplay", *words])
+
+
 def say(lines: Iterable[str]) -> None:
     """Print lines; where nobody reads them any more (``| head``), stop without a word."""
     try:
@@ -46,7 +59,12 @@ def say(lines: Iterable[str]) -> None:
 
 
 def write_answer(answer: Attribution, out: Path) -> None:
-    """Write the tidy table (.csv, .parquet), or the whole answer (.json with .npz beside it)."""
+    """Write the page (.html), the tidy table (.csv, .parquet), or the whole answer (.json with .npz beside it)."""
+    if out.suffix.lower() == ".html":
+        from ..report.page import write
+
+        write(answer, out)
+        return
     if out.suffix.lower() == ".json":
         answer.save(out)
         return
@@ -55,23 +73,13 @@ def write_answer(answer: Attribution, out: Path) -> None:
 
 def write_frame(frame: pd.DataFrame, out: Path, names: Iterable[str]) -> None:
     """Write a table (.csv, .parquet); the columns ``names`` hold what somebody else called things."""
-    from ..report.words import safe_cell
+    from ..report.frames import safe
 
     if out.suffix.lower() == ".csv":
-        frame = frame.assign(**{name: frame[name].map(safe_cell) for name in names if name in frame})
+        frame = safe(frame, names)
         written_whole(out, lambda path: frame.to_csv(path, index=False, lineterminator="\n"))
     else:
         written_whole(out, lambda path: frame.to_parquet(path, index=False))
-
-
-def written_whole(out: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the place first, then move there."""
-    partial = out.with_name(out.name + ".partial")
-    try:
-        write(partial)
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def json_lines(frame: pd.DataFrame) -> Iterator[str]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..fields import EvaluationsError
 
-__all__ = ["place", "read", "write"]
+__all__ = ["place", "read", "write", "written_whole"]
 
 _KINDS = {"attribution": "an attribution", "predictor": "a saved fit", "surrogate": "a saved surrogate"}
 
@@ -35,14 +35,19 @@ def write(path: Path, kind: str, version: int, words: Mapping[str, Any], arrays:
     np.savez_compressed(held, **arrays)  # pyright: ignore[reportArgumentType]
     head = {"interplay": kind, "version": version, "arrays": hashlib.sha256(held.getvalue()).hexdigest()}
     text = json.dumps({**head, **words}, indent=1, ensure_ascii=False) + "\n"
-    for file, content in ((path.with_suffix(".npz"), held.getvalue()), (path, text.encode())):
-        partial = file.with_name(file.name + ".partial")
-        try:
-            partial.write_bytes(content)
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
+    written_whole(path.with_suffix(".npz"), lambda partial: partial.write_bytes(held.getvalue()))
+    written_whole(path, lambda partial: partial.write_bytes(text.encode()))
     return path
+
+
+def written_whole(out: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the place first, then move there."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        write(partial)
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(path: Path, kind: str, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -10,20 +10,29 @@ import numpy as np
 
 from ..amounts import Amounts
 from ..attribution import Attribution
+from ..coverage import Coverage
 from ..fidelities import Fidelities
 from ..fields import EvaluationsError
+from ..held_out import HeldOut
 from ..named import Named
 from ..readings.discoveries import Discoveries
 from ..tokens import Tokens
 from ..trust import Trust
+from ..trust.curve import LearningCurve
 from ..truth import Comparison
 from . import archive
 
-VERSION = 2
+VERSION = 3
 REMEDY = "Attribution.save writes one."
 _ARRAYS = ("effects", "deviation", "pairs", "interactions", "interaction_deviation", "orders", "orders_deviation")
 _TUPLES = ("tasks", "targets", "unit", "links", "higher_is_better", "rows", "unidentified", "warnings")
-_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "discoveries", "reference", "predictor", "fidelities")
+_WHOLE: dict[str, Any] = {
+    "discoveries": Discoveries,
+    "coverage": Coverage,
+    "held_out": HeldOut,
+    "curve": LearningCurve,
+}
+_PARTS = ("trust", "truth", "groups", "contrasts", "amounts", "reference", "predictor", "fidelities", *_WHOLE)
 
 
 def save(answer: Attribution, path: Path) -> Path:
@@ -42,11 +51,12 @@ def save(answer: Attribution, path: Path) -> Path:
         words[name] = None if asked is None else {"names": asked.names, "words": asked.words}
         if asked is not None:
             arrays |= {f"{name}/{part}": getattr(asked, part) for part in ("effects", "deviation", "coverage")}
-    words["discoveries"] = None
-    if (found := answer.discoveries) is not None:
-        held = {name: getattr(found, name) for name in (f.name for f in fields(found))}
-        words["discoveries"] = {name: value for name, value in held.items() if not isinstance(value, np.ndarray)}
-        arrays |= {f"discoveries/{name}": v for name, v in held.items() if isinstance(v, np.ndarray)}
+    for name in _WHOLE:
+        words[name] = None
+        if (found := getattr(answer, name)) is not None:
+            held = {f.name: getattr(found, f.name) for f in fields(found)}
+            words[name] = {key: value for key, value in held.items() if not isinstance(value, np.ndarray)}
+            arrays |= {f"{name}/{key}": value for key, value in held.items() if isinstance(value, np.ndarray)}
     if (counted := answer.amounts) is not None:
         arrays |= {"amounts/tokens": counted.tokens.tokens, "amounts/cost": counted.tokens.cost}
         arrays |= {"amounts/moved": counted.moved, "amounts/epochs": counted.epochs}
@@ -81,10 +91,10 @@ def _attribution(words: dict[str, Any], arrays: dict[str, np.ndarray]) -> Attrib
     for name in ("groups", "contrasts"):
         said = words.pop(name)
         asked[name] = None if said is None else Named(tuple(said["names"]), said["words"], **part(name))
-    if (found := words.pop("discoveries", None)) is not None:
-        held: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-        held.update(part("discoveries"))
-        asked["discoveries"] = Discoveries(**held)
+    for name, kind in _WHOLE.items():
+        if (found := words.pop(name, None)) is not None:
+            held: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+            asked[name] = kind(**held, **part(name))
     counted = None
     if words.pop("amounts"):
         given = part("amounts")

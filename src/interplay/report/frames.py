@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..trust import VERDICTS, of_named
+from .words import safe_cell
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -55,25 +58,45 @@ def effects(answer: Attribution) -> pd.DataFrame:
     return frame
 
 
-def pairs(answer: Attribution) -> pd.DataFrame:
-    """One row per pair and target."""
+def pairs(answer: Attribution, rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
+    """One row per pair and target; or those of some places in that order."""
     n, T = answer.interactions.shape
-    names = np.array(answer.tasks, dtype=object)
+    rows = np.arange(n * T) if rows is None else rows
+    names, (k, l) = np.array(answer.tasks, dtype=object), answer.pairs[rows // T].T
     frame = pd.DataFrame(
         {
-            "first": np.repeat(names[answer.pairs[:n, 0]], T),
-            "second": np.repeat(names[answer.pairs[:n, 1]], T),
-            "target": np.tile(answer.targets, n),
-            "interaction": answer.interactions.ravel(),
-            "deviation": answer.interaction_deviation.ravel(),
-            "unit": np.tile(answer.unit, n),
+            "first": names[k],
+            "second": names[l],
+            "target": np.array(answer.targets, dtype=object)[rows % T],
+            "interaction": answer.interactions.ravel()[rows],
+            "deviation": answer.interaction_deviation.ravel()[rows],
+            "unit": np.array(answer.unit, dtype=object)[rows % T],
             "reading": answer.reading,
         }
     )
     if (found := answer.discoveries) is not None and n:
-        frame["named"] = found.named.ravel()
-        frame["false_share"] = found.q.ravel()
+        frame["named"] = found.named.ravel()[rows]
+        frame["false_share"] = found.q.ravel()[rows]
     return frame
+
+
+def held_out(answer: Attribution) -> pd.DataFrame:
+    """One row per fitted run and target: measured, predicted without the run, and how far off in its deviations."""
+    columns = ["run", "origin", "seed", "target", "measured", "predicted", "deviation", "standardised"]
+    if (held := answer.held_out) is None:
+        return pd.DataFrame(columns=columns)
+    m, T = held.predicted.shape
+    off = np.stack([held.standardised(t) for t in range(T)], axis=1)
+    cells = [np.repeat(np.arange(1, m + 1), T), np.repeat(np.array(held.origin, dtype=object), T)]
+    cells += [np.repeat(held.seed, T), np.tile(np.array(answer.targets, dtype=object), m)]
+    cells += [values.ravel() for values in (held.measured, held.predicted, held.deviation, off)]
+    frame = pd.DataFrame(dict(zip(columns, cells, strict=True)))
+    return frame.loc[frame["predicted"].notna()].reset_index(drop=True)
+
+
+def safe(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """The table with the columns ``names`` as no spreadsheet takes them for formulas."""
+    return frame.assign(**{name: frame[name].map(safe_cell) for name in names if name in frame})
 
 
 def named(answer: Attribution, asked: Named | None, column: str) -> pd.DataFrame:

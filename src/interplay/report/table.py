@@ -11,6 +11,7 @@ from ..readings.discoveries import reliability
 from ..readings.functional import Reading
 from . import named
 from .columns import table
+from .summary import Summary
 from .words import pair_words, plain, rounding, shortened
 
 if TYPE_CHECKING:
@@ -34,17 +35,19 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
         At most this many tasks from each end.
     """
     T = len(answer.targets)
-    lines = [*_head(answer), ""]
+    lines = [*head(answer), ""]
     if target is not None or T == 1:
         t = answer.targets.index(target) if target is not None else 0
-        lines += [*_one(answer, t, top), *named.one(answer, t), *_orders(answer, [t])]
+        lines += [*_one(answer, t, top), *named.one(answer, t), *orders_lines(answer, [t])]
     else:
-        lines += [*_many(answer, top), *_tested_together(answer), *named.many(answer), *_orders(answer, range(T))]
-    lines += [*_truth(answer), *_evidence(answer), *_foot(answer)]
+        lines += [*_many(answer, top), *_tested_together(answer), *named.many(answer), *orders_lines(answer, range(T))]
+    judged = truth_line(answer)
+    lines += [*(["", judged] if judged else []), *_evidence(answer), *_foot(answer)]
     return "\n".join(lines)
 
 
-def _head(answer: Attribution) -> list[str]:
+def head(answer: Attribution) -> list[str]:
+    """Title, reading, verdict and surrogate in sentences."""
     T = len(answer.targets)
     target = plain(answer.targets[0]) if T == 1 else f"{T} targets"
     lowest, highest = min(answer.rows), max(answer.rows)
@@ -57,10 +60,10 @@ def _head(answer: Attribution) -> list[str]:
     if answer.trust.verdict != "solid":
         lines.append(f"Next: {answer.trust.advice}")
     said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
-    return [*lines, *said, answer.surrogate, *_links(answer)]
+    return [*lines, *said, answer.surrogate, *links(answer)]
 
 
-def _links(answer: Attribution) -> list[str]:
+def links(answer: Attribution) -> list[str]:
     """In which unit the targets were fitted, where that is not their own."""
     logs = [link for link in answer.links if link != "y"]
     if not logs:
@@ -105,9 +108,8 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
         )
     rows += [[plain(name), "not identifiable", *blank] for name in answer.unidentified]
     lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *table(columns, rows)]
-    words, certain = pair_words(answer, t)
     if len(answer.interactions):
-        lines += ["", *_pairs(answer, words, certain, t), *_tested(answer, t)]
+        lines += ["", *pairs_lines(answer, t), *tested(answer, t)]
     return lines
 
 
@@ -131,7 +133,9 @@ def _beside(answer: Attribution, t: int) -> tuple[list[str], list[list[str]]]:
     return list(found), list(found.values())
 
 
-def _pairs(answer: Attribution, words: list[str], certain: int, t: int) -> list[str]:
+def pairs_lines(answer: Attribution, t: int) -> list[str]:
+    """The strongest pairs of one target in words, or why none is put in words."""
+    words, certain = pair_words(answer, t)
     n = len(answer.interactions)
     if np.isnan(answer.interactions[:, t]).all():
         return [f"Pairs: none are read for {answer.reading}."]
@@ -160,7 +164,7 @@ def _known_pairs(answer: Attribution, t: int) -> Reading:
     return Reading(mean[known], deviation[known], np.full_like(mean[known], np.nan))
 
 
-def _tested(answer: Attribution, t: int) -> list[str]:
+def tested(answer: Attribution, t: int) -> list[str]:
     """What the test of all pairs names on one target."""
     found = answer.discoveries
     if found is None or np.isnan(found.q[:, t]).all():
@@ -190,16 +194,9 @@ def _tested_together(answer: Attribution) -> list[str]:
 
 def _many(answer: Attribution, top: int) -> list[str]:
     """Over many targets: effects in units of the spread of each target's effects, and how many they help or hurt."""
-    squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
-    scale = np.sqrt(squares.sum(axis=0) / np.maximum(found, 1))
-    relative = answer.effects / np.where(scale > 0, scale, np.inf)
-    known = np.isfinite(relative)
-    relative = np.where(known, relative, 0.0)
-    mean = relative.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
-    best, worst = relative.argmax(axis=1), relative.argmin(axis=1)
+    found = Summary.of(answer)
     names, around = short_targets(answer)
-    order = np.argsort(-mean, kind="stable")
+    order, relative = found.order, found.relative
     rows = []
     for k in _ends(order, top):
         if k is None:
@@ -208,11 +205,11 @@ def _many(answer: Attribution, top: int) -> list[str]:
         rows.append(
             [
                 plain(answer.tasks[k]),
-                f"{mean[k]:+.2f}" if known[k].any() else "not identifiable",
-                str(helps[k]),
-                str(hurts[k]),
-                names[best[k]] if relative[k, best[k]] > 0 else "-",
-                names[worst[k]] if relative[k, worst[k]] < 0 else "-",
+                f"{found.mean[k]:+.2f}" if found.known[k] else "not identifiable",
+                str(found.helps[k]),
+                str(found.hurts[k]),
+                names[found.best[k]] if relative[k, found.best[k]] > 0 else "-",
+                names[found.worst[k]] if relative[k, found.worst[k]] < 0 else "-",
             ]
         )
     rows += [[plain(name), "not identifiable", "", "", "", ""] for name in answer.unidentified]
@@ -235,7 +232,7 @@ def short_targets(answer: Attribution) -> tuple[list[str], str]:
     return [plain(name, NARROW) for name in names], f"; targets are {plain(around)}" if around else ""
 
 
-def _orders(answer: Attribution, targets: Iterable[int]) -> list[str]:
+def orders_lines(answer: Attribution, targets: Iterable[int]) -> list[str]:
     """How much of the variance single tasks, pairs and more explain: a line per target for which that is known."""
     known = [t for t in targets if t < answer.orders.shape[1] and np.isfinite(answer.orders[:, t]).all()]
     if not known:
@@ -252,16 +249,17 @@ def _orders(answer: Attribution, targets: Iterable[int]) -> list[str]:
     return ["", "Variance over random halves of the tasks, and what explains it (95 % intervals):", *lines]
 
 
-def _truth(answer: Attribution) -> list[str]:
+def truth_line(answer: Attribution) -> str:
+    """How near the truth the effects are, beside its ceiling; '' without a truth."""
     truth = answer.truth
     if truth is None:
-        return []
+        return ""
     spearman, ceiling, one = (_mean(values) for values in (truth.spearman, truth.ceiling, truth.one_round))
     over = "" if len(answer.targets) == 1 else f", mean of {len(answer.targets)} targets"
     seeds = f"{truth.seeds} seed{'s' if truth.seeds != 1 else ''}"
     line = f"Truth: leave-one-out retraining, {seeds}{over}. "
     if not np.isfinite(spearman):
-        return ["", line + "Too few tasks with an effect on both sides to correlate."]
+        return line + "Too few tasks with an effect on both sides to correlate."
     line += f"Spearman {spearman:.2f}"
     if np.isfinite(ceiling):
         line += f", ceiling {ceiling:.2f}; one round of leave-one-out of one seed reaches {one:.2f}"
@@ -269,7 +267,7 @@ def _truth(answer: Attribution) -> list[str]:
         line += "; ceiling unknown " + ("(one seed)" if truth.seeds < 2 else "(no two seeds ran every task)")
     known = np.isfinite(truth.effects) & np.isfinite(answer.effects)
     inside = ((answer.lower <= truth.effects) & (truth.effects <= answer.upper))[known].mean()
-    return ["", f"{line}. {inside:.0%} of the measured effects lie inside the 95 % intervals."]
+    return f"{line}. {inside:.0%} of the measured effects lie inside the 95 % intervals."
 
 
 def _evidence(answer: Attribution) -> list[str]:
@@ -288,14 +286,20 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _foot(answer: Attribution) -> list[str]:
+    lines = notes(answer)
+    return ["", *lines] if lines else []
+
+
+def notes(answer: Attribution) -> list[str]:
+    """What to know: of the runs, of the data that they were trained on, and of the estimator behind estimates."""
     lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings]
+    lines += [f"Data: {plain(str(warning), 300)}" for warning in answer.notes.get("warnings") or ()]
     estimator = answer.notes.get("estimator")
     if answer.fidelities is None and isinstance(estimator, dict) and "verdict" in estimator:
-        lines.append(
-            f"Estimator: {plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
-        )
+        said = f"{plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
+        lines += [f"Estimator: {said}"]
         lines += [f"Estimator: {plain(str(warning), 300)}" for warning in estimator.get("warnings", ())]
-    return ["", *lines] if lines else []
+    return lines
 
 
 def _ends(order: np.ndarray, top: int) -> list[int | None]:

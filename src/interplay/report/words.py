@@ -16,17 +16,24 @@ if TYPE_CHECKING:
     from ..attribution import Attribution
 
 
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")  # first characters; the wide ones count in some countries
 NAMES = 60  # texts of up to this many characters are names
 
 
 def plain(name: str, width: int = 40) -> str:
-    """Name without control or direction characters, cut to ``width`` characters; '(empty)' if nothing is left."""
-    shown = "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in name).strip()
+    """Name without control, direction and line characters, cut to ``width`` characters; '(empty)' if nothing is left."""
+    shown = "".join("?" if unicodedata.category(c) in HIDDEN else c for c in name).strip()
     shown = shown or "(empty)"
     if len(shown) <= width:
         return shown
     end = width // 3 if width <= NAMES else 0  # names often differ only in their end
     return shown[: width - 1 - end] + "…" + shown[len(shown) - end :]
+
+
+def shown(name: str, width: int = 500) -> str:
+    """`plain` for pages, where there is room for long names."""
+    return plain(str(name), width)
 
 
 def shortened(names: Sequence[str]) -> tuple[list[str], str]:
@@ -69,7 +76,7 @@ def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[s
     lines = []
     for n in order:
         k, l = answer.pairs[n]
-        kind = kind_of_pair(float(value[n]), answer.effects[k, target], answer.effects[l, target], _share(answer))
+        kind = kind_of_interaction(answer, int(n), target)
         lines.append(
             f"{plain(answer.tasks[k], 24)} and {plain(answer.tasks[l], 24)}: {kind} "
             f"({value[n]:+.3g} ± {1.96 * deviation[n]:.2g})"
@@ -81,6 +88,12 @@ def rounding(answer: Attribution, target: int) -> float:
     """Size below which an interaction is rounding error: 1e-9 of the largest effect."""
     effects = np.abs(answer.effects[:, target])
     return 1e-9 * float(np.max(effects, where=np.isfinite(effects), initial=0.0))
+
+
+def kind_of_interaction(answer: Attribution, pair: int, target: int) -> str:
+    """Synergy, redundancy or antagonism of one pair (row) on one target, see `kind_of_pair`."""
+    first, second = answer.effects[answer.pairs[pair], target]
+    return kind_of_pair(float(answer.interactions[pair, target]), first, second, _share(answer))
 
 
 def _share(answer: Attribution) -> float:
@@ -104,4 +117,4 @@ def kind_of_pair(interaction: float, first: float, second: float, share: float) 
 
 def safe_cell(name: str) -> str:
     """Name for a CSV cell that no spreadsheet takes for a formula."""
-    return "'" + name if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
+    return "'" + name if name.lstrip(" ")[:1] in FORMULA else name

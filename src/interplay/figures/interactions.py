@@ -1,0 +1,62 @@
+"""Interactions of pairs as a matrix: what two tasks bring beyond their sum; a dot where the interval excludes 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..predictor import Z
+from .look import SCALE, Spec, labels, layout, names_axis, numbers, unit_of
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+
+MOST = 40
+
+
+def interactions(answer: Attribution, target: int = 0, most: int = MOST) -> Spec | None:
+    """Heat map of one target (column), of the tasks in the strongest pairs; None where no pairs were read."""
+    if not len(answer.interactions) or not np.isfinite(value := answer.interactions[:, target]).any():
+        return None
+    half = Z * answer.interaction_deviation[:, target]
+    P, (k, l) = len(answer.tasks), answer.pairs[: len(value)].T
+    matrix, width = np.full((P, P), np.nan), np.full((P, P), np.nan)
+    matrix[k, l] = matrix[l, k] = value
+    width[k, l] = width[l, k] = half
+    strength = np.nan_to_num(np.abs(matrix)).max(axis=1)
+    shown = np.sort(np.argsort(-strength, kind="stable")[:most])
+    matrix, width = matrix[np.ix_(shown, shown)], width[np.ix_(shown, shown)]
+    names, left_out = labels(answer.tasks, shown, 22)
+    with np.errstate(invalid="ignore"):
+        sure = np.abs(matrix) > width
+    largest = float(np.nanmax(np.abs(matrix))) or 1.0
+    intervals = np.isfinite(width).any()
+    said = "dots: the 95 % interval excludes 0" if intervals else "read without intervals"
+    if len(shown) < P:
+        said += f"; the {len(shown)} tasks with the strongest pairs of {P}"
+    said += left_out
+    spec = {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": [numbers(row, 3) for row in matrix],
+        "zmin": -largest,
+        "zmax": largest,
+        "colorscale": SCALE,
+        "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": "interaction", "side": "right"}},
+        "xgap": 1,
+        "ygap": 1,
+        "hoverongaps": False,
+        "customdata": [numbers(row, 2) for row in width],
+        "text": [["●" if one else "" for one in row] for row in sure],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 7, "color": "#1c2126"},
+        "hovertemplate": "%{y}<br>%{x}<br>%{z:+.3g} ± %{customdata:.2g}<extra></extra>",
+    }
+    title = f"benefit of both beyond their sum, in {unit_of(answer, target)}<br>{said}"
+    axis = {**names_axis(names), "ticks": ""}
+    look = layout(title, rows=len(shown), yaxis=axis, xaxis={**axis, "autorange": True, "tickangle": -60})
+    look["height"] += 110
+    look["xaxis"]["title"]["standoff"] = 8
+    return {"data": [spec], "layout": look}

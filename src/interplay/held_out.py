@@ -1,0 +1,77 @@
+"""Runs beside what the other runs predict of them: hyper-parameters, length scales and all, chosen without them.
+
+z_i = (measured_i - predicted_i) / deviation_i          a run stands out where |z_i| > 3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fitting import Design
+from .predictor import Predictor
+
+Array = NDArray[np.float64]
+#: Standard deviations beyond which a run stands out: one in 370 of normal errors.
+FAR = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Measured values of the fitted runs, and their predictions from folds in which they were left out.
+
+    Attributes
+    ----------
+    measured, predicted, deviation : array (m, T)
+        In the targets' own units; NaN where a run was not measured or not compared. ``deviation`` is that of one
+        more measurement, NaN where it is not known.
+    weights : array (m, P)
+        Masks or mixtures of the rows, by players.
+    seed : array (m,) of int
+        -1 where not stated, or where seeds were averaged.
+    origin : tuple of str (m,)
+    """
+
+    measured: Array
+    predicted: Array
+    deviation: Array
+    weights: Array
+    seed: NDArray[np.int64]
+    origin: tuple[str, ...]
+
+    @classmethod
+    def of(cls, design: Design, predictor: Predictor) -> HeldOut:
+        """Gather the held-out rows of all surrogates that were taken."""
+        runs = design.runs
+        own = np.ones(len(runs), bool) if design.at is None else runs.fidelity == design.at
+        measured, predicted, deviation = (np.full(runs.values.shape, np.nan) for _ in range(3))
+        for targets, choice in predictor.choices:
+            rows = np.flatnonzero(own & np.isfinite(runs.values[:, targets[0]]))[choice.kept]
+            cells = np.ix_(rows, targets)
+            measured[cells], predicted[cells] = runs.values[cells], choice.held_out
+            if choice.surrogate.cv_.mean.shape == choice.held_out.shape:
+                deviation[cells] = choice.surrogate.cv_.deviation
+        some = np.isfinite(predicted).any(axis=1)
+        return cls(
+            measured[some],
+            predicted[some],
+            deviation[some],
+            design.X[some],
+            runs.seed[some],
+            tuple(map(str, runs.origin[some])),
+        )
+
+    def standardised(self, target: int) -> Array:
+        """Residuals (m,) of one target in their standard deviations; NaN where either is not known."""
+        deviation = self.deviation[:, target]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            z = (self.measured[:, target] - self.predicted[:, target]) / deviation
+        return np.where(deviation > 0, z, np.nan)
+
+    def outliers(self, target: int) -> NDArray[np.int64]:
+        """Rows that stand out on one target, the farthest first."""
+        size = np.nan_to_num(np.abs(self.standardised(target)))
+        order = np.argsort(-size, kind="stable")
+        return order[size[order] > FAR]

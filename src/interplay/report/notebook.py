@@ -1,0 +1,102 @@
+"""An attribution in a notebook: its verdict, what to run next and the effects on the first target, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .words import plain
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+
+SHOWN = 15  # tasks of each end
+WIDTH, HEIGHT = 180, 14  # pixels of a drawn interval
+COLOURS = {1: "#2a7fc1", -1: "#d55e00", 0: "#7d858d"}
+LEFT = "text-align:left;padding:.15em .8em;white-space:nowrap"
+RIGHT = "text-align:right;padding:.15em .8em;white-space:nowrap;font-variant-numeric:tabular-nums"
+
+
+def html(answer: Attribution) -> str:
+    """Fragment without scripts; every name in it is text."""
+    T, P = len(answer.targets), len(answer.tasks)
+    runs = f"{min(answer.rows)} to {max(answer.rows)}" if len(set(answer.rows)) > 1 else f"{answer.rows[0]}"
+    of = _name(answer.targets[0]) if T == 1 else f"{T} targets"
+    said = [f"<b>Verdict: {_text(answer.trust.verdict)}.</b> {_text(answer.trust.reason)}"]
+    if answer.trust.verdict != "solid":
+        said.append(f"<b>Next:</b> {_text(answer.trust.advice)}")
+    said.append(f"<b>Reading:</b> {_text(answer.reading)}, {_text(answer.words)}; {_text(answer.why)}.")
+    said += [f"<b>Note:</b> {_text(warning)}" for warning in answer.warnings[:3]]
+    more = "<code>print(answer)</code> shows pairs and evidence, <code>answer.to_frame()</code> all numbers"
+    if T > 1:
+        more += f", <code>interplay.plots.overview(answer)</code> all {T} targets"
+    return "".join(
+        [
+            '<div style="max-width:60em">',
+            f'<p style="font-weight:600">Attribution of {of} to {P} task{"s" * (P != 1)}, {runs} runs</p>',
+            *(f'<p style="margin:.3em 0">{line}</p>' for line in said),
+            *_table(answer, 0),
+            f'<p style="margin:.3em 0;opacity:.75">{more}.</p></div>',
+        ]
+    )
+
+
+def _table(answer: Attribution, t: int) -> Iterator[str]:
+    """Effects on one target with their intervals, drawn and in numbers."""
+    arrow = "higher is better" if answer.higher_is_better[t] else "lower is better"
+    unit = f"{_name(answer.targets[t])}, its own unit"
+    if answer.unit[t] != "own":
+        unit = f"{_text(answer.unit[t])} of {_name(answer.targets[t])}"
+    which = ""
+    if (T := len(answer.targets)) > 1:
+        which = f"; the first of {T} targets, which by itself is {_text(answer.trust.targets[t])}"
+    effect, low, high = (values[:, t] for values in (answer.effects, answer.lower, answer.upper))
+    order = np.argsort(-effect, kind="stable")
+    order = order[np.isfinite(effect[order])]
+    shown = order if len(order) <= 2 * SHOWN + 1 else np.concatenate([order[:SHOWN], [-1], order[-SHOWN:]])
+    drawn = shown[shown >= 0]
+    ends = np.concatenate([[0.0], effect[drawn], low[drawn], high[drawn]])
+    least, most = np.nanmin(ends), np.nanmax(ends)
+    place = lambda value: 4 + (WIDTH - 8) * (value - least) / ((most - least) or 1.0)
+    yield f'<table style="border-collapse:collapse"><caption style="text-align:left;padding:.4em 0">Benefit in {unit} '
+    yield f"({arrow}; positive helps; ? = the interval includes 0{which})</caption><thead><tr>"
+    yield f'<th style="{LEFT}">task</th><th style="{RIGHT}">benefit</th>'
+    yield f'<th style="{RIGHT}">95 % interval</th><th></th></tr></thead><tbody>'
+    for k in shown:
+        if k < 0:
+            yield f'<tr><td style="{LEFT}" colspan="4">... {len(order) - 2 * SHOWN} more</td></tr>'
+            continue
+        sign = int(low[k] > 0) - int(high[k] < 0)
+        yield f'<tr><td style="{LEFT}">{_name(answer.tasks[k])}</td>'
+        if effect[k] == low[k] == high[k] == 0:  # a target that never changes
+            yield f'<td style="{RIGHT}">none&nbsp;</td><td></td><td></td></tr>'
+            continue
+        yield f'<td style="{RIGHT}">{effect[k]:+.4g}{"&nbsp;" if sign else "?"}</td>'
+        yield f'<td style="{RIGHT}">{low[k]:+.3g} to {high[k]:+.3g}</td><td style="{LEFT}">'
+        yield _drawn(place(low[k]), place(effect[k]), place(high[k]), place(0.0), COLOURS[sign])
+        yield "</td></tr>"
+    unknown = [answer.tasks[k] for k in np.flatnonzero(~np.isfinite(effect))]
+    for name in (*unknown, *answer.unidentified):
+        yield f'<tr><td style="{LEFT}">{_name(name)}</td><td style="{LEFT}" colspan="3">not identifiable</td></tr>'
+    yield "</tbody></table>"
+
+
+def _drawn(low: float, at: float, high: float, zero: float, ink: str) -> str:
+    """Draw an interval beside 0."""
+    y = HEIGHT / 2
+    parts = [f'<path d="M{zero:.1f} 0V{HEIGHT}" stroke="currentColor" stroke-opacity=".4"/>']
+    if np.isfinite(low) and np.isfinite(high):
+        parts.append(f'<path d="M{low:.1f} {y:g}H{high:.1f}" stroke="{ink}" stroke-width="2"/>')
+    parts.append(f'<circle cx="{at:.1f}" cy="{y:g}" r="3.5" fill="{ink}"/>')
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _text(sentence: str) -> str:
+    return escape(plain(sentence, 1000))
+
+
+def _name(name: str) -> str:
+    return escape(plain(name))

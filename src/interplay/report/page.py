@@ -1,0 +1,108 @@
+"""An answer as one HTML file that needs no network: sentences, tables and figures that a browser draws by itself.
+
+What the reader chooses among is packed target by target (JSON, gzip, base64), so that a page of hundreds of targets
+stays small and opens at once. Nothing that a user named is markup, script or style: templates escape, data reach the
+scripts as JSON without ``<``, and the page's own policy allows no other script than the two that it carries.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..formats.archive import written_whole
+from .document import of_target, whole
+from .downloads import downloads
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+
+__all__ = ["html", "write"]
+
+PLOTLY = "plotly-cartesian.min.js"
+
+
+def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
+    """The page of an answer.
+
+    Parameters
+    ----------
+    answer : Attribution
+    live : mapping, optional
+        What a server adds, which keeps the page up to date: ``where`` the runs come from, their state (see
+        `report.live`).
+    """
+    from jinja2 import Environment, FunctionLoader
+    from markupsafe import Markup
+
+    document = whole(answer)
+    data = {
+        "targets": document["targets"],
+        "verdicts": document["verdicts"],
+        "whole": packed({name: document[name] for name in ("figures", "tables")}),
+        "each": [packed(of_target(answer, t)) for t in range(len(answer.targets))],
+        "files": [{"name": name, "what": what, "data": packed(text)} for name, what, text in downloads(answer)],
+        "live": None if live is None else {"version": live.get("version", "")},
+    }
+    scripts = [static(PLOTLY), static("report.js")]
+    environment = Environment(autoescape=True, loader=FunctionLoader(_template), trim_blocks=True, lstrip_blocks=True)
+    environment.finalize = lambda value: value.replace("R^2", "R²") if type(value) is str else value
+    return environment.get_template("report.html").render(
+        **document,
+        live=live,
+        many=len(answer.targets) > 1,
+        mixture=answer.reference is not None,
+        policy=policy(scripts, live is not None),
+        style=Markup(static("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        data=Markup(as_json(data)),
+        plotly_version=static(PLOTLY)[:80].split("v")[-1].split()[0],
+    )
+
+
+def write(answer: Attribution, path: str | Path) -> Path:
+    """Write the page of an answer, whole or not at all; returns the path."""
+    path = Path(path)
+    text = html(answer)
+    written_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return path
+
+
+def packed(value: Any) -> str:
+    """A value as JSON, gzip, base64; None where there is none."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
+
+
+def as_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def policy(scripts: list[str], live: bool) -> str:
+    """Content security policy: these scripts alone; connections to the page's own server where it is served."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    connect = "'self'" if live else "'none'"
+    rest = "img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {allowed}; connect-src {connect}; {rest}"
+
+
+@cache
+def static(name: str) -> str:
+    """A file of the page, as it stands between its tags."""
+    text = files("interplay.report").joinpath("static", name).read_text(encoding="utf-8").strip()
+    assert "</script" not in text and "</style" not in text, name
+    return text
+
+
+def _template(name: str) -> str:
+    return files("interplay.report").joinpath("templates", name).read_text(encoding="utf-8")

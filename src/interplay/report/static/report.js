@@ -1,0 +1,279 @@
+"use strict";
+// Shows what the page carries: tables that sort and filter, figures, the chosen target; no knowledge of attributions.
+(() => {
+const DARK = { "#1c2126": "#e8ebee", "#d9dde1": "#39424a", "#9aa2aa": "#6d767f", "#5d656d": "#a9b1b9" };
+const NARROW = 560, BATCH = 300;
+const root = document.documentElement;
+let data, current = 0, whole, target, drawing = 0;
+const sorting = {}, filters = {};
+
+const $ = (id) => document.getElementById(id);
+const all = (selector) => [...document.querySelectorAll(selector)];
+function element(name, text, attributes) {
+  const made = document.createElement(name);
+  if (text !== undefined && text !== null) made.textContent = text;
+  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+  return made;
+}
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+// ---- tables
+function written(value, kind) {
+  if (value === null || value === undefined) return kind === "text" ? "" : "–";
+  if (kind === "text" || typeof value === "string") return value;
+  if (Number.isInteger(value) && kind !== "signed") return value.toLocaleString("en");
+  const text = Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-4) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+  return kind === "signed" && value > 0 ? "+" + text : text;
+}
+function order(rows, column, down, kind) {
+  const at = (row) => row[column];
+  const missing = (v) => v === null || v === undefined || v === "";
+  const compare = kind === "text" ? (a, b) => String(a).localeCompare(String(b), "en", { numeric: true }) : (a, b) => a - b;
+  return [...rows].sort((p, q) => {
+    const a = at(p), b = at(q);
+    if (missing(a) || missing(b)) return missing(a) - missing(b);
+    return down ? compare(b, a) : compare(a, b);
+  });
+}
+function drawTable(place, table) {
+  const name = place.dataset.table, title = place.dataset.name;
+  place.querySelectorAll(".tools, .scroll").forEach((old) => old.remove());
+  place.classList.toggle("empty", !table || !table.rows.length);
+  if (!table || !table.rows.length) return;
+  const tools = element("div", null, { class: "tools" }), said = element("span", "", { role: "status" });
+  const label = element("label", "Filter "), box = element("input", null, { type: "search", "aria-label": "Filter " + title });
+  box.value = filters[name] || "";
+  label.append(box);
+  if (table.rows.length > 8) tools.append(label, said);
+  const scroll = element("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title });
+  const grid = element("table"), head = element("thead"), top = element("tr"), body = element("tbody");
+  grid.append(element("caption", title, { hidden: "" }), head, body);
+  head.append(top);
+  scroll.append(grid);
+  place.append(tools, scroll);
+  const heads = table.columns.map((column, i) => {
+    const cell = element("th", null, { scope: "col", class: column.kind === "text" ? "" : "number" });
+    const button = element("button", column.title || "in words", { type: "button" });
+    button.addEventListener("click", () => {
+      const before = sorting[name];
+      sorting[name] = { column: i, down: before && before.column === i ? !before.down : column.kind !== "text" };
+      fill();
+    });
+    cell.append(button);
+    top.append(cell);
+    return cell;
+  });
+  function fill() {
+    const words = box.value.trim().toLowerCase(), sort = sorting[name];
+    filters[name] = box.value;
+    let rows = words ? table.rows.filter((row) => row.some((v) => v !== null && String(v).toLowerCase().includes(words))) : table.rows;
+    if (sort && table.columns[sort.column]) rows = order(rows, sort.column, sort.down, table.columns[sort.column].kind);
+    heads.forEach((cell, i) => {
+      const mine = sort && sort.column === i;
+      cell.setAttribute("aria-sort", mine ? (sort.down ? "descending" : "ascending") : "none");
+      cell.firstChild.textContent = (table.columns[i].title || "in words") + (mine ? (sort.down ? " ↓" : " ↑") : "");
+    });
+    said.textContent = rows.length === table.rows.length ? `${rows.length} rows` : `${rows.length} of ${table.rows.length} rows`;
+    body.replaceChildren();
+    more(rows, 0);
+  }
+  function more(rows, from) {
+    const some = document.createDocumentFragment();
+    for (const row of rows.slice(from, from + BATCH)) some.append(line(row));
+    body.append(some);
+    if (from + BATCH >= rows.length) return;
+    const last = element("tr"), cell = element("td", null, { colspan: String(table.columns.length) });
+    const button = element("button", `Show more of ${rows.length} rows`, { type: "button" });
+    button.addEventListener("click", () => { last.remove(); more(rows, from + BATCH); });
+    cell.append(button);
+    last.append(cell);
+    body.append(last);
+  }
+  function line(row) {
+    const made = element("tr");
+    row.forEach((value, i) => {
+      const kind = table.columns[i].kind, text = written(value, kind);
+      const cell = element("td", null, { class: kind === "text" ? "" : "number" });
+      if (i === 0 && place.dataset.choose) {
+        const button = element("button", null, { type: "button" });
+        button.append(element("bdi", text));
+        button.addEventListener("click", () => choose(table.rows.indexOf(row), true));
+        cell.append(button);
+      } else if (kind === "text") {
+        const inside = element("div", null, text.length > 60 ? { title: text } : {});
+        inside.append(element("bdi", text));
+        cell.append(inside);
+      } else cell.textContent = text;
+      made.append(cell);
+    });
+    return made;
+  }
+  box.addEventListener("input", fill);
+  fill();
+}
+
+// ---- figures
+function themed(spec, width) {
+  const dark = root.dataset.theme === "dark";
+  const copy = JSON.parse(JSON.stringify(spec), (_, value) => (dark && DARK[value]) || value);
+  const look = copy.layout;
+  if (look.yaxis && look.yaxis.categoryarray) {
+    const limit = width < NARROW ? 14 : 30, names = look.yaxis.categoryarray;
+    look.yaxis.tickmode = "array";
+    look.yaxis.tickvals = names.map((_, i) => i);
+    look.yaxis.ticktext = names.map((name) => cut(name, limit));
+  }
+  const narrow = width < NARROW, size = narrow ? 6.4 : 7.4, title = look.xaxis.title;
+  if (narrow) look.font.size = 11;
+  if (look.yaxis.title.text) look.yaxis.title.text = wrap(look.yaxis.title.text, Math.floor((look.height - 120) / size));
+  if (title.text) {
+    const lines = title.text.split("<br>").length;
+    title.text = wrap(title.text, Math.floor((width - (look.yaxis.categoryarray ? 150 : 60)) / size));
+    look.height += 16 * (title.text.split("<br>").length - lines);
+  }
+  return copy;
+}
+function cut(label, limit) {
+  const letters = label.match(/&(?:amp|lt|gt);|[\s\S]/gu) || [];
+  return letters.length <= limit ? label : letters.slice(0, limit - 1).join("") + "…";
+}
+function wrap(text, limit) {
+  return text.split("<br>").map((line) => {
+    let out = "", length = 0;
+    for (const word of line.split(" ")) {
+      if (length && length + word.length > limit) { out += "<br>"; length = 0; }
+      else if (length) out += " ";
+      out += word;
+      length += word.length + 1;
+    }
+    return out;
+  }).join("<br>");
+}
+async function drawFigures(places, specs, mine) {
+  for (const place of places) {
+    const spec = specs[place.dataset.figure];
+    place.classList.toggle("empty", !spec);
+    if (!spec) continue;
+    let plot = place.querySelector(".plot");
+    if (!plot) {
+      plot = element("div", null, { class: "plot", role: "img" });
+      place.append(plot);
+    }
+    plot.setAttribute("aria-label", place.dataset.name + "; the tables hold the same numbers");
+    const made = themed(spec, place.clientWidth);
+    await Plotly.react(plot, made.data, made.layout, {
+      responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false,
+    });
+    await new Promise((resolve) => setTimeout(resolve));
+    if (mine !== drawing) return;
+  }
+}
+
+// ---- the chosen target
+function list(place, pairs) {
+  if (!place) return;
+  place.replaceChildren(...pairs.map(([name, words]) => {
+    const row = element("div");
+    row.append(element("dt", name), element("dd", words));
+    return row;
+  }));
+}
+async function choose(t, go) {
+  current = t;
+  const mine = ++drawing;
+  target = await unpack(data.each[t]);
+  if (mine !== drawing) return;
+  const select = $("target");
+  if (select) {
+    if (![...select.options].some((o) => Number(o.value) === t)) { $("find").value = ""; options(); }
+    select.value = String(t);
+    $("target-verdict").textContent = target.verdict;
+    list($("target-short"), target.short);
+  }
+  $("target-about").textContent = target.about;
+  $("target-known").textContent = target.known;
+  $("pairs-words").replaceChildren(...[...target.pairs, ...target.orders].map((words) => element("li", words)));
+  if (!target.pairs.length) $("pairs-words").append(element("li", "No pairs were read."));
+  for (const place of all(".table")) if (!(place.dataset.table in whole.tables)) drawTable(place, target.tables[place.dataset.table]);
+  if (go) { $("effects").scrollIntoView(); $("target").focus({ preventScroll: true }); }
+  const places = all(".figure");
+  await drawFigures(places, { ...whole.figures, ...target.figures }, mine);
+  if (mine === drawing) root.dataset.ready = "yes";
+}
+function options() {
+  const select = $("target"), words = $("find").value.trim().toLowerCase();
+  const kept = data.targets.map((name, i) => [name, i]).filter(([name]) => name.toLowerCase().includes(words));
+  select.replaceChildren(...kept.map(([name, i]) => element("option", `${name} (${data.verdicts[i]})`, { value: String(i) })));
+  if (kept.some(([, i]) => i === current)) select.value = String(current);
+  return kept;
+}
+
+// ---- downloads, theme, start
+async function save(file) {
+  const link = element("a", null, { download: file.name });
+  link.href = URL.createObjectURL(new Blob(["\ufeff" + await unpack(file.data)], { type: "text/csv;charset=utf-8" }));
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+function theme(name) {
+  root.dataset.theme = name;
+  $("theme").setAttribute("aria-pressed", String(name === "dark"));
+}
+async function fill() {
+  data = JSON.parse($("data").textContent);
+  whole = await unpack(data.whole);
+  current = Math.min(current, data.targets.length - 1);
+  for (const place of all(".table")) if (place.dataset.table in whole.tables) drawTable(place, whole.tables[place.dataset.table]);
+  $("files").replaceChildren(...data.files.map((file) => {
+    const item = element("li"), button = element("button", file.name, { type: "button" });
+    button.addEventListener("click", () => save(file));
+    item.append(button, " ", element("span", file.what));
+    return item;
+  }));
+  if ($("target")) {
+    options();
+    $("target").addEventListener("change", (event) => choose(Number(event.target.value)));
+    $("find").addEventListener("input", () => { const kept = options(); if (kept.length === 1) choose(kept[0][1]); });
+  }
+  await choose(current);
+}
+// ---- a served page: ask its server what is new
+async function follow() {
+  try {
+    const state = await (await fetch("state.json", { cache: "no-store" })).json();
+    $("live-words").textContent = state.words;
+    const place = $("live-rows");
+    place.dataset.table = "live"; place.dataset.name = "The last runs";
+    drawTable(place, state.table);
+    if (state.version !== data.live.version) {
+      const text = await (await fetch(".", { cache: "no-store" })).text();
+      const page = new DOMParser().parseFromString(text, "text/html");
+      for (const id of ["live-rows"]) page.getElementById(id)?.replaceWith($(id));
+      const top = window.scrollY, find = $("find")?.value;
+      $("main").replaceWith(document.adoptNode(page.getElementById("main")));
+      $("data").textContent = page.getElementById("data").textContent;
+      document.title = page.title;
+      await fill();
+      if (find && $("find")) { $("find").value = find; options(); }
+      window.scrollTo(0, top);
+    }
+  } catch (error) {
+    $("live-words").textContent = "the server does not answer; what is below stays as it was.";
+  }
+  setTimeout(follow, 2000);
+}
+
+theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+const redraw = () => { const mine = ++drawing; return drawFigures(all(".figure"), { ...whole.figures, ...target.figures }, mine); };
+$("theme").addEventListener("click", () => { theme(root.dataset.theme === "dark" ? "light" : "dark"); redraw(); });
+let before = "";
+addEventListener("beforeprint", () => { before = root.dataset.theme; if (before === "dark") { theme("light"); redraw(); } });
+addEventListener("afterprint", () => { if (before === "dark") { theme("dark"); redraw(); } });
+let width = innerWidth;
+addEventListener("resize", () => { if ((innerWidth < NARROW) !== (width < NARROW)) redraw(); width = innerWidth; });
+fill().then(() => { if (data.live) follow(); });
+})();

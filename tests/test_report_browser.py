@@ -1,0 +1,170 @@
+"""The page of an answer in a real Chromium: it opens, sorts, filters, switches, downloads; names stay text."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interplay as ip
+from interplay.report import page as pages
+
+from .browser import chromium, opened
+from .hostile import NAMES
+from .reports import REPORTS
+
+TASKS = list(dict.fromkeys(name.strip() or "(blank)" for name in NAMES.values()))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    made = {name: folder / f"{name}.html" for name in REPORTS}
+    for name, path in made.items():
+        pages.write(REPORTS[name](), path)
+    return made
+
+
+def column(page, table, n):
+    cells = page.locator(f'[data-table="{table}"] tbody tr td:nth-child({n})')
+    return cells.evaluate_all("cells => cells.map(cell => cell.innerText.trim())")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_it_opens_without_errors_within_its_width(browser, files, name, width, scheme):
+    with opened(browser, files[name], width, scheme) as page:
+        assert page.said == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator(".figure:not(.empty) .main-svg").count() >= 3
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+        text = page.locator("main").inner_text()
+        assert "undefined" not in text
+        assert "NaN" not in text
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_axe_finds_nothing_serious(browser, files, name):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    for scheme in ("light", "dark"):
+        with opened(browser, files[name], scheme=scheme) as page:
+            found = axe.Axe().run(page).response["violations"]
+            serious = [one for one in found if one["impact"] in ("serious", "critical")]
+            assert [(one["id"], [n["html"][:120] for n in one["nodes"][:3]]) for one in serious] == []
+
+
+def test_tables_sort_and_filter(browser, files):
+    answer = REPORTS["one"]()
+    with opened(browser, files["one"]) as page:
+        table = page.locator('[data-table="effects"]')
+        order = np.argsort(-answer.effects[:, 0])
+        assert column(page, "effects", 1) == [answer.tasks[k] for k in order]
+        table.get_by_role("button", name="task").click()
+        assert column(page, "effects", 1) == sorted(answer.tasks)
+        table.get_by_role("button", name="task").click()
+        assert column(page, "effects", 1) == sorted(answer.tasks, reverse=True)
+        table.get_by_role("button", name="benefit").focus()
+        page.keyboard.press("Enter")
+        assert table.locator('th[aria-sort="descending"]').inner_text().startswith("benefit")
+        assert column(page, "effects", 1) == [answer.tasks[k] for k in order]
+        pairs = page.locator('[data-table="pairs"]')
+        pairs.get_by_role("searchbox").fill("spam")
+        rows = pairs.locator("tbody tr").all_inner_texts()
+        assert len(rows) == 7
+        assert all("spam" in row for row in rows)
+        assert "7 of 28 rows" in pairs.inner_text()
+
+
+def test_targets_are_found_chosen_and_shown(browser, files):
+    answer = REPORTS["many"]()
+    with opened(browser, files["many"]) as page:
+        best = lambda t: answer.tasks[int(np.argmax(answer.effects[:, t]))]
+        assert column(page, "effects", 1)[0] == best(0)
+        page.locator("#target").select_option("2")
+        page.locator("#target-about", has_text="loss/c").wait_for()
+        assert column(page, "effects", 1)[0] == best(2)
+        page.locator("#find").fill("accuracy/e")
+        page.locator("#target-about", has_text="accuracy/e").wait_for()
+        assert "higher is better" in page.locator("#target-about").inner_text()
+        page.locator('[data-table="targets"]').get_by_role("button", name="loss/b").click()
+        page.locator("#target-about", has_text="loss/b").wait_for()
+        assert page.locator("#target").input_value() == "1"
+        assert column(page, "groups", 1) == ["text", "all but base"]
+        assert page.said == []
+
+
+def test_downloads_are_the_tables(browser, files, tmp_path):
+    answer = REPORTS["many"]()
+    with opened(browser, files["many"]) as page:
+        for name in ("effects.csv", "pairs.csv", "groups.csv", "contrasts.csv", "runs.csv"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=name).click()
+            download.value.save_as(tmp_path / name)
+        assert page.said == []
+    raw = (tmp_path / "effects.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")  # so that spreadsheets read it as UTF-8
+    frame = pd.read_csv(tmp_path / "effects.csv")
+    np.testing.assert_allclose(frame["benefit"].dropna(), answer.to_frame()["benefit"].dropna(), rtol=1e-5)
+    assert len(pd.read_csv(tmp_path / "runs.csv")) == answer.held_out.predicted.size
+
+
+def test_the_theme_is_switched_and_print_is_light(browser, files):
+    with opened(browser, files["one"], scheme="dark") as page:
+        page.locator("#theme").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        page.locator("#theme").click()
+        pdf = page.pdf()
+        assert pdf.startswith(b"%PDF")
+        assert page.said == []
+
+
+def test_a_page_without_scripts_still_says_the_answer(browser, files):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(Path(files["one"]).as_uri())
+    text = page.locator("main").inner_text()
+    context.close()
+    answer = REPORTS["one"]()
+    assert answer.trust.verdict in text
+    assert answer.tasks[int(np.argmax(answer.effects[:, 0]))] in text
+    assert "need scripts" in text
+
+
+@pytest.fixture(scope="module")
+def hostile(browser, tmp_path_factory):
+    """A page whose tasks, targets and groups are all hostile, with every target chosen once."""
+    rng = np.random.default_rng(0)
+    masks = ip.masks.bernoulli(len(TASKS), 2 * len(TASKS), p=0.7, rng=rng)
+    names = TASKS[:12]
+    values = masks @ rng.normal(size=(len(TASKS), len(names)))
+    runs = ip.Evaluations.from_arrays(
+        masks, values, tasks=TASKS, targets=[f"{name} " for name in names], origin=names[0]
+    )
+    answer = ip.attribute(runs, groups={name: TASKS[:2] for name in TASKS})
+    path = pages.write(answer, tmp_path_factory.mktemp("hostile") / "<img src=x>.html")
+    with opened(browser, path) as page:
+        seen = {cell: page.evaluate("window.hacked") for cell in column(page, "effects", 1)}
+        texts = [page.locator("main").inner_html()]
+        for t in range(len(names)):
+            page.locator("#target").select_option(str(t))
+            page.wait_for_timeout(60)
+        page.mouse.move(300, 300)
+        yield page, seen, texts
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_hostile_name_neither_runs_nor_is_lost(case, hostile):
+    page, seen, _ = hostile
+    letters = lambda text: [c for c in text if c.isalnum()]
+    name = NAMES[case].strip() or "(blank)"
+    assert any(letters(cell) == letters(name) for cell in seen)
+    assert page.evaluate("window.hacked") is None
+    assert page.said == []
+    assert page.locator("main img, main iframe, main a[href^=javascript], main script").count() == 0
