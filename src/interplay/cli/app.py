@@ -1,4 +1,4 @@
-"""The verbs: attribute, compare, predict, design, evaluate, runs, problem, demo."""
+"""The verbs: attribute, compare, predict, design, evaluate, runs, serve, problem, demo."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from .problem import problems
 from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary, truth_of
 from .runs import EXAMPLES as RUNS_EXAMPLES
 from .runs import runs as list_runs
+from .serve import EXAMPLES as SERVE_EXAMPLES
+from .serve import serve
 
 EXAMPLES = "\n\n".join(
     (
         "Examples:",
         "interplay attribute runs.csv --target loss",
+        "interplay attribute runs.db --out report.html",
         "interplay attribute ratios.csv --metrics metrics.csv --out table.csv",
         "interplay attribute runs.csv --target 'eval/*' --truth truth.csv --json",
         "interplay attribute old.csv new.csv --target loss --missing-tasks off --same wikipedia=wiki",
@@ -82,7 +85,9 @@ def attribute(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tidy table as JSON lines, one task x target each.")
     ] = False,
-    out: Annotated[File, option("FILE", "Write the tidy table: .csv or .parquet; or .json (+ .npz), whole.")] = None,
+    out: Annotated[
+        File, option("FILE", "Write a page, .html; the tidy table, .csv or .parquet; or all of it, .json (+ .npz).")
+    ] = None,
     save: Annotated[File, option("FILE", "Save what was fitted, for `interplay predict`: .json (+ .npz).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 where the verdict is 'not supported'.")] = False,
 ) -> None:
@@ -92,13 +97,13 @@ def attribute(
     from ..report.table import text
     from ..report.words import plain
     from .errors import NOT_SUPPORTED
-    from .output import TABLES, check_out, json_lines, say, write_answer
+    from .output import ANSWERS, check_out, command, json_lines, say, write_answer
 
     judged_by = truth_of(truth, truth_tag)
     files = () if judged_by is None or not isinstance(judged_by.path, Path) else (judged_by.path,)
     read = (*file.files, *files, groups, tokens, *(contrast or ()))
     if out is not None:
-        check_out(out, TABLES, inputs=read)
+        check_out(out, ANSWERS, inputs=read)
     if save is not None:
         check_out(save, (".json",), inputs=(*read, out), name="--save")
     if judged_by is None and truth_masks != "exclude":
@@ -116,6 +121,7 @@ def attribute(
         answer = attribute_runs(
             runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
+    answer.made["command"] = command()
     if out is not None:
         write_answer(answer, out)
     if save is not None and answer.predictor is not None:
@@ -135,6 +141,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command(name="runs", epilog=RUNS_EXAMPLES)(list_runs)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.add_typer(problems, name="problem")
 
 
