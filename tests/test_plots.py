@@ -54,7 +54,7 @@ def specs(answers):
 def text_of(spec):
     """Titles of the axes and names of the traces of a figure."""
     titles = [spec["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
-    return " ".join([*titles, *(trace.get("name", "") for trace in spec["data"])])
+    return " ".join([*titles, *(trace.get("name", "") for trace in spec["data"])]).replace("<br>", " ")
 
 
 # ---------------------------------------------------------------- specifications

@@ -150,8 +150,12 @@ def demo(
     live: Annotated[
         bool, typer.Option(help="Train with torch where it is installed; otherwise use the recording.")
     ] = True,
+    out: Annotated[File, option("FILE", "Write the answer too: .html, .csv, .parquet or .json.")] = None,
 ) -> None:
     """Go the whole way once, on handwritten digits: estimate, attribute, compare with recorded retraining."""
     from .demo import run
+    from .output import ANSWERS, check_out
 
-    run(live)
+    if out is not None:
+        check_out(out, ANSWERS)
+    run(live, out)

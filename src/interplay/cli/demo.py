@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..masks import bernoulli
 from ..problems.digits import Digits, recording
 from ..progress import waiting
 from ..report.table import text
+from .output import write_answer
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -27,8 +29,8 @@ W0_SEEDS = (200, 201, 202)  # disjoint from the seeds of the truth and of the re
 MASKS, BESIDE, TARGET = 200, 8, "loss"
 
 
-def run(live: bool = True) -> None:
-    """Print the demonstration."""
+def run(live: bool = True, out: Path | None = None) -> None:
+    """Print the demonstration, and write its answer to a file where one is named."""
     truth = recording("truth")
     torch = find_spec("torch") is not None
     print(
@@ -48,6 +50,8 @@ def run(live: bool = True) -> None:
         answer = attribute(runs.select([TARGET]), truth.select([TARGET]))
     spent = time.perf_counter() - start
     print(text(answer))
+    if out is not None:
+        write_answer(answer, out)
     print(f"\nFitted and read in {spent:.1f} s. The truth was trained beforehand: 192 trainings of the same recipe.")
 
 

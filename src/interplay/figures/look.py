@@ -55,6 +55,13 @@ def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in values]
 
 
+def steps(values: np.ndarray, least: float, most: float) -> list[float | None]:
+    """Values rounded to some thousandths of a range, however far from 0 it lies; None where they are not known."""
+    size = most - least
+    decimals = int(np.clip(3 - np.floor(np.log10(size)), 0, 15)) if size > 0 else 15
+    return [round(float(v), decimals) if np.isfinite(v) else None for v in values]
+
+
 def unit_of(answer: Attribution, target: int) -> str:
     """Unit of the benefits of one target, in words."""
     unit = answer.unit[target]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..predictor import Z
-from .look import HELPS, HURTS, SHAPES, Spec, label, layout, numbers
+from ..report.words import plain
+from .look import HELPS, HURTS, SHAPES, Spec, label, layout, numbers, steps
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -21,6 +22,8 @@ def measured_vs_predicted(answer: Attribution, target: int = 0) -> Spec | None:
     held = answer.held_out
     if held is None or not (known := np.isfinite(held.predicted[:, target])).any():
         return None
+    both = np.concatenate([held.predicted[known, target], held.measured[known, target]])
+    low, high = float(both.min()), float(both.max())
     far = np.zeros(len(known), bool)
     far[held.outliers(target)] = True
     data = []
@@ -32,17 +35,15 @@ def measured_vs_predicted(answer: Attribution, target: int = 0) -> Spec | None:
             "type": "scatter",
             "mode": "markers",
             "name": words,
-            "x": numbers(held.predicted[rows, target]),
-            "y": numbers(held.measured[rows, target]),
+            "x": steps(held.predicted[rows, target], low, high),
+            "y": steps(held.measured[rows, target], low, high),
             "marker": {"color": colour, "symbol": SHAPES[colour], "size": 7, "opacity": 0.8},
-            "text": [run_name(held, i) for i in map(int, np.flatnonzero(rows))],
+            "text": [label(run_name(held, i), 60) for i in map(int, np.flatnonzero(rows))],
             "hovertemplate": "%{text}<br>measured %{y:.5g}<br>predicted %{x:.5g}<extra></extra>",
         }
         if np.isfinite(half).any():
-            one["error_x"] = {"type": "data", "array": numbers(half, 3), "color": colour, "thickness": 0.6, "width": 0}
+            one["error_x"] = {"type": "data", "array": numbers(half, 2), "color": colour, "thickness": 0.6, "width": 0}
         data.append(one)
-    both = np.concatenate([held.predicted[known, target], held.measured[known, target]])
-    low, high = float(both.min()), float(both.max())
     line = {"type": "line", "x0": low, "y0": low, "x1": high, "y1": high, "layer": "between"}
     name = label(answer.targets[target])
     title = f"{name}, predicted without the run, with 95 % interval"
@@ -54,4 +55,4 @@ def measured_vs_predicted(answer: Attribution, target: int = 0) -> Spec | None:
 def run_name(held: HeldOut, row: int) -> str:
     """What a run is called: its place, its origin and its seed, where they are stated."""
     origin, seed = held.origin[row], held.seed[row]
-    return f"run {row + 1}" + (f", {label(origin, 40)}" if origin else "") + (f", seed {seed}" if seed >= 0 else "")
+    return f"run {row + 1}" + (f", {plain(origin)}" if origin else "") + (f", seed {seed}" if seed >= 0 else "")

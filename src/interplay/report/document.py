@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 NAMED = 5
+#: Targets above which each shows fewer pairs, so that the page stays small.
+MANY = 100
 WORDS = {
     "solid": "The answer is sound for this question.",
     "indicative": "Large effects are in sight; the order of the others is not.",
@@ -56,7 +58,7 @@ def of_target(answer: Attribution, t: int) -> Part:
     """What concerns one target (column)."""
     direction = "higher is better" if answer.higher_is_better[t] else "lower is better"
     unit = "its own unit" if answer.unit[t] == "own" else f"{answer.unit[t]}: 100 × a difference of logarithms"
-    trust = answer.trust
+    trust, many = answer.trust, len(answer.targets) > MANY
     values = zip(
         ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats"),
         (trust.agreement, trust.skill, trust.ranks, trust.ceiling),
@@ -70,10 +72,10 @@ def of_target(answer: Attribution, t: int) -> Part:
         "known": "; ".join(known),
         "short": short(answer, t),
         "pairs": [*pairs_lines(answer, t), *tested(answer, t)] if len(answer.interactions) else [],
-        "orders": orders_lines(answer, [t]),
+        "orders": [line for line in orders_lines(answer, [t]) if line],
         "figures": {
             "effects": figures.effects(answer, t),
-            "interactions": figures.interactions(answer, t),
+            "interactions": figures.interactions(answer, t, **({"most": 24} if many else {})),
             "measured_vs_predicted": figures.measured_vs_predicted(answer, t),
             "spectrum": figures.spectrum(answer, t),
             "coverage": figures.coverage(answer, t),
@@ -81,7 +83,7 @@ def of_target(answer: Attribution, t: int) -> Part:
         },
         "tables": {
             "effects": tables.effects(answer, t),
-            "pairs": tables.pairs(answer, t),
+            "pairs": tables.pairs(answer, t, 60 if many else 200),
             "groups": tables.asked(answer, answer.groups, "group", t),
             "contrasts": tables.asked(answer, answer.contrasts, "contrast", t),
             "outliers": tables.outliers(answer, t),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..attribution import Attribution
 
 #: Rows of a table that the page carries; of more pairs the strongest of each target, of more runs none.
-MOST = 150_000
+MOST = 50_000
 NAMES = ("task", "target", "first", "second", "group", "contrast", "origin")
 
 

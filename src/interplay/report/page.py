@@ -100,7 +100,7 @@ def policy(scripts: list[str], live: bool) -> str:
 def static(name: str) -> str:
     """A file of the page, as it stands between its tags."""
     text = files("interplay.report").joinpath("static", name).read_text(encoding="utf-8").strip()
-    assert "</script" not in text and "</style" not in text, name
+    assert not any(end in text for end in ("</script", "</style")), name
     return text
 
 

@@ -166,7 +166,11 @@ class Pages:
         try:
             answer = self._attribute()
             made, runs, n = clock(), answer.made.get("runs", {}).get("rows", 0), self._answers + 1
-            live = {"where": self.where, "version": f"{self._name}.{n}", "words": _page_words(runs, made)}
+            live = {
+                "where": self.where,
+                "version": f"{self._name}.{n}",
+                "words": f"{sight.words}; {_page_words(runs, made)}",
+            }
             page = Reply.of(html(answer, live), "text/html")
             self._answers, self._runs, self._made, self._fault, self._mark = n, runs, made, "", sight.mark
             self.page = page
@@ -189,10 +193,10 @@ class Pages:
             said.append(f"they cannot be looked at now: {self._away}" if said else self._away)
         if self._answers:
             said.append(_page_words(self._runs, self._made))
-            said += [f"attributing what came since, from {since} on"] if since else []
+            said += [f"attributing what came since (began {since})"] if since else []
             said += [f"what came since cannot be attributed: {self._fault}"] if self._fault and not since else []
         elif since:
-            said.append(f"the first attribution is under way, since {since}")
+            said.append(f"the first attribution is under way (began {since})")
         elif self._fault:
             said.append(f"no attribution yet: {self._fault}")
         elif sight and sight.few:

@@ -168,7 +168,7 @@ def tested(answer: Attribution, t: int) -> list[str]:
     """What the test of all pairs names on one target."""
     found = answer.discoveries
     if found is None or np.isnan(found.q[:, t]).all():
-        return [f"Not tested together: {answer.untested}."] if answer.untested else []
+        return [f"Not tested together: {answer.untested.removesuffix('.')}."] if answer.untested else []
     unit = "" if not answer.links or answer.links[t] == "y" else f" Sizes are those of {answer.links[t]}."
     return [f"All tested together: {found.sentence(t)}{unit}"]
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from ..named import Named
 
 Table = dict[str, Any]
-#: Pairs of a target that are listed; all of them are in the download.
-PAIRS = 200
+#: Runs that stand out and are listed.
 RUNS = 50
 
 
@@ -59,12 +58,12 @@ def effects(answer: Attribution, t: int) -> Table:
     return table(list(cells), rows)
 
 
-def pairs(answer: Attribution, t: int) -> Table | None:
-    """Pairs of one target by size, at most `PAIRS`."""
+def pairs(answer: Attribution, t: int, most: int) -> Table | None:
+    """Pairs of one target by size, at most so many."""
     if not len(answer.interactions) or not np.isfinite(value := answer.interactions[:, t]).any():
         return None
     half = 1.96 * answer.interaction_deviation[:, t]
-    order = np.argsort(-np.abs(np.nan_to_num(value)), kind="stable")[:PAIRS]
+    order = np.argsort(-np.abs(np.nan_to_num(value)), kind="stable")[:most]
     rows = []
     for n in order[np.isfinite(value[order])]:
         k, l = answer.pairs[n]

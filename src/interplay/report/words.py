@@ -22,7 +22,7 @@ NAMES = 60  # texts of up to this many characters are names
 
 
 def plain(name: str, width: int = 40) -> str:
-    """Name without control, direction and line characters, cut to ``width`` characters; '(empty)' if nothing is left."""
+    """Name without control, direction and line characters, cut to ``width``; '(empty)' if nothing is left."""
     shown = "".join("?" if unicodedata.category(c) in HIDDEN else c for c in name).strip()
     shown = shown or "(empty)"
     if len(shown) <= width:

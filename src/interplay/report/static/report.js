@@ -184,13 +184,15 @@ function list(place, pairs) {
 }
 async function choose(t, go) {
   current = t;
-  const mine = ++drawing;
-  target = await unpack(data.each[t]);
+  const mine = ++drawing, found = await unpack(data.each[t]);
   if (mine !== drawing) return;
-  const select = $("target");
-  if (select) {
-    if (![...select.options].some((o) => Number(o.value) === t)) { $("find").value = ""; options(); }
-    select.value = String(t);
+  target = found;
+  if ($("target") && ![...$("target").options].some((o) => Number(o.value) === t)) { $("find").value = ""; options(); }
+  await present(mine, go);
+}
+async function present(mine, go) {
+  if ($("target")) {
+    $("target").value = String(current);
     $("target-verdict").textContent = target.verdict;
     list($("target-short"), target.short);
   }
@@ -208,7 +210,7 @@ function options() {
   const select = $("target"), words = $("find").value.trim().toLowerCase();
   const kept = data.targets.map((name, i) => [name, i]).filter(([name]) => name.toLowerCase().includes(words));
   select.replaceChildren(...kept.map(([name, i]) => element("option", `${name} (${data.verdicts[i]})`, { value: String(i) })));
-  if (kept.some(([, i]) => i === current)) select.value = String(current);
+  select.value = String(current);
   return kept;
 }
 
@@ -223,10 +225,15 @@ function theme(name) {
   root.dataset.theme = name;
   $("theme").setAttribute("aria-pressed", String(name === "dark"));
 }
-async function fill() {
-  data = JSON.parse($("data").textContent);
-  whole = await unpack(data.whole);
-  current = Math.min(current, data.targets.length - 1);
+async function read(text) {
+  for (;;) {
+    const mine = drawing, made = JSON.parse(text), t = Math.max(data ? made.targets.indexOf(data.targets[current]) : 0, 0);
+    const parts = await Promise.all([unpack(made.whole), unpack(made.each[t])]);
+    if (mine === drawing) return [made, t, ...parts];
+  }
+}
+async function show(found) {
+  [data, current, whole, target] = found;
   for (const place of all(".table")) if (place.dataset.table in whole.tables) drawTable(place, whole.tables[place.dataset.table]);
   $("files").replaceChildren(...data.files.map((file) => {
     const item = element("li"), button = element("button", file.name, { type: "button" });
@@ -239,30 +246,69 @@ async function fill() {
     $("target").addEventListener("change", (event) => choose(Number(event.target.value)));
     $("find").addEventListener("input", () => { const kept = options(); if (kept.length === 1) choose(kept[0][1]); });
   }
-  await choose(current);
+  await present(++drawing);
 }
+
 // ---- a served page: ask its server what is new
+let last = "";
+function say(words) {
+  if ($("live-words").textContent !== words) $("live-words").textContent = words;
+}
+async function ask(name) {
+  const reply = await fetch(name, { cache: "no-store" });
+  if (!reply.ok) throw new Error(`${name}: ${reply.status}`);
+  return reply.text();
+}
+// What the reader does must outlast a change of the page: the field typed in, how far tables are scrolled.
+function held() {
+  const field = document.activeElement, table = field.closest("[data-table]")?.dataset.table;
+  const n = table ? [...field.closest("[data-table]").querySelectorAll(field.localName)].indexOf(field) : 0;
+  const marked = field.localName === "input" ? [field.selectionStart, field.selectionEnd] : null;
+  const scrolled = all("[data-table] .scroll").map((box) => [box.closest("[data-table]").dataset.table, box.scrollTop, box.scrollLeft]);
+  const inside = (name, what) => all("[data-table]").find((place) => place.dataset.table === name)?.querySelectorAll(what);
+  return () => {
+    for (const [name, top, left] of scrolled) inside(name, ".scroll")?.[0]?.scrollTo(left, top);
+    const now = field.id ? $(field.id) : table && inside(table, field.localName)?.[n];
+    if (!now || now === document.activeElement) return;
+    now.focus({ preventScroll: true });
+    if (marked) now.setSelectionRange(...marked);
+  };
+}
+async function renew(text, words) {
+  const page = new DOMParser().parseFromString(text, "text/html"), fresh = page.getElementById("main");
+  if (!page.getElementById("live")) { location.reload(); return; }
+  const found = await read(page.getElementById("data").textContent), restore = held(), find = fresh.querySelector("#find");
+  fresh.querySelector("#live-rows").replaceWith($("live-rows"));
+  for (const old of all(".figure")) {
+    const place = fresh.querySelector(`[data-figure="${old.dataset.figure}"]`), plot = old.querySelector(".plot");
+    if (place) place.className = old.className;
+    if (place && plot) place.append(plot);
+    else if (plot) Plotly.purge(plot);
+  }
+  if (find && $("find")) find.value = $("find").value;
+  $("main").replaceWith(document.adoptNode(fresh));
+  $("data").textContent = page.getElementById("data").textContent;
+  document.title = page.title;
+  say(words);
+  const drawn = show(found);
+  restore();
+  await drawn;
+}
 async function follow() {
   try {
-    const state = await (await fetch("state.json", { cache: "no-store" })).json();
-    $("live-words").textContent = state.words;
-    const place = $("live-rows");
-    place.dataset.table = "live"; place.dataset.name = "The last runs";
-    drawTable(place, state.table);
-    if (state.version !== data.live.version) {
-      const text = await (await fetch(".", { cache: "no-store" })).text();
-      const page = new DOMParser().parseFromString(text, "text/html");
-      for (const id of ["live-rows"]) page.getElementById(id)?.replaceWith($(id));
-      const top = window.scrollY, find = $("find")?.value;
-      $("main").replaceWith(document.adoptNode(page.getElementById("main")));
-      $("data").textContent = page.getElementById("data").textContent;
-      document.title = page.title;
-      await fill();
-      if (find && $("find")) { $("find").value = find; options(); }
-      window.scrollTo(0, top);
+    const state = JSON.parse(await ask("state.json"));
+    if (state.version !== data.live.version) await renew(await ask("."), state.words);
+    else say(state.words);
+    const place = $("live-rows"), now = JSON.stringify(state.table);
+    if (now !== last) {
+      const restore = held();
+      place.dataset.table = "live"; place.dataset.name = "The last runs";
+      drawTable(place, state.table);
+      restore();
+      last = now;
     }
   } catch (error) {
-    $("live-words").textContent = "the server does not answer; what is below stays as it was.";
+    say("the server does not answer; what is below stays as it was.");
   }
   setTimeout(follow, 2000);
 }
@@ -275,5 +321,5 @@ addEventListener("beforeprint", () => { before = root.dataset.theme; if (before 
 addEventListener("afterprint", () => { if (before === "dark") { theme("dark"); redraw(); } });
 let width = innerWidth;
 addEventListener("resize", () => { if ((innerWidth < NARROW) !== (width < NARROW)) redraw(); width = innerWidth; });
-fill().then(() => { if (data.live) follow(); });
+read($("data").textContent).then(show).then(() => { if (data.live) follow(); });
 })();
