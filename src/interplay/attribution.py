@@ -21,11 +21,12 @@ from .fidelities import Fidelities
 from .fitting import Design, checked, fit_design, without_truth
 from .held_out import HeldOut
 from .named import Named, read_contrasts, read_groups
-from .phases import no_token_proportion, phase_blocks
+from .phases import phase_blocks
 from .predictor import Predictions, Predictor, Z
 from .provenance import provenance
 from .readings import question
 from .readings.discoveries import Discoveries
+from .reference import starting_point
 from .surrogates import Choice
 from .trust import CERTAIN, Trust, gather, judge, of_pairs
 from .truth import Comparison
@@ -331,7 +332,7 @@ def attribute(
     beside = reading == "auto" and truth is not None
     phases = phase_blocks(runs.notes, players.names)
     ask = lambda given, where: question(X, runs.kind, "leave-one-out" if beside else reading, given, where, phases)
-    asked = ask(*_reference(design, reference, tokens))
+    asked = ask(*starting_point(design, reference, tokens))
     if beside:
         asked = replace(asked, why="that is what the truth measures")
     predictor = fit_design(design, surrogate)
@@ -405,18 +406,3 @@ def attribute(
         curve=evidence.curve,
         made=made,
     )
-
-
-def _reference(design: Design, reference: Any, tokens: Tokens | None) -> tuple[Any, str]:
-    """What moves start from, by players, and in words; the best run is found after the fit."""
-    if isinstance(reference, str):
-        if reference == "tokens" and design.runs.kind == "mixture":
-            no_token_proportion(design.runs.notes)
-            if tokens is None:
-                raise ValueError("reference='tokens' needs the token counts: tokens= (--tokens).")
-            return tokens.reference(design.runs.masks)[design.players.first], "the token-proportional mixture"
-        return ("mean" if reference == "best" and design.runs.kind == "mixture" else reference), ""
-    given = reference if reference is None else np.asarray(reference, float)
-    if given is not None and given.shape == (design.runs.K,):
-        given = given[design.players.first]
-    return given, "the given mixture"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -108,14 +108,10 @@ def attribute(
         check_out(save, (".json",), inputs=(*read, out), name="--save")
     if judged_by is None and truth_masks != "exclude":
         raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
-    if budget is not None and tokens is None:
-        raise ValueError("--budget: there are no token counts; name their file with --tokens.")
+    inputs.check_budget(budget, tokens)
     with waiting("reading the runs"):
         runs = file.read(judged_by)
-        counted = inputs.tokens(tokens, runs.tasks)
-        asked: dict[str, Any] = {"tokens": counted, "budget": budget, "groups": inputs.groups(groups, runs.tasks)}
-        asked |= {"contrasts": inputs.contrasts(contrast, runs)}
-        asked |= {"reference": inputs.reference(reference, runs, counted)}
+        asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
     with waiting("fitting and reading"):
         answer = attribute_runs(

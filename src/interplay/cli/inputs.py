@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +147,26 @@ def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> st
         if len(given) > 1:
             raise ValueError(f"{text} holds {len(given)} rows; a reference is one.")
         return _phased(given, runs.tasks, phases)[0]
+
+
+def check_budget(budget: float | None, path: Path | None) -> None:
+    """--budget: it says nothing without --tokens."""
+    if budget is not None and path is None:
+        raise ValueError("--budget: there are no token counts; name their file with --tokens.")
+
+
+def asked(
+    runs: Evaluations,
+    counts: Path | None,
+    budget: float | None,
+    members: Path | None,
+    contrast: tuple[Path, Path] | None,
+    start: str | None,
+) -> dict[str, Any]:
+    """What `attribute` is asked beside its reading: --tokens, --budget, --groups, --contrast and --reference."""
+    counted = tokens(counts, runs.tasks)
+    found: dict[str, Any] = {"tokens": counted, "budget": budget, "groups": groups(members, runs.tasks)}
+    return found | {"contrasts": contrasts(contrast, runs), "reference": reference(start, runs, counted)}
 
 
 def candidates(path: Path, tasks: Sequence[str], kind: str, phases: Mapping[str, float] | None) -> Points:

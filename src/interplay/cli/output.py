@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formats.archive import written_whole
+from .errors import without_passwords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +41,7 @@ def check_out(out: Path, suffixes: Iterable[str], inputs: Iterable[Path | None] 
 
 def command() -> str:
     """The command that is running, as it may be given again; without passwords in addresses."""
-    from ..formats.store import is_address
-    from ..store.address import address_of, shown
-
-    words = [shown(address_of(word)) if is_address(word) else word for word in sys.argv[1:]]
-    return shlex.join(["interplay", *words])
+    return without_passwords(shlex.join(["interplay", *sys.argv[1:]]))
 
 
 def say(lines: Iterable[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import socket
 import sys
 from collections.abc import Sequence
@@ -60,26 +59,22 @@ def serve(
     from ..progress import waiting
     from ..report.live import look
     from ..report.words import plain
-    from .errors import without_passwords
+    from .output import command
 
     judged_by = truth_of(truth, truth_tag)
     if judged_by is None and truth_masks != "exclude":
         raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
-    if budget is not None and tokens is None:
-        raise ValueError("--budget: there are no token counts; name their file with --tokens.")
+    inputs.check_budget(budget, tokens)
     sources = file.sources
     places = [source.path for source in (*sources, *([judged_by] if judged_by else []))]
-    made = without_passwords(shlex.join(["interplay", *sys.argv[1:]]))
+    made = command()
 
     def see() -> Any:
         return look(sources, judged_by, fidelity=file.fidelity, targets=file.target or ())
 
     def read() -> tuple[tuple[Any, ...], dict[str, Any]]:
         runs = file.read(judged_by)
-        counted = inputs.tokens(tokens, runs.tasks)
-        asked: dict[str, Any] = {"tokens": counted, "budget": budget, "groups": inputs.groups(groups, runs.tasks)}
-        asked |= {"contrasts": inputs.contrasts(contrast, runs)}
-        asked |= {"reference": inputs.reference(reference, runs, counted)}
+        asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
         return (runs, judge, reading), asked
 

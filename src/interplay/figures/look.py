@@ -50,7 +50,7 @@ def labels(names: Sequence[str], rows: Iterable[int] | None = None, width: int =
     return list(out), f"<br>names are {label(around, 60)}" if around else ""
 
 
-def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
+def numbers(values: Iterable[Any], digits: int = 5) -> list[float | None]:
     """Values with so many digits, None where they are not known."""
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in values]
 

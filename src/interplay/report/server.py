@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from ..attribution import Attribution
 
-__all__ = ["Guard", "Pages", "Reply", "app", "run"]
+__all__ = ["Guard", "Pages", "Reply", "app", "http", "run"]
 
 logger = logging.getLogger("interplay.serve")
 #: Seconds between two looks at least; looks take a tenth of the time at most, attributions a third.
@@ -256,13 +256,17 @@ def app(pages: Pages, port: int) -> ASGIApp:
     return Guard(inner, port)
 
 
-def run(pages: Pages, listening: socket.socket) -> None:
-    """Answer requests at a socket that listens, until Ctrl-C; closes it."""
+def http(pages: Pages, port: int) -> uvicorn.Server:
+    """Return the server of pages that lie at a port: it says nothing, and trusts no header about who asks."""
     how: dict[str, Any] = {"lifespan": "off", "ws": "none", "access_log": False, "server_header": False}
     how |= {"log_config": None, "log_level": "error", "timeout_graceful_shutdown": 2, "proxy_headers": False}
-    config = uvicorn.Config(app(pages, listening.getsockname()[1]), **how)
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(uvicorn.Config(app(pages, port), **how))
+
+
+def run(pages: Pages, listening: socket.socket) -> None:
+    """Answer requests at a socket that listens, until Ctrl-C."""
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended
+        http(pages, listening.getsockname()[1]).run(sockets=[listening])
 
 
 def _page_words(runs: int, made: str) -> str:

@@ -53,7 +53,7 @@ class Summary:
         mean = relative.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
         ends = relative.argmax(axis=1), relative.argmin(axis=1)
-        return cls(relative, known.any(axis=1), mean, helps, hurts, *ends)
+        return cls(relative, np.asarray(known.any(axis=1)), mean, helps, hurts, *ends)
 
     @property
     def order(self) -> NDArray[np.int64]:

@@ -154,9 +154,9 @@ function wrap(text, limit) {
   }).join("<br>");
 }
 async function drawFigures(places, specs, mine) {
+  for (const place of places) place.classList.toggle("empty", !specs[place.dataset.figure]);
   for (const place of places) {
     const spec = specs[place.dataset.figure];
-    place.classList.toggle("empty", !spec);
     if (!spec) continue;
     let plot = place.querySelector(".plot");
     if (!plot) {
@@ -165,6 +165,7 @@ async function drawFigures(places, specs, mine) {
     }
     plot.setAttribute("aria-label", place.dataset.name + "; the tables hold the same numbers");
     const made = themed(spec, place.clientWidth);
+    plot.style.height = `${made.layout.height}px`;
     await Plotly.react(plot, made.data, made.layout, {
       responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false,
     });
