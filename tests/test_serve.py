@@ -134,6 +134,14 @@ def test_a_store_is_followed_from_its_first_rows_to_its_answers(folder):
     assert state_of(pages)["version"] not in (waited, first)
 
 
+def test_stores_of_each_kind_are_followed(place):
+    stored(place, seeds=2)
+    pages = pages_of(place)
+    pages.step()
+    assert state_of(pages)["words"].startswith("22 done; the page is that of 22 runs")
+    assert len(state_of(pages)["table"]["rows"]) == 22
+
+
 def test_the_last_rows_are_those_under_way_then_those_that_ended_then_some_that_wait(folder):
     with Store("runs.db") as store:
         problem = store.settle(Additive(), TASKS)
@@ -151,6 +159,8 @@ def test_the_last_rows_are_those_under_way_then_those_that_ended_then_some_that_
     assert len(rows) == live.ROWS
     assert [row["status"] for row in rows[:2]] == ["running"] * 2
     assert all(row["time"].startswith("since ") for row in rows[:2])
+    assert [row["status"] for row in rows[-4:]] == ["queued"] * 4
+    assert 6 <= [row["status"] for row in rows].count("failed") < 24
     assert rows[0]["loss"] is None
     failed = next(row for row in rows if row["status"] == "failed")
     assert failed["error"] == "RuntimeError: out of luck"
@@ -356,7 +366,7 @@ def test_pages_are_compressed_where_that_is_taken(folder):
 
 
 def test_the_state_follows_evaluations_and_many_readers_ask_for_nothing_more(folder):
-    stored("runs.db", design=DESIGN[:3])
+    evaluate(Additive(), DESIGN[:3], store="runs.db", progress=False)
     pages, looks = pages_of(), []
     look = pages._look
     pages._look = lambda: looks.append(1) or look()
@@ -366,7 +376,7 @@ def test_the_state_follows_evaluations_and_many_readers_ask_for_nothing_more(fol
         )
         worker.start()
         seen, end = [], time.monotonic() + 20
-        while time.monotonic() < end and "that of 11 runs" not in (seen or [""])[-1]:
+        while time.monotonic() < end and "11 done; the page is that of 11 runs" not in (seen or [""])[-1]:
             seen.append(json.loads(ask("/state.json")[2])["words"])
             time.sleep(0.02)
         worker.join()
@@ -378,6 +388,7 @@ def test_the_state_follows_evaluations_and_many_readers_ask_for_nothing_more(fol
             n += ask("/")[0] == 200
         passed = time.monotonic() - began
         assert len(looks) - before <= passed / 0.02 + 2
+        assert pages.stop(10)
         assert ask("/")[2] == pages.page.body
 
 
@@ -509,6 +520,7 @@ def test_ctrl_c_ends_it_without_a_word(folder):
 # ---------------------------------------------------------------- in a browser
 
 
+@pytest.mark.slow
 def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(folder):
     two = Additive(targets=("loss", "accuracy"))
     whole = Additive.evaluate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -117,7 +118,7 @@ def attribute(
         answer = attribute_runs(
             runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
-    answer.made["command"] = command()
+    answer = replace(answer, made={**answer.made, "command": command()})
     if out is not None:
         write_answer(answer, out)
     if save is not None and answer.predictor is not None:

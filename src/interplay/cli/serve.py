@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -81,11 +82,10 @@ def serve(
     def answer() -> Attribution:
         given, asked = read()
         found = attribute(*given, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked)
-        found.made["command"] = made
-        return found
+        return replace(found, made={**found.made, "command": made})
 
     with waiting("reading the runs"):
-        _check(sources)
+        _check(sources, file.fidelity)
         if not see().few:
             read()  # what is wrong with the options is said here, and not on the page alone
     pages = server.Pages(file.name, see, answer, places)
@@ -113,8 +113,8 @@ def _server() -> Any:
     return server
 
 
-def _check(sources: Sequence[Source]) -> None:
-    """Refuse places that are not there, and a tag that has to be named, or is not known."""
+def _check(sources: Sequence[Source], fidelity: str | None) -> None:
+    """Refuse places that are not there, and a tag or fidelity that has to be named, or is not known."""
     from ..formats.store import OUTAGE, is_store
     from ..store import Store
 
@@ -122,7 +122,8 @@ def _check(sources: Sequence[Source]) -> None:
         if is_store(source.path):
             with Store(source.path, must_exist=True, outage=OUTAGE) as store:
                 if store.problems():
-                    store.chosen(source.tag, None)
+                    alone = len(sources) == 1 and source.fidelity is None
+                    store.chosen(source.tag, fidelity if alone else None)
 
 
 def _listening(port: int) -> socket.socket:

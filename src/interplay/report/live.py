@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sight", "clock", "latest", "look", "words_of"]
 
-#: Rows that are shown, and how many of those that wait or are under way.
-ROWS, OPEN = 30, {"running": 12, "queued": 4}
+#: Rows that are shown; how many of a status are among them however many others there are, in the order of the table.
+ROWS, OF = 30, {"running": 12, "failed": 6, "queued": 4}
 #: Targets, and tasks of a row, that are shown.
 TARGETS, TASKS = 4, 12
 #: Problems of a store that are told one by one.
@@ -94,7 +94,7 @@ def look(
     if len(sources) > 1:
         said = [f"{shown(source.title, 80)}: {words}" for source, words in zip(sources, said, strict=True)]
     done = sum(n for n in counts if n is not None) if None not in counts else None
-    rows = sorted((run for *_, runs in seen for run in runs), key=_place)[:ROWS]
+    rows = _chosen([run for *_, runs in seen for run in runs])
     return Sight(tuple(marks), done, "; ".join(said), latest(rows, targets))
 
 
@@ -118,15 +118,20 @@ def _at(source: Source, fidelity: str | None) -> tuple[tuple[Any, ...], int | No
 
 def _rows(store: Store, problem: Problem) -> Iterator[Run]:
     from ..store import Filter
+    from ..store.schema import STATUS
 
-    for status in ("running", "done", "failed", "queued"):
-        yield from store.rows(problem, Filter(status=(status,)), last=OPEN.get(status, ROWS))
+    for status in STATUS:
+        yield from store.rows(problem, Filter(status=(status,)), last=ROWS)
 
 
-def _place(run: Run) -> tuple[int, float, int]:
-    """Where a row stands in the table."""
-    order = {"running": 0, "queued": 2}
-    return order.get(run.status, 1), -(run.ended or 0.0), -run.id
+def _chosen(runs: Sequence[Run]) -> list[Run]:
+    """Rows that are shown: under way, then ended, then waiting; the latest of each first."""
+    latest_first = sorted(runs, key=lambda run: (-(run.ended or 0.0), -run.id))
+    some = {status: [run for run in latest_first if run.status == status][:n] for status, n in OF.items()}
+    kept = {id(run) for found in some.values() for run in found}
+    others = [run for run in latest_first if run.status in ("done", "failed") and id(run) not in kept]
+    shown_too = {id(run) for run in (*some["failed"], *others[: ROWS - len(kept)])}
+    return [*some["running"], *(run for run in latest_first if id(run) in shown_too), *some["queued"]]
 
 
 def _standing(stands: Sequence[Standing]) -> str:

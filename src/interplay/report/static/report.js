@@ -277,7 +277,7 @@ function held() {
 }
 async function renew(text, words) {
   const page = new DOMParser().parseFromString(text, "text/html"), fresh = page.getElementById("main");
-  if (!page.getElementById("live")) { location.reload(); return; }
+  if (!page.getElementById("live")) { location.replace(location.pathname); return; }
   const found = await read(page.getElementById("data").textContent), restore = held(), find = fresh.querySelector("#find");
   fresh.querySelector("#live-rows").replaceWith($("live-rows"));
   for (const old of all(".figure")) {

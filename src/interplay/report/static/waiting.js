@@ -44,7 +44,7 @@ async function follow() {
     const reply = await fetch("state.json", { cache: "no-store" });
     if (!reply.ok) throw new Error(reply.status);
     const state = await reply.json();
-    if (state.version !== start.version) { location.reload(); return; }
+    if (state.version !== start.version) { location.replace(location.pathname); return; }
     draw(state);
   } catch (error) {
     $("words").textContent = "the server does not answer; what is here stays as it was.";
