@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 NAMED = 5
+COVERS = "the question is covered: median deviation of an effect after the runs, in units of before,"
 #: Targets above which each shows fewer pairs, so that the page stays small.
 MANY = 100
 WORDS = {
@@ -60,8 +61,8 @@ def of_target(answer: Attribution, t: int) -> Part:
     unit = "its own unit" if answer.unit[t] == "own" else f"{answer.unit[t]}: 100 × a difference of logarithms"
     trust, many = answer.trust, len(answer.targets) > MANY
     values = zip(
-        ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats"),
-        (trust.agreement, trust.skill, trust.ranks, trust.ceiling),
+        ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats", COVERS),
+        (trust.agreement, trust.skill, trust.ranks, trust.ceiling, trust.coverage),
         strict=True,
     )
     known = [f"{name} {one[t]:.2f}" for name, one in values if len(one) and np.isfinite(one[t])]

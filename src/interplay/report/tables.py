@@ -144,8 +144,8 @@ def targets(answer: Attribution) -> Table:
     columns = [("target", "text"), ("direction", "text"), ("verdict", "text"), ("expected correlation", "number")]
     columns += [("held-out R²", "number"), ("held-out Spearman", "number"), ("ceiling", "number"), ("runs", "number")]
     if answer.truth is not None:
-        columns += [("Spearman with truth", "number")]
-        held.append(numbers(answer.truth.spearman, 3))
+        columns += [("Spearman with truth", "number"), ("its ceiling", "number")]
+        held += [numbers(answer.truth.spearman, 3), numbers(answer.truth.ceiling, 3)]
     order = [*held[:4], list(answer.rows), *held[4:]]
     each = zip(names, arrows, trust.targets, *order, strict=True)
     return table(columns, each)

@@ -49,7 +49,7 @@ function drawTable(place, table) {
   box.value = filters[name] || "";
   label.append(box);
   if (table.rows.length > 8) tools.append(label, said);
-  const scroll = element("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title });
+  const scroll = element("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title + ", table" });
   const grid = element("table"), head = element("thead"), top = element("tr"), body = element("tbody");
   grid.append(element("caption", title, { hidden: "" }), head, body);
   head.append(top);
