@@ -277,7 +277,7 @@ def _copies(cases: dict[str, dict[str, int]], found: Figures) -> str:
     each = [found["m", way]["MB"] * MB / (cases["m"]["m"] * cases["m"]["p"]) for way in IN_RUN]
     return (
         f"`InRun` holds {each[0]:.0f} (2 react) and {each[1]:.0f} (none) bytes per mask and parameter at "
-        f"{_label('m', cases)}; 12 of them are the copies with AdamW's moments, which is what its `memory` counts."
+        f"{_label('m', cases)}; 12 of them are the copies with AdamW's moments; its `memory` counts 26."
     )
 
 
