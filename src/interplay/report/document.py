@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 NAMED = 5
-COVERS = "the question is covered: median deviation of an effect after the runs, in units of before,"
+COVERS = "median deviation of an effect after the runs, in units of before,"
 #: Targets above which each shows fewer pairs, so that the page stays small.
 MANY = 100
 WORDS = {
@@ -60,8 +60,9 @@ def of_target(answer: Attribution, t: int) -> Part:
     direction = "higher is better" if answer.higher_is_better[t] else "lower is better"
     unit = "its own unit" if answer.unit[t] == "own" else f"{answer.unit[t]}: 100 × a difference of logarithms"
     trust, many = answer.trust, len(answer.targets) > MANY
+    names = ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats")
     values = zip(
-        ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats", COVERS),
+        (*names, COVERS),
         (trust.agreement, trust.skill, trust.ranks, trust.ceiling, trust.coverage),
         strict=True,
     )
