@@ -15,7 +15,7 @@ from .evaluate import evaluate
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
 from .problem import problems
-from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, summary, truth_of
+from .reading import File, Name, RunsFiles, Surrogate, check_truth_masks, option, reads_runs, summary, truth_of
 from .runs import EXAMPLES as RUNS_EXAMPLES
 from .runs import runs as list_runs
 from .serve import EXAMPLES as SERVE_EXAMPLES
@@ -107,8 +107,7 @@ def attribute(
         check_out(out, ANSWERS, inputs=read)
     if save is not None:
         check_out(save, (".json",), inputs=(*read, out), name="--save")
-    if judged_by is None and truth_masks != "exclude":
-        raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
+    check_truth_masks(truth_masks, judged_by)
     inputs.check_budget(budget, tokens)
     with waiting("reading the runs"):
         runs = file.read(judged_by)

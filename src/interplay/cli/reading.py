@@ -170,6 +170,12 @@ class RunsFiles:
         return read_several(self.sources, **how, beside=truth)
 
 
+def check_truth_masks(way: str, truth: Source | None) -> None:
+    """--truth-masks: it says nothing without --truth."""
+    if truth is None and way != "exclude":
+        raise ValueError(f"--truth-masks {way}: there is no truth; name its file with --truth.")
+
+
 def truth_of(text: str | None, tag: str | None) -> Source | None:
     """--truth and --truth-tag: a file of runs, or a store."""
     from ..formats.store import is_store

@@ -15,7 +15,7 @@ import typer
 
 from . import inputs
 from .compare import At
-from .reading import File, Name, RunsFiles, Surrogate, option, reads_runs, truth_of
+from .reading import File, Name, RunsFiles, Surrogate, check_truth_masks, option, reads_runs, truth_of
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -63,8 +63,7 @@ def serve(
     from .output import command
 
     judged_by = truth_of(truth, truth_tag)
-    if judged_by is None and truth_masks != "exclude":
-        raise ValueError(f"--truth-masks {truth_masks}: there is no truth; name its file with --truth.")
+    check_truth_masks(truth_masks, judged_by)
     inputs.check_budget(budget, tokens)
     sources = file.sources
     places = [source.path for source in (*sources, *([judged_by] if judged_by else []))]

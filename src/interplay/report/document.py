@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import figures
 from . import tables
+from .summary import Summary
 from .table import head, links, notes, orders_lines, pairs_lines, tested, truth_line
 from .words import shown
 
@@ -111,7 +112,8 @@ def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
 def short_over(answer: Attribution) -> list[tuple[str, str]]:
     """The same over all targets."""
     T = len(answer.targets)
-    helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
+    found = Summary.of(answer)
+    helps, hurts = found.helps, found.hurts
     best = [k for k in np.argsort(-(helps - hurts), kind="stable") if helps[k] > hurts[k]]
     worst = [k for k in np.argsort(-(hurts - helps), kind="stable") if hurts[k] > helps[k]]
     listed = lambda found, n, m: _listed(

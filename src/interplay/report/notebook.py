@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..figures.look import HELPS, HURTS, OPEN
 from .words import plain
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = 15  # tasks of each end
 WIDTH, HEIGHT = 180, 14  # pixels of a drawn interval
-COLOURS = {1: "#2a7fc1", -1: "#d55e00", 0: "#7d858d"}
+COLOURS = {1: HELPS, -1: HURTS, 0: OPEN}
 LEFT = "text-align:left;padding:.15em .8em;white-space:nowrap"
 RIGHT = "text-align:right;padding:.15em .8em;white-space:nowrap;font-variant-numeric:tabular-nums"
 

@@ -76,7 +76,7 @@ def write(answer: Attribution, path: str | Path) -> Path:
 
 
 def packed(value: Any) -> str:
-    """A value as JSON, gzip, base64; None where there is none."""
+    """A value as JSON, gzip, base64."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
