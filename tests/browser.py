@@ -1,7 +1,11 @@
-"""Chromium for the tests of pages: one for a module, without network, and what it complained about."""
+"""What the tests of pages share: Chromium without network, and what it complained about; pages over HTTP."""
 
+import http.client
+import json
 import os
 import shutil
+import socket
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,3 +53,57 @@ def outside(url, address):
     """Whether a request leaves the page and its own server."""
     own = str(address).split("/")[2] if "://" in str(address) else ""
     return not (url.startswith(("file:", "data:", "blob:")) or (own and url.startswith(f"http://{own}/")))
+
+
+def pages_of(place="runs.db", **how):
+    """The pages of a store or file, attributed quickly."""
+    from interplay import Evaluations, attribute
+    from interplay.formats.several import Source
+    from interplay.report import live, server
+
+    def answer():
+        return attribute(Evaluations.read(place, **how), surrogate="ridge", pairs=False)
+
+    return server.Pages(str(place), lambda: live.look([Source(place)]), answer, [place])
+
+
+def state_of(pages):
+    """What the pages would answer about their state."""
+    return json.loads(pages.state.body)
+
+
+@contextmanager
+def served(pages, follow=False):
+    """A server in a thread; yields a function that asks it: (status, headers, body)."""
+    from interplay.report import server
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    serving = server.http(pages, port)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})
+    thread.start()
+    if follow:
+        server.EVERY = 0.02
+        pages.start()
+
+    def ask(path="/", method="GET", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
+        for name, value in headers.items():
+            for one in [value] if isinstance(value, str) else value:
+                connection.putheader(name.replace("_", "-"), one.format(port=port))
+        connection.endheaders()
+        reply = connection.getresponse()
+        body = reply.read()
+        connection.close()
+        return reply.status, dict(reply.getheaders()), body
+
+    ask.port = port
+    try:
+        yield ask
+    finally:
+        if follow:
+            assert pages.stop(10)
+        serving.should_exit = True
+        thread.join(10)
+        listening.close()

@@ -120,8 +120,14 @@ def test_the_theme_is_switched_and_print_is_light(browser, files):
         page.locator("#theme").click()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         page.locator("#theme").click()
-        pdf = page.pdf()
-        assert pdf.startswith(b"%PDF")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        drawn = page.locator(".figure:not(.empty) .main-svg").evaluate_all("all => all.map(one => one.clientWidth)")
+        assert max(drawn) <= 900  # what a browser still makes fit on paper
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.pdf().startswith(b"%PDF")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert page.locator("main").bounding_box()["width"] == 1200
         assert page.said == []
 
 

@@ -11,20 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import interplay as ip
-from interplay import Store, attribute, evaluate
+from interplay import Store, evaluate
 from interplay.formats.several import Source
 from interplay.report import live
-from tests.browser import chromium, opened
+from tests.browser import chromium, opened, pages_of, served, state_of
 from tests.command_line import put, refused, stored, table
 from tests.evaluators import DESIGN, TASKS, Additive
-from tests.hostile import NAMES
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -32,15 +29,6 @@ from interplay.report import server
 
 SECRET = "s3cr3t"
 ADDRESS = f"postgresql://me:{SECRET}%40word@127.0.0.1:1/runs?sslpassword={SECRET}"
-
-
-def pages_of(place="runs.db", **how):
-    """The pages of a store or file, attributed quickly."""
-
-    def answer():
-        return attribute(ip.Evaluations.read(place, **how), surrogate="ridge", pairs=False)
-
-    return server.Pages(str(place), lambda: live.look([Source(place)]), answer, [place])
 
 
 @pytest.fixture(autouse=True)
@@ -54,45 +42,6 @@ def at_once(monkeypatch):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def state_of(pages):
-    return json.loads(pages.state.body)
-
-
-@contextmanager
-def served(pages, follow=False):
-    """A server in a thread; yields a function that asks it: (status, headers, body)."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    serving = server.http(pages, port)
-    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})
-    thread.start()
-    if follow:
-        server.EVERY = 0.02
-        pages.start()
-
-    def ask(path="/", method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
-        for name, value in headers.items():
-            for one in [value] if isinstance(value, str) else value:
-                connection.putheader(name.replace("_", "-"), one.format(port=port))
-        connection.endheaders()
-        reply = connection.getresponse()
-        body = reply.read()
-        connection.close()
-        return reply.status, dict(reply.getheaders()), body
-
-    ask.port = port
-    try:
-        yield ask
-    finally:
-        if follow:
-            assert pages.stop(10)
-        serving.should_exit = True
-        thread.join(10)
-        listening.close()
 
 
 # ---------------------------------------------------------------- what is said
@@ -172,6 +121,22 @@ def test_the_last_rows_are_those_under_way_then_those_that_ended_then_some_that_
     evaluate(Additive(fidelity="mixed"), mixtures, store="runs.db", tag="mixed", progress=False)
     row = live.look([Source("runs.db", tag="mixed")]).table["rows"][-1]
     assert f"web {mixtures[0, 0]:.3g}" in row[4]
+
+
+def test_an_error_of_several_lines_is_told_whole_without_its_traceback(folder):
+    evaluator = Additive()
+    whole = evaluator.evaluate
+
+    def measured(masks, seeds):
+        if masks.sum() == 2:
+            raise RuntimeError("out of memory:\n  tried 20 GiB\n\n(see the log)")
+        return whole(masks, seeds)
+
+    evaluator.evaluate = measured
+    evaluate(evaluator, DESIGN, store="runs.db", progress=False)
+    seen = live.look([Source("runs.db")]).table
+    errors = {row[-1] for row in seen["rows"] if row[1] == "failed"}
+    assert errors == {"RuntimeError: out of memory: tried 20 GiB (see the log)"}
 
 
 def test_a_claim_of_a_worker_that_is_gone_is_told(folder):
@@ -261,36 +226,6 @@ def test_what_passes_by_itself_is_tried_again_after_a_rest(folder, monkeypatch):
     evaluate(Additive(), DESIGN, seeds=[2], store="runs.db", progress=False)
     pages.step()
     assert "33 done; the page is that of 22 runs" in state_of(pages)["words"]
-
-
-def test_names_and_errors_are_text_in_the_pages_and_in_the_state(folder):
-    names = tuple(dict.fromkeys(name[:60].strip().replace("\x00", "") or "blank" for name in NAMES.values()))
-    names = tuple(name for name in names if name.isprintable())[:30]
-    evaluator = Additive(tasks=names, targets=("<img src=x onerror=alert(1)>",))
-    masks = ip.masks.bernoulli(len(names), 12, np.random.default_rng(0))
-
-    def measured(masks, seeds):
-        if masks[0].sum() % 2:
-            raise RuntimeError("</script><script>alert(1)</script>\x1b[31m\u202e")
-        return masks.sum(axis=1, keepdims=True)
-
-    evaluator.evaluate = measured
-    with Store("runs.db") as store:
-        store.enlist(store.settle(evaluator, names), masks, np.zeros(12, int))
-    evaluate(evaluator, masks[:4], store="runs.db", progress=False)
-    pages = pages_of()
-    pages.step()
-    waiting = pages.page.body.decode()
-    assert "No attribution yet" in waiting
-    evaluate(evaluator, masks, store="runs.db", progress=False)
-    pages.step()
-    for text in (waiting, pages.page.body.decode()):
-        assert "<img" not in text
-        assert "alert(1)</script>" not in text
-        assert "\x1b" not in text
-        assert "\u202e" not in text
-    assert b"<" not in pages.state.body
-    assert any("alert(1)</script>" in str(row[-1]) for row in state_of(pages)["table"]["rows"])
 
 
 # ---------------------------------------------------------------- who may read it
@@ -540,11 +475,11 @@ def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(folder
             raise AssertionError(page.locator(place).inner_text())
 
         with opened(browser, address, ready=False) as page:
-            until("11 queued", "#words")
+            until("11 queued", "#live-words")
             evaluate(two, DESIGN[:3], store="runs.db", progress=False)
             pages.step()
-            until("3 done", "#words")
-            assert page.locator("#rows tbody tr").count() == 7
+            until("3 done", "#live-words")
+            assert page.locator("#live-rows tbody tr").count() == 7
             evaluate(two, DESIGN[:9], store="runs.db", progress=False)
             pages.step()
             page.wait_for_selector("html[data-ready=yes]", state="attached", timeout=20_000)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..predictor import Z
-from .look import SCALE, Spec, labels, layout, names_axis, numbers, unit_of
+from .look import SCALE, Spec, colorbar, labels, layout, names_axis, numbers, turned_axis, unit_of
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -44,7 +44,7 @@ def interactions(answer: Attribution, target: int = 0, most: int = MOST) -> Spec
         "zmin": -largest,
         "zmax": largest,
         "colorscale": SCALE,
-        "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": "interaction", "side": "right"}},
+        "colorbar": colorbar("interaction"),
         "xgap": 1,
         "ygap": 1,
         "hoverongaps": False,
@@ -56,7 +56,7 @@ def interactions(answer: Attribution, target: int = 0, most: int = MOST) -> Spec
     }
     title = f"benefit of both beyond their sum, in {unit_of(answer, target)}<br>{said}"
     axis = {**names_axis(names), "ticks": ""}
-    look = layout(title, rows=len(shown), yaxis=axis, xaxis={**axis, "autorange": True, "tickangle": -60})
+    look = layout(title, rows=len(shown), yaxis=axis, xaxis={**axis, "autorange": True, **turned_axis()})
     look["height"] += 110
     look["xaxis"]["title"]["standoff"] = 8
     return {"data": [spec], "layout": look}

@@ -82,6 +82,7 @@ def ends(order: np.ndarray, most: int) -> np.ndarray:
 def layout(x: str, y: str = "", rows: int | None = None, **more: Any) -> Spec:
     """Layout with the titles of the axes, as high as its rows need."""
     axis = {"zeroline": False, "automargin": True, "gridcolor": "#d9dde1", "linecolor": "#9aa2aa", "ticks": "outside"}
+    axis["exponentformat"] = "power"
     found: Spec = {
         "xaxis": {**axis, "title": {"text": (title := wrapped(x, 60))}},
         "yaxis": {**axis, "title": {"text": wrapped(y, 36)}},
@@ -117,8 +118,19 @@ def balanced(line: str, width: int) -> str:
 
 
 def names_axis(shown: Sequence[str]) -> Spec:
-    """An axis of names from top to bottom."""
-    return {"type": "category", "categoryarray": list(shown), "autorange": "reversed", "showgrid": False}
+    """An axis of names from top to bottom, without room for more."""
+    axis = {"type": "category", "categoryarray": list(shown), "autorange": "reversed", "showgrid": False}
+    return axis | {"minallowed": -0.7, "maxallowed": len(shown) - 0.3}
+
+
+def turned_axis() -> Spec:
+    """What an axis of upright names below a matrix has besides: they may lie below the names at its side."""
+    return {"tickangle": -60, "ticks": "", "automargin": "height"}
+
+
+def colorbar(title: str) -> Spec:
+    """A scale of colours at the right."""
+    return {"thickness": 12, "outlinewidth": 0, "exponentformat": "power", "title": {"text": title, "side": "right"}}
 
 
 def zero() -> Spec:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..report.summary import Summary
-from .look import SCALE, Spec, ends, labels, layout, names_axis, numbers
+from .look import SCALE, Spec, colorbar, ends, labels, layout, names_axis, numbers, turned_axis
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -36,14 +36,14 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
         "zmin": -2.5,
         "zmax": 2.5,
         "colorscale": SCALE,
-        "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": "benefit", "side": "right"}},
+        "colorbar": colorbar("benefit"),
         "hovertemplate": "%{y}<br>%{x}<extra></extra>",
     }
     title = f"{T} targets; benefit in root mean squares of each target's effects<br>faint: the 95 % interval includes 0"
     if T > LABELLED:
         title += "; targets in the order of their mean"
     title += left_out + around.replace("names", "targets", 1)
-    axis = {"type": "category", "showgrid": False, "tickangle": -60, "ticks": "", "showticklabels": T <= LABELLED}
+    axis = {"type": "category", "showgrid": False, "showticklabels": T <= LABELLED, **turned_axis()}
     look = layout(title, rows=len(shown) + 2, yaxis={**names_axis(tasks), "ticks": ""}, xaxis=axis)
     look["height"] += 110 if T <= LABELLED else 20
     look["xaxis"]["title"]["standoff"] = 8

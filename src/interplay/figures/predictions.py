@@ -55,4 +55,5 @@ def measured_vs_predicted(answer: Attribution, target: int = 0) -> Spec | None:
 def run_name(held: HeldOut, row: int) -> str:
     """What a run is called: its place, its origin and its seed, where they are stated."""
     origin, seed = held.origin[row], held.seed[row]
-    return f"run {row + 1}" + (f", {plain(origin)}" if origin else "") + (f", seed {seed}" if seed >= 0 else "")
+    said = origin and origin != str(row + 1)
+    return f"run {row + 1}" + (f", {plain(origin)}" if said else "") + (f", seed {seed}" if seed >= 0 else "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import figures
+from ..fields import listed
 from . import tables
 from .summary import Summary
 from .table import head, links, notes, orders_lines, pairs_lines, tested, truth_line
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 NAMED = 5
-COVERS = "median deviation of an effect after the runs, in units of before,"
+COVERS = "standard deviation of an effect after the runs over that before (median)"
 #: Targets above which each shows fewer pairs, so that the page stays small.
 MANY = 100
 WORDS = {
     "solid": "The answer is sound for this question.",
-    "indicative": "Large effects are in sight; the order of the others is not.",
+    "indicative": "Trust the largest effects, not the order of the rest.",
     "not supported": "These runs do not answer this question. Do not act on the effects below.",
 }
 
@@ -67,14 +68,14 @@ def of_target(answer: Attribution, t: int) -> Part:
         (trust.agreement, trust.skill, trust.ranks, trust.ceiling, trust.coverage),
         strict=True,
     )
-    known = [f"{name} {one[t]:.2f}" for name, one in values if len(one) and np.isfinite(one[t])]
+    known = "; ".join(f"{name} {one[t]:.2f}" for name, one in values if len(one) and np.isfinite(one[t]))
     return {
         "name": shown(answer.targets[t]),
         "verdict": trust.targets[t],
         "about": f"Benefit in {shown(answer.targets[t], 80)}, {unit}; {direction}; positive helps.",
-        "known": "; ".join(known),
+        "known": known[:1].upper() + known[1:],
         "short": short(answer, t),
-        "pairs": [*pairs_lines(answer, t), *tested(answer, t)] if len(answer.interactions) else [],
+        "pairs": [*pairs_lines(answer, t, 60), *tested(answer, t)] if len(answer.interactions) else [],
         "orders": [line for line in orders_lines(answer, [t]) if line],
         "figures": {
             "effects": figures.effects(answer, t),
@@ -100,12 +101,12 @@ def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
     order = np.argsort(-np.nan_to_num(effects), kind="stable")
     helps, hurts = [k for k in order if low[k] > 0], [k for k in order[::-1] if high[k] < 0]
     unknown = [k for k in range(len(effects)) if not (low[k] > 0 or high[k] < 0)]
-    listed = lambda found: _listed([f"{shown(answer.tasks[k], 40)} ({effects[k]:+.3g})" for k in found])
-    said = [("Helps", listed(helps) or "nothing for certain"), ("Hurts", listed(hurts) or "nothing for certain")]
+    named = lambda found: listed([f"{shown(answer.tasks[k], 40)} ({effects[k]:+.3g})" for k in found], NAMED)
+    said = [("Helps", named(helps) or "nothing for certain"), ("Hurts", named(hurts) or "nothing for certain")]
     if unknown:
         said.append(("Cannot be told from 0", f"{len(unknown)} of {len(effects)} tasks"))
     if answer.unidentified:
-        said.append(("Never switched", _listed([shown(name, 40) for name in answer.unidentified])))
+        said.append(("Never switched", listed([shown(name, 40) for name in answer.unidentified], NAMED)))
     return said
 
 
@@ -116,13 +117,15 @@ def short_over(answer: Attribution) -> list[tuple[str, str]]:
     helps, hurts = found.helps, found.hurts
     best = [k for k in np.argsort(-(helps - hurts), kind="stable") if helps[k] > hurts[k]]
     worst = [k for k in np.argsort(-(hurts - helps), kind="stable") if hurts[k] > helps[k]]
-    listed = lambda found, n, m: _listed(
-        [f"{shown(answer.tasks[k], 40)} (helps {n[k]} of {T} targets, hurts {m[k]})" for k in found]
+    named = lambda rows: listed(
+        [f"{shown(answer.tasks[k], 40)} (helps {helps[k]} of {T} targets, hurts {hurts[k]})" for k in rows], NAMED
     )
-    hurting = _listed([f"{shown(answer.tasks[k], 40)} (hurts {hurts[k]} of {T} targets)" for k in worst])
     counts = [f"{list(answer.trust.targets).count(v)} {v}" for v in ("solid", "indicative", "not supported")]
-    said = [("Helps most targets", listed(best, helps, hurts) or "nothing for certain")]
-    return [*said, ("Hurts most targets", hurting or "nothing for certain"), ("Targets", ", ".join(counts))]
+    return [
+        ("Helps more targets than it hurts", named(best) or "no task"),
+        ("Hurts more targets than it helps", named(worst) or "no task"),
+        ("Targets", ", ".join(counts)),
+    ]
 
 
 def made(answer: Attribution) -> list[tuple[str, str]]:
@@ -139,7 +142,3 @@ def made(answer: Attribution) -> list[tuple[str, str]]:
     kinds = [name for name in ("coupled", "absent_tasks", "training", "optimizer") if name in answer.notes]
     rows += [(f"Noted: {name}", shown(str(answer.notes[name]), 400)) for name in kinds]
     return rows
-
-
-def _listed(words: list[str]) -> str:
-    return ", ".join(words[:NAMED]) + (f", {len(words) - NAMED} more" if len(words) > NAMED else "")

@@ -18,9 +18,9 @@ from ..evaluations import MIN_RUNS
 from ..figures.look import numbers
 from ..formats.several import Source
 from ..formats.store import is_address, is_store
-from .store import harmless, label, standing_words
+from .store import harmless, label, last_words, standing_words
 from .tables import Table, table
-from .words import plain, shown
+from .words import binary, of_mask, plain, shown
 
 if TYPE_CHECKING:
     from ..store import Problem, Run, Standing, Store
@@ -29,8 +29,8 @@ __all__ = ["Sight", "clock", "latest", "look", "words_of"]
 
 #: Rows that are shown; how many of a status are among them however many others there are, in the order of the table.
 ROWS, OF = 30, {"running": 12, "failed": 6, "queued": 4}
-#: Targets, and tasks of a row, that are shown.
-TARGETS, TASKS = 4, 12
+#: Targets that are shown.
+TARGETS = 4
 #: Problems of a store that are told one by one.
 TOLD = 6
 #: Seconds for which a look waits for a database that is away.
@@ -162,7 +162,8 @@ def latest(runs: Sequence[Run], targets: Sequence[str] = ()) -> Table:
     cells["status", "text"] = [run.status for run in runs]
     cells["time", "text"] = [_time(run) for run in runs]
     cells["seed", "number"] = [run.seed for run in runs]
-    cells["without" if all(_binary(run.mask) for run in runs) else "weights", "text"] = [_mask(run) for run in runs]
+    held = "without" if all(binary(run.mask) for run in runs) else "weights"
+    cells[held, "text"] = [of_mask(run.problem.tasks, run.mask) for run in runs]
     cells["seconds", "number"] = numbers([np.nan if run.seconds is None else run.seconds for run in runs], 4)
     columns, values = list(cells), list(cells.values())
     for name in _targets(problems, targets):
@@ -170,7 +171,7 @@ def latest(runs: Sequence[Run], targets: Sequence[str] = ()) -> Table:
         values.append(numbers([_value(run, name) for run in runs], 5))
     if any(run.error for run in runs):
         columns.append(("error", "text"))
-        values.append([_last_words(run.error) for run in runs])
+        values.append([plain(last_words(run.error), 300) if run.error else "" for run in runs])
     return table(columns, zip(*values, strict=True))
 
 
@@ -185,36 +186,10 @@ def _value(run: Run, target: str) -> float:
     return np.nan if run.values is None or target not in names else float(run.values[names.index(target)])
 
 
-def _binary(mask: np.ndarray) -> bool:
-    return bool(np.isin(mask, (0, 1)).all())
-
-
-def _mask(run: Run) -> str:
-    """Tasks that a run lacks, or holds where these are fewer; weights, the largest first."""
-    tasks, mask = run.problem.tasks, run.mask
-    if not _binary(mask):
-        order = [k for k in np.argsort(-np.abs(mask), kind="stable") if mask[k]]
-        return _few([f"{shown(tasks[k], 40)} {mask[k]:.3g}" for k in order])
-    out, inside = np.flatnonzero(mask == 0), np.flatnonzero(mask != 0)
-    if not len(out) or not len(inside):
-        return "nothing" if len(inside) else "everything"
-    fewer, start = (out, "") if len(out) <= len(inside) else (inside, "all but ")
-    return start + _few([shown(tasks[k], 40) for k in fewer])
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:TASKS]) + (f", {len(names) - TASKS} more" if len(names) > TASKS else "")
-
-
 def _time(run: Run) -> str:
     if run.status == "running" and run.started is not None:
         return f"since {_moment(run.started)}"
     return "" if run.status == "queued" or run.ended is None else _moment(run.ended)
-
-
-def _last_words(error: str | None) -> str:
-    lines = [line.strip() for line in harmless(error or "") if line.strip()]
-    return plain(lines[-1], 300) if lines else "failed" if error else ""
 
 
 def _moment(epoch: float) -> str:

@@ -11,12 +11,13 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..evaluations import MIN_RUNS
 from ..formats.archive import written_whole
 from .document import of_target, whole
 from .downloads import downloads
@@ -24,7 +25,7 @@ from .downloads import downloads
 if TYPE_CHECKING:
     from ..attribution import Attribution
 
-__all__ = ["html", "write"]
+__all__ = ["html", "waiting", "write"]
 
 PLOTLY = "plotly-cartesian.min.js"
 
@@ -36,12 +37,9 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
     ----------
     answer : Attribution
     live : mapping, optional
-        What a server adds, which keeps the page up to date: ``where`` the runs come from, their state (see
-        `report.live`).
+        What a server adds, which keeps the page up to date: ``where`` the runs come from, the ``version`` of the
+        answer, how the runs stand in ``words`` (see `report.live`).
     """
-    from jinja2 import Environment, FunctionLoader
-    from markupsafe import Markup
-
     document = whole(answer)
     data = {
         "targets": document["targets"],
@@ -49,21 +47,36 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
         "whole": packed({name: document[name] for name in ("figures", "tables")}),
         "each": [packed(of_target(answer, t)) for t in range(len(answer.targets))],
         "files": [{"name": name, "what": what, "data": packed(text)} for name, what, text in downloads(answer)],
-        "live": None if live is None else {"version": live.get("version", "")},
+        "live": None if live is None else {"version": live["version"]},
     }
-    scripts = [static(PLOTLY), static("report.js")]
+    version = static(PLOTLY)[:80].split("v")[-1].split()[0]
+    words = {**document, "many": len(answer.targets) > 1, "plotly_version": version}
+    return rendered("report.html", (PLOTLY, "report.js"), data, live, words)
+
+
+def waiting(live: Mapping[str, Any]) -> str:
+    """The page before there is an answer; `live` as of `html`."""
+    data, words = {"live": {"version": live["version"]}}, {"title": f"Waiting for {live['where']}", "least": MIN_RUNS}
+    return rendered("waiting.html", ("report.js",), data, live, words)
+
+
+def rendered(
+    template: str, names: Sequence[str], data: dict[str, Any], live: Mapping[str, Any] | None, words: dict[str, Any]
+) -> str:
+    """A page of this look: a template, the scripts it carries, their data, what a server adds, and its words."""
+    from jinja2 import Environment, FunctionLoader
+    from markupsafe import Markup
+
+    scripts = [static(name) for name in names]
     environment = Environment(autoescape=True, loader=FunctionLoader(_template), trim_blocks=True, lstrip_blocks=True)
     environment.finalize = lambda value: value.replace("R^2", "R²") if type(value) is str else value
-    return environment.get_template("report.html").render(
-        **document,
+    return environment.get_template(template).render(
+        **words,
         live=live,
-        many=len(answer.targets) > 1,
-        mixture=answer.reference is not None,
         policy=policy(scripts, live is not None),
         style=Markup(static("report.css")),
         scripts=[Markup(script) for script in scripts],
         data=Markup(as_json(data)),
-        plotly_version=static(PLOTLY)[:80].split("v")[-1].split()[0],
     )
 
 

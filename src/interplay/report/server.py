@@ -22,13 +22,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
-from importlib.resources import files
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from jinja2 import Environment
-from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -37,7 +34,7 @@ from starlette.routing import Route
 
 from ..evaluations import MIN_RUNS
 from .live import Sight, clock, words_of
-from .page import as_json, html, policy, static
+from .page import as_json, html, waiting
 from .words import shown
 
 if TYPE_CHECKING:
@@ -201,10 +198,10 @@ class Pages:
             said.append(f"no attribution yet: {self._fault}")
         elif sight and sight.few:
             said.append(f"an attribution needs at least {MIN_RUNS}")
-        state = {"version": self.version, "words": "; ".join(said), "table": sight.table if sight else None}
-        self.state = Reply.of(as_json(state), "application/json")
+        state = {"version": self.version, "words": "; ".join(said)}
+        self.state = Reply.of(as_json({**state, "table": sight.table if sight else None}), "application/json")
         if not self._answers:
-            self.page = Reply.of(_waiting(self.where, state), "text/html")
+            self.page = Reply.of(waiting({"where": self.where, **state}), "text/html")
 
 
 class Guard:
@@ -279,22 +276,3 @@ def _takes_gzip(headers: Headers) -> bool:
         if name == "gzip":
             return not re.fullmatch(r"q=0(\.0*)?", weight)
     return False
-
-
-def _waiting(where: str, state: dict[str, Any]) -> str:
-    """The page before there is an answer."""
-    text = files("interplay.report").joinpath("templates", "waiting.html").read_text(encoding="utf-8")
-    script = static("waiting.js")
-    return (
-        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        .from_string(text)
-        .render(
-            where=where,
-            words=state["words"],
-            least=MIN_RUNS,
-            policy=policy([script], live=True),
-            style=Markup(static("report.css")),
-            script=Markup(script),
-            data=Markup(as_json(state)),
-        )
-    )

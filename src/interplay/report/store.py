@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .words import plain
 if TYPE_CHECKING:
     from ..store import Problem, Run, Standing
 
-__all__ = ["as_record", "deletion", "harmless", "label", "overview", "standing_words", "table", "whole"]
+__all__ = ["as_record", "deletion", "harmless", "label", "last_words", "overview", "standing_words", "table", "whole"]
 
 #: Characters that what is absent, and an error, get at least.
 ABSENT, ERROR = 8, 18
@@ -42,6 +43,17 @@ def harmless(text: str) -> list[str]:
         last = line.rstrip("\r").rsplit("\r", 1)[-1].expandtabs()
         lines.append("".join(c if unicodedata.category(c)[0] != "C" else "?" for c in last).rstrip())
     return lines
+
+
+def last_words(error: str | None) -> str:
+    """What an error says: what stands below the frames of its traceback, else its last line; '' without an error."""
+    lines = harmless(error or "")
+    if frames := [n for n, line in enumerate(lines) if line.startswith('  File "')]:
+        below = dropwhile(lambda line: line.startswith("    "), lines[frames[-1] + 1 :])
+        if said := " ".join(line.strip() for line in below if line.strip()):
+            return said
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1] if said else "failed" if error else ""
 
 
 def label(problem: Problem) -> str:
@@ -127,7 +139,7 @@ def table(runs: Sequence[Run], width: int) -> list[str]:
     values = [_values(run, len(one) == 1) for run in runs]
     names = [plain(target, 14) for target in targets]
     sizes = [max([len(name), *(len(row[t]) for row in values if row)]) for t, name in enumerate(names)]
-    errors = [_last_words(run) for run in runs]
+    errors = [last_words(run.error) for run in runs]
     least = max(sizes[0], ERROR if any(errors) else 0)
 
     absent = [_mask(run) for run in runs]
@@ -249,13 +261,6 @@ def _values(run: Run, one: bool) -> list[str]:
         return [f"{value:.4g}" for value in run.values]
     pairs = zip(run.problem.targets or (), run.values.tolist(), strict=True)
     return [", ".join(f"{plain(name)} {value:.4g}" for name, value in pairs)]
-
-
-def _last_words(run: Run) -> str:
-    if not run.error:
-        return ""
-    lines = [line.strip() for line in harmless(run.error) if line.strip()]
-    return lines[-1] if lines else "failed"
 
 
 def _cut(text: str, width: int) -> str:

@@ -133,9 +133,9 @@ def _beside(answer: Attribution, t: int) -> tuple[list[str], list[list[str]]]:
     return list(found), list(found.values())
 
 
-def pairs_lines(answer: Attribution, t: int) -> list[str]:
-    """The strongest pairs of one target in words, or why none is put in words."""
-    words, certain = pair_words(answer, t)
+def pairs_lines(answer: Attribution, t: int, width: int = 24) -> list[str]:
+    """The strongest pairs of one target in words, names in so many characters; or why none is put in words."""
+    words, certain = pair_words(answer, t, width=width)
     n = len(answer.interactions)
     if np.isnan(answer.interactions[:, t]).all():
         return [f"Pairs: none are read for {answer.reading}."]

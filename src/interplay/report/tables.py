@@ -12,7 +12,7 @@ from ..figures.predictions import run_name
 from ..trust import COVERED, VERDICTS, of_named
 from .comparison import NAMES
 from .summary import Summary
-from .words import kind_of_interaction, shown
+from .words import binary, kind_of_interaction, of_mask, shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -104,20 +104,12 @@ def outliers(answer: Attribution, t: int) -> Table | None:
         [
             shown(run_name(held, int(i))),
             *numbers([held.measured[i, t], held.predicted[i, t], z[i]], 4),
-            _absent(answer, held.weights[i]),
+            of_mask(answer.tasks, held.weights[i]),
         ]
         for i in rows
     ]
     columns = [("run", "text"), ("measured", "number"), ("predicted", "number"), ("deviations off", "signed")]
-    return table([*columns, ("without", "text")], cells)
-
-
-def _absent(answer: Attribution, weights: np.ndarray) -> str:
-    """Tasks that a run lacks, in words; those it holds, where these are fewer."""
-    out, inside = np.flatnonzero(weights == 0), np.flatnonzero(weights != 0)
-    fewer, start = (out, "") if len(out) <= len(inside) else (inside, "all but ")
-    named = ", ".join(shown(answer.tasks[k], 24) for k in fewer[:6])
-    return (start + named if len(fewer) else "nothing") + (f", {len(fewer) - 6} more" if len(fewer) > 6 else "")
+    return table([*columns, ("without" if binary(held.weights) else "weights", "text")], cells)
 
 
 def over_targets(answer: Attribution) -> Table:
@@ -138,10 +130,10 @@ def over_targets(answer: Attribution) -> Table:
 def targets(answer: Attribution) -> Table:
     """Every target: its verdict, and what this rests on."""
     trust, up = answer.trust, answer.higher_is_better
-    arrows = ["higher is better" if one else "lower is better" for one in up]
+    arrows = ["higher" if one else "lower" for one in up]
     held = [numbers(values, 3) for values in (trust.agreement, trust.skill, trust.ranks, trust.ceiling)]
     names = [shown(name) for name in answer.targets]
-    columns = [("target", "text"), ("direction", "text"), ("verdict", "text"), ("expected correlation", "number")]
+    columns = [("target", "text"), ("better", "text"), ("verdict", "text"), ("expected correlation", "number")]
     columns += [("held-out R²", "number"), ("held-out Spearman", "number"), ("ceiling", "number"), ("runs", "number")]
     if answer.truth is not None:
         columns += [("Spearman with truth", "number"), ("its ceiling", "number")]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fields import listed
+
 if TYPE_CHECKING:
     from ..attribution import Attribution
 
@@ -56,7 +58,7 @@ def _common(names: Sequence[str]) -> str:
     return least[: max((least.rfind(separator, 0, n) for separator in "/_.:- "), default=-1) + 1]
 
 
-def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[str], int]:
+def pair_words(answer: Attribution, target: int, limit: int = 5, width: int = 24) -> tuple[list[str], int]:
     """Strongest pairs of one target in words, and how many intervals exclude 0.
 
     Parameters
@@ -66,6 +68,8 @@ def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[s
         Column.
     limit : int
         Pairs to put in words.
+    width : int
+        Characters of a name.
     """
     if not len(answer.interactions):
         return [], 0
@@ -78,7 +82,7 @@ def pair_words(answer: Attribution, target: int, limit: int = 5) -> tuple[list[s
         k, l = answer.pairs[n]
         kind = kind_of_interaction(answer, int(n), target)
         lines.append(
-            f"{plain(answer.tasks[k], 24)} and {plain(answer.tasks[l], 24)}: {kind} "
+            f"{plain(answer.tasks[k], width)} and {plain(answer.tasks[l], width)}: {kind} "
             f"({value[n]:+.3g} ± {1.96 * deviation[n]:.2g})"
         )
     return lines, int(certain.sum())
@@ -113,6 +117,23 @@ def kind_of_pair(interaction: float, first: float, second: float, share: float) 
         return "synergy"
     helps = first - share * interaction > 0 and second - share * interaction > 0
     return "redundancy" if helps else "antagonism"
+
+
+def of_mask(tasks: Sequence[str], mask: np.ndarray, most: int = 12) -> str:
+    """Tasks that a run lacks, or holds where these are fewer; of weights the largest. At most so many are named."""
+    if not binary(mask):
+        order = [int(k) for k in np.argsort(-np.abs(mask), kind="stable") if mask[k]]
+        return listed([f"{shown(tasks[k], 40)} {mask[k]:.3g}" for k in order], most)
+    out, inside = np.flatnonzero(mask == 0).tolist(), np.flatnonzero(mask != 0).tolist()
+    if not out or not inside:
+        return "nothing" if inside else "everything"
+    fewer, start = (out, "") if len(out) <= len(inside) else (inside, "all but ")
+    return start + listed([shown(tasks[k], 40) for k in fewer], most)
+
+
+def binary(masks: np.ndarray) -> bool:
+    """Whether each task is in or out, without weights."""
+    return bool(np.isin(masks, (0, 1)).all())
 
 
 def safe_cell(name: str) -> str:

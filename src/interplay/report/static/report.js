@@ -2,7 +2,7 @@
 // Shows what the page carries: tables that sort and filter, figures, the chosen target; no knowledge of attributions.
 (() => {
 const DARK = { "#1c2126": "#e8ebee", "#d9dde1": "#39424a", "#9aa2aa": "#6d767f", "#5d656d": "#a9b1b9" };
-const NARROW = 560, BATCH = 300;
+const NARROW = 560, BATCH = 300, SHORT = 32;
 const root = document.documentElement;
 let data, current = 0, whole, target, drawing = 0;
 const sorting = {}, filters = {};
@@ -26,7 +26,7 @@ function written(value, kind) {
   if (value === null || value === undefined) return kind === "text" ? "" : "–";
   if (kind === "text" || typeof value === "string") return value;
   if (Number.isInteger(value) && kind !== "signed") return value.toLocaleString("en");
-  const text = Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-4) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+  const text = Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-4) ? Number(value.toPrecision(4)).toExponential() : String(Number(value.toPrecision(4)));
   return kind === "signed" && value > 0 ? "+" + text : text;
 }
 function order(rows, column, down, kind) {
@@ -86,7 +86,7 @@ function drawTable(place, table) {
     for (const row of rows.slice(from, from + BATCH)) some.append(line(row));
     body.append(some);
     if (from + BATCH >= rows.length) return;
-    const last = element("tr"), cell = element("td", null, { colspan: String(table.columns.length) });
+    const last = element("tr", null, { class: "more" }), cell = element("td", null, { colspan: String(table.columns.length) });
     const button = element("button", `Show more of ${rows.length} rows`, { type: "button" });
     button.addEventListener("click", () => { last.remove(); more(rows, from + BATCH); });
     cell.append(button);
@@ -98,14 +98,12 @@ function drawTable(place, table) {
     row.forEach((value, i) => {
       const kind = table.columns[i].kind, text = written(value, kind);
       const cell = element("td", null, { class: kind === "text" ? "" : "number" });
-      if (i === 0 && place.dataset.choose) {
-        const button = element("button", null, { type: "button" });
-        button.append(element("bdi", text));
-        button.addEventListener("click", () => choose(table.rows.indexOf(row), true));
-        cell.append(button);
-      } else if (kind === "text") {
-        const inside = element("div", null, text.length > 60 ? { title: text } : {});
-        inside.append(element("bdi", text));
+      if (kind === "text") {
+        const inside = element("div", null, text.length > 60 ? { title: text } : text.length > SHORT ? {} : { class: "whole" });
+        const name = element("bdi", text), chosen = i === 0 && place.dataset.choose;
+        const button = chosen && element("button", null, { type: "button" });
+        if (chosen) { button.append(name); button.addEventListener("click", () => choose(table.rows.indexOf(row), true)); }
+        inside.append(button || name);
         cell.append(inside);
       } else cell.textContent = text;
       made.append(cell);
@@ -120,15 +118,18 @@ function drawTable(place, table) {
 function themed(spec, width) {
   const dark = root.dataset.theme === "dark";
   const copy = JSON.parse(JSON.stringify(spec), (_, value) => (dark && DARK[value]) || value);
-  const look = copy.layout;
+  const look = copy.layout, narrow = width < NARROW, size = narrow ? 6.4 : 7.4, title = look.xaxis.title;
+  copy.data.forEach((one, i) => { if (one.textfont) one.textfont = spec.data[i].textfont; }); // stands on colours, not on the ground
   if (look.yaxis && look.yaxis.categoryarray) {
-    const limit = width < NARROW ? 14 : 30, names = look.yaxis.categoryarray;
+    const limit = narrow ? 14 : 30, names = look.yaxis.categoryarray;
     look.yaxis.tickmode = "array";
     look.yaxis.tickvals = names.map((_, i) => i);
     look.yaxis.ticktext = names.map((name) => cut(name, limit));
   }
-  const narrow = width < NARROW, size = narrow ? 6.4 : 7.4, title = look.xaxis.title;
-  if (narrow) look.font.size = 11;
+  if (narrow) {
+    look.font.size = 11;
+    if (look.showlegend) look.height += 16 * copy.data.filter((one) => one.name).length;
+  }
   if (look.yaxis.title.text) look.yaxis.title.text = wrap(look.yaxis.title.text, Math.floor((look.height - 120) / size));
   if (title.text) {
     const lines = title.text.split("<br>").length;
@@ -142,33 +143,43 @@ function cut(label, limit) {
   return letters.length <= limit ? label : letters.slice(0, limit - 1).join("") + "…";
 }
 function wrap(text, limit) {
-  return text.split("<br>").map((line) => {
-    let out = "", length = 0;
-    for (const word of line.split(" ")) {
-      if (length && length + word.length > limit) { out += "<br>"; length = 0; }
-      else if (length) out += " ";
-      out += word;
-      length += word.length + 1;
-    }
-    return out;
+  return text.split("<br>").flatMap((line) => {
+    let least = broken(line, limit);
+    for (let n = limit - 1, lines; (lines = broken(line, n)).length === least.length && n > 0; n--) least = lines;
+    return least;
   }).join("<br>");
 }
-async function drawFigures(places, specs, mine) {
-  for (const place of places) place.classList.toggle("empty", !specs[place.dataset.figure]);
+function broken(line, limit) {
+  const lines = [""];
+  for (const word of line.split(" ")) {
+    const last = lines[lines.length - 1];
+    if (last && last.length + word.length >= limit) lines.push(word);
+    else lines[lines.length - 1] = last ? last + " " + word : word;
+  }
+  return lines;
+}
+function drawFigure(place, spec, fixed) {
+  let plot = place.querySelector(".plot");
+  if (!plot) {
+    plot = element("div", null, { class: "plot", role: "img" });
+    place.append(plot);
+  }
+  plot.setAttribute("aria-label", place.dataset.name + "; the tables hold the same numbers");
+  const made = themed(spec, place.clientWidth);
+  if (fixed) made.layout.width = place.clientWidth;
+  plot.style.height = `${made.layout.height}px`;
+  return Plotly.react(plot, made.data, made.layout, {
+    responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false,
+  });
+}
+const specs = () => (target ? { ...whole.figures, ...target.figures } : {});
+async function drawFigures(mine) {
+  const given = specs(), places = all(".figure");
+  for (const place of places) place.classList.toggle("empty", !given[place.dataset.figure]);
   for (const place of places) {
-    const spec = specs[place.dataset.figure];
+    const spec = given[place.dataset.figure];
     if (!spec) continue;
-    let plot = place.querySelector(".plot");
-    if (!plot) {
-      plot = element("div", null, { class: "plot", role: "img" });
-      place.append(plot);
-    }
-    plot.setAttribute("aria-label", place.dataset.name + "; the tables hold the same numbers");
-    const made = themed(spec, place.clientWidth);
-    plot.style.height = `${made.layout.height}px`;
-    await Plotly.react(plot, made.data, made.layout, {
-      responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false,
-    });
+    await drawFigure(place, spec);
     await new Promise((resolve) => setTimeout(resolve));
     if (mine !== drawing) return;
   }
@@ -199,12 +210,13 @@ async function present(mine, go) {
   }
   $("target-about").textContent = target.about;
   $("target-known").textContent = target.known;
-  $("pairs-words").replaceChildren(...[...target.pairs, ...target.orders].map((words) => element("li", words)));
-  if (!target.pairs.length) $("pairs-words").append(element("li", "No pairs were read."));
+  if ($("pairs-words")) {
+    $("pairs-words").replaceChildren(...[...target.pairs, ...target.orders].map((words) => element("li", words)));
+    if (!target.pairs.length) $("pairs-words").append(element("li", "No pairs were read."));
+  }
   for (const place of all(".table")) if (!(place.dataset.table in whole.tables)) drawTable(place, target.tables[place.dataset.table]);
-  if (go) { $("effects").scrollIntoView(); $("target").focus({ preventScroll: true }); }
-  const places = all(".figure");
-  await drawFigures(places, { ...whole.figures, ...target.figures }, mine);
+  if (go) { ($("effects") || $("compared")).scrollIntoView(); $("target").focus({ preventScroll: true }); }
+  await drawFigures(mine);
   if (mine === drawing) root.dataset.ready = "yes";
 }
 function options() {
@@ -228,7 +240,7 @@ function theme(name) {
 }
 async function read(text) {
   for (;;) {
-    const mine = drawing, made = JSON.parse(text), t = Math.max(data ? made.targets.indexOf(data.targets[current]) : 0, 0);
+    const mine = drawing, made = JSON.parse(text), t = Math.max(target ? made.targets.indexOf(data.targets[current]) : 0, 0);
     const parts = await Promise.all([unpack(made.whole), unpack(made.each[t])]);
     if (mine === drawing) return [made, t, ...parts];
   }
@@ -277,7 +289,7 @@ function held() {
 }
 async function renew(text, words) {
   const page = new DOMParser().parseFromString(text, "text/html"), fresh = page.getElementById("main");
-  if (!page.getElementById("live")) { location.replace(location.pathname); return; }
+  if (!whole || !page.getElementById("effects")) { location.replace(location.pathname); return; } // no answer before, or now
   const found = await read(page.getElementById("data").textContent), restore = held(), find = fresh.querySelector("#find");
   fresh.querySelector("#live-rows").replaceWith($("live-rows"));
   for (const old of all(".figure")) {
@@ -315,12 +327,21 @@ async function follow() {
 }
 
 theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-const redraw = () => { const mine = ++drawing; return drawFigures(all(".figure"), { ...whole.figures, ...target.figures }, mine); };
+const redraw = () => drawFigures(++drawing);
 $("theme").addEventListener("click", () => { theme(root.dataset.theme === "dark" ? "light" : "dark"); redraw(); });
-let before = "";
-addEventListener("beforeprint", () => { before = root.dataset.theme; if (before === "dark") { theme("light"); redraw(); } });
-addEventListener("afterprint", () => { if (before === "dark") { theme("dark"); redraw(); } });
+// Paper is light and narrow, and does not wait: every figure is drawn at once.
+function paper(width, name) {
+  ++drawing;
+  theme(name);
+  $("main").style.width = width;
+  const given = specs();
+  for (const place of all(".figure")) if (given[place.dataset.figure]) drawFigure(place, given[place.dataset.figure], true);
+}
+let before = "light";
+addEventListener("beforeprint", () => { before = root.dataset.theme; paper("900px", "light"); });
+addEventListener("afterprint", () => { paper("", before); redraw(); });
 let width = innerWidth;
 addEventListener("resize", () => { if ((innerWidth < NARROW) !== (width < NARROW)) redraw(); width = innerWidth; });
-read($("data").textContent).then(show).then(() => { if (data.live) follow(); });
+data = JSON.parse($("data").textContent);
+(data.whole ? read($("data").textContent).then(show) : Promise.resolve()).then(() => { if (data.live) follow(); });
 })();
