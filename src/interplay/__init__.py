@@ -20,6 +20,7 @@ _ROOMS = (
     "problems",
     "readings",
     "report",
+    "selection",
     "store",
     "surrogates",
     "trust",
@@ -30,6 +31,7 @@ _NAMES = {
     "attribute": "attribution",
     "Evaluations": "evaluations",
     "Predictor": "predictor",
+    "Selection": "selection",
     "Store": "store",
     "Tokens": "tokens",
     "evaluate": "campaign",
@@ -37,6 +39,7 @@ _NAMES = {
     "fit": "fitting",
     "join": "joined",
     "phased": "phases",
+    "select": "selection",
     "KernelSurrogate": "surrogates",
     "LinearSurrogate": "surrogates",
     "load_surrogate": "surrogates",
@@ -55,6 +58,7 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
         problems,
         readings,
         report,
+        selection,
         store,
         surrogates,
         trust,
@@ -68,6 +72,7 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
     from .joined import join
     from .phases import phased
     from .predictor import Predictor
+    from .selection import Selection, select
     from .store import Store
     from .surrogates import KernelSurrogate, LinearSurrogate, load_surrogate
     from .tokens import Tokens

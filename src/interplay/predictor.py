@@ -285,17 +285,24 @@ def remoteness(surrogate: GaussianSurrogate, X: Array) -> Array:
     Variances are those of the members, weighted as in the predictions, in the units of the links.
     """
     there = np.zeros((len(X), surrogate.n_targets_))
-    rows = np.zeros((len(surrogate.X_), surrogate.n_targets_))
     for member, weights in zip(surrogate.members_, surrogate.weights_, strict=True):
         for kernel, fits in by_kernel(member.fits):
             across, own = kernel.matrix(X, member.rows(surrogate.X_)), kernel.paired(X, X)
             for fit in fits:
-                scale = weights[fit.targets] * fit.amplitude
                 v = np.maximum(fit.posterior.variance(across, own, surrogate.level_), 0.0)
-                there[:, fit.targets] += np.multiply.outer(v, scale)
-                rows[:, fit.targets] += np.multiply.outer(_left_out(surrogate, member, fit), scale)
-    farthest = rows.max(axis=0)
+                there[:, fit.targets] += np.multiply.outer(v, weights[fit.targets] * fit.amplitude)
+    farthest = farthest_run(surrogate)
     return np.sqrt(np.divide(there, farthest, out=np.zeros_like(there), where=farthest > 0))
+
+
+def farthest_run(surrogate: GaussianSurrogate) -> Array:
+    """Variance (T,) of g at the run that is farthest from the others, without it: the unit of `remoteness`, squared."""
+    rows = np.zeros((len(surrogate.X_), surrogate.n_targets_))
+    for member, weights in zip(surrogate.members_, surrogate.weights_, strict=True):
+        for fit in member.fits:
+            scale = weights[fit.targets] * fit.amplitude
+            rows[:, fit.targets] += np.multiply.outer(_left_out(surrogate, member, fit), scale)
+    return rows.max(axis=0)
 
 
 def _left_out(surrogate: GaussianSurrogate, member: Member, fit: Fit) -> Array:

@@ -38,3 +38,18 @@ def kind_of(X: Array) -> str:
 def transform(X: Array, name: str) -> Array:
     """Features (n, D) of rows X (n, K); ``name`` is among `MAPS`."""
     return MAPS[name](X)
+
+
+def derivative(X: NDArray, name: str, least: float = 1e-8) -> Array:
+    """Derivatives (n, D) of the features of rows X (n, K), each in its own weight.
+
+    That of a root is infinite at 0 and is taken at ``least`` there.
+    """
+    inside = np.maximum(X, 0.0)
+    if name == "raw":
+        return np.ones_like(X)
+    if name == "sqrt":
+        return 0.5 / np.sqrt(np.maximum(inside, least))
+    if name == "both":
+        return np.hstack([derivative(X, "log"), ROOT * derivative(X, "sqrt", least)])
+    return 1.0 / (inside + (FLOOR if name == "log" else 3.0 * FLOOR))

@@ -1,0 +1,170 @@
+"""From evaluated runs to a choice: `select`.
+
+runs -> surrogate -> the best within the rules, less risk -> corrected by held-out proposals and by the runs around
+it -> beside the baseline, the best run, and what the rules cost
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..evaluations import Evaluations, EvaluationsError
+from ..fields import match, unknown
+from ..provenance import provenance
+from ..tokens import Tokens
+from .chooser import Chooser, Fitted
+from .constraints import Constraints, Shares
+from .objective import Goal
+from .result import Selection
+
+RISK = 1.0
+FARTHEST = 1.0
+
+
+def select(
+    runs: Evaluations,
+    target: str | None = None,
+    *,
+    worst: Sequence[str] = (),
+    within: Mapping[str, float] | None = None,
+    size: int | tuple[int | None, int | None] | None = None,
+    require: Sequence[str] = (),
+    forbid: Sequence[str] = (),
+    at_most: Mapping[str, tuple[Sequence[str], float]] | None = None,
+    costs: Mapping[str, float] | Tokens | None = None,
+    budget: float | None = None,
+    caps: Shares | None = None,
+    floors: Shares | None = None,
+    tokens: Tokens | None = None,
+    max_epochs: float | None = None,
+    near: ArrayLike | Mapping[str, float] | None = None,
+    kl: float | None = None,
+    among: Any = None,
+    against: ArrayLike | str | None = None,
+    verified: Evaluations | None = None,
+    risk: float = RISK,
+    beyond: bool = False,
+    surrogate: str = "auto",
+    at: str | None = None,
+    rng: np.random.Generator | None = None,
+) -> Selection:
+    """Choose the subset or mixture to train next.
+
+    Parameters
+    ----------
+    runs : Evaluations
+        Masks, mixtures or weights, at least 5 runs.
+    target : str, optional
+        What is to be made better: a target, or an expression such as ``'mean(bpb/*)'`` or ``'0.7*a + 0.3*b'`` that is
+        computed within each run (`Evaluations.derive`). May be left out where the runs have one target.
+    worst : sequence of str, optional
+        Instead of a target: several (names or globs), of which the worst counts, each in standard deviations.
+    within : mapping of str to float, optional
+        Targets that may be worse than at the baseline by no more than this, in their own unit.
+    size, require, forbid, at_most, costs, budget, caps, floors, tokens, max_epochs, near, kl
+        Rules, see `Constraints`.
+    among : array (n, K), frame, file or Points, optional
+        Choose among these candidates only.
+    against : 'all', 'uniform', 'tokens', 'mean' or array (K,), optional
+        The baseline that the choice is compared with: what would be trained without it. All tasks for masks; for
+        mixtures the token-proportional one where ``tokens`` are given, else the uniform one.
+    verified : Evaluations, optional
+        Runs of choices that were proposed before: they are fitted too, and the choice is made among them and the best
+        of the other runs.
+    risk : float
+        Standard deviations of the prediction that are taken off: 0 takes the plain optimum.
+    beyond : bool
+        Whether the choice may lie farther from the runs than any of them does from the others.
+    surrogate, at
+        See `attribute`.
+    rng : numpy.random.Generator, optional
+        Of the search; that of seed 0 if not given.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    EvaluationsError
+        For names that are unknown, rules that clash, or too few runs.
+
+    Examples
+    --------
+    >>> import numpy as np, interplay as ip
+    >>> masks = ip.masks.bernoulli(6, 40, p=0.5, rng=np.random.default_rng(0))
+    >>> runs = ip.Evaluations.from_arrays(masks, 2.0 - masks @ [0.5, 0.3, 0.1, 0.0, -0.2, 0.1], targets=["loss"])
+    >>> ip.select(runs, size=2).names
+    ('task_0', 'task_1')
+    """
+    options = {name: value for name, value in locals().items() if name not in ("runs", "rng", "verified")}
+    rng = np.random.default_rng(0) if rng is None else rng
+    if not (np.isfinite(risk) and risk >= 0):
+        raise EvaluationsError(f"risk is {risk!r}; give a number >= 0: standard deviations taken off the prediction.")
+    made = provenance(runs, verified, {name: value for name, value in options.items() if _given(value)})
+    together, fresh = runs, None
+    if verified is not None:
+        together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)
+    together, goals, kept, words = asked_for(together, target, worst, within or {})
+    constraints = Constraints(
+        size, require, forbid, at_most or {}, costs, budget, caps, floors, tokens, max_epochs, near, kl
+    )
+    constraints.region_of(together)  # what clashes is said before the fit
+    fitted = Fitted.of(together, (*goals, *kept), len(goals), risk, surrogate, at)
+    chooser = Chooser(fitted, together, constraints, rng, np.inf if beyond else FARTHEST)
+    baseline, called = chooser.baseline(against)
+    chooser.keep(kept, within or {}, baseline)
+    found = chooser.found(among, fresh)
+    return chooser.selection(found, baseline, called, words, made, fresh)
+
+
+def _given(value: Any) -> bool:
+    return value is not None and not (isinstance(value, tuple | dict) and not value)
+
+
+def asked_for(
+    runs: Evaluations, target: str | None, worst: Sequence[str], within: Mapping[str, float]
+) -> tuple[Evaluations, tuple[Goal, ...], tuple[Goal, ...], str]:
+    """Runs with what is derived, goals, targets that are kept, and the objective in words."""
+    if target is not None and worst:
+        raise EvaluationsError("target and worst are given; give one of them: worst is the worst of several targets.")
+    kept = match(list(within), runs.targets, "target") if within else []
+    for name, tolerance in within.items():
+        if not (np.isfinite(tolerance) and tolerance >= 0):
+            raise EvaluationsError(f"within: {name}={tolerance!r}; give by how much it may be worse, >= 0.")
+    if worst:
+        wanted = match(worst, runs.targets, "target")
+    elif target is None:
+        if runs.T - len(kept) != 1:
+            shown = ", ".join(map(repr, runs.targets[:4]))
+            raise EvaluationsError(
+                f"the runs have {runs.T} targets ({shown}, ...): say which is to be made better (target=, --target), "
+                "give an expression such as 'mean(*)', or several of which the worst counts (worst=, --worst)."
+            )
+        wanted = [name for name in runs.targets if name not in kept]
+    elif target in runs.targets:
+        wanted = [target]
+    else:
+        runs = _derived(runs, target)
+        wanted = [runs.targets[-1]]
+    if clash := [name for name in kept if name in wanted]:
+        raise EvaluationsError(f"within: {clash[0]!r} is what is to be made better; leave it out of within.")
+    goals = tuple(Goal.of(runs, name) for name in wanted)
+    way = "raise" if goals[0].up else "lower"
+    words = f"{way} {wanted[0]}" if len(wanted) == 1 else f"make the worst of {len(wanted)} targets better"
+    return runs, goals, tuple(Goal.of(runs, name) for name in kept), words
+
+
+def _derived(runs: Evaluations, target: str) -> Evaluations:
+    """Add the target that an expression, or NAME=EXPRESSION, stands for."""
+    if not any(c in target for c in "()+*/,-=\"'` "):
+        raise unknown(target, runs.targets, "target")
+    name, _, expression = target.partition("=")
+    try:
+        return runs.derive({name: expression} if expression else {f'"{target}"': target})
+    except EvaluationsError as error:
+        raise EvaluationsError(f"target: {error}") from None

@@ -1,0 +1,379 @@
+"""Sets the best choice beside the baseline, the best run and the others, and says what it is worth.
+
+runs -> surrogate -> the best within the rules, less risk -> corrected by held-out proposals and by the runs around
+it -> beside the baseline, the best run, and what the rules cost
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..evaluations import Evaluations, EvaluationsError
+from ..fields import match
+from ..fitting import Design, checked, fit_design
+from ..formats.points import Points
+from ..held_out import HeldOut
+from ..predictor import Predictor
+from ..predictor import _points as as_points
+from ..readings.effects import contrast
+from . import result
+from .constraints import Constraints
+from .judgement import Proposals, reproduced, unexplained
+from .mixtures import best_mixtures
+from .objective import Goal, Objective
+from .region import Region
+from .result import Candidate, Selection
+from .simplex import total_variation
+from .subsets import Found, Pool, best_masks
+
+Array = NDArray[np.float64]
+SHOWN = 10  # alternatives that are kept
+APART = 0.02  # total variation between distinct mixtures
+#: Standard deviations of a gain that is likely, and of one that is certain.
+LIKELY, CERTAIN = 1.0, 1.96
+CHANCE = 0.1  # rank correlation up to which held-out runs are ranked as if by chance
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a choice is made from."""
+
+    design: Design
+    predictor: Predictor
+    objective: Objective
+    held: HeldOut
+    proposals: Proposals
+
+    @classmethod
+    def of(
+        cls, runs: Evaluations, goals: Sequence[Goal], wanted: int, risk: float, surrogate: str, at: str | None
+    ) -> Fitted:
+        """Fit the targets that goals use, the first ``wanted`` of which count; see what held-out proposals come to."""
+        members = dict.fromkeys(member for goal in goals for member in goal.members)
+        design = Design.of(checked(runs.select(list(members))), at)
+        predictor = fit_design(design, surrogate)
+        held = HeldOut.of(design, predictor)
+        objective = Objective.of(predictor, goals[:wanted], held, risk)
+        return cls(design, predictor, objective, held, Proposals.of(objective, held))
+
+
+class Chooser:
+    """Looks for the best, corrects what is expected of it, and sets it beside the rest."""
+
+    def __init__(
+        self,
+        fitted: Fitted,
+        runs: Evaluations,
+        constraints: Constraints,
+        rng: np.random.Generator,
+        farthest: float,
+    ):
+        self.fitted, self.runs, self.constraints, self.rng, self.farthest = fitted, runs, constraints, rng, farthest
+        self.predictor, self.objective = fitted.predictor, fitted.objective
+        self.players, self.kind = fitted.predictor.players, fitted.predictor.kind
+        self.region = constraints.region(runs.masks, runs.tasks, self.players, self.kind, runs.notes)
+        self.own = fitted.design.X
+        self.warnings: list[str] = []
+        self.free: Array | None = None
+        self.average: Array | None = None
+
+    def baseline(self, against: ArrayLike | str | None) -> tuple[Array, str]:
+        """What would be trained without a choice: weights (K,), and what they are called."""
+        K, tokens = self.runs.K, self.constraints.tokens
+        if against is None:
+            against = "all" if self.kind == "mask" else "tokens" if tokens is not None else "uniform"
+            against = against if self.kind in ("mask", "mixture") else "mean"
+        if not isinstance(against, str):
+            given = np.asarray(against, float)
+            if given.shape != (K,):
+                raise EvaluationsError(f"against has shape {given.shape}; give a weight for each of the {K} tasks.")
+            return given, "the given one"
+        on = np.isin(self.runs.tasks, self.players.always_off, invert=True)
+        if against == "all" and self.kind == "mask":
+            return on.astype(float), "all tasks" if on.all() else "all tasks that some run holds"
+        if against == "uniform" and self.kind == "mixture":
+            return on / on.sum(), "uniform"
+        if against == "mean":
+            return self.runs.masks.mean(axis=0), "the mean of the runs"
+        if against == "tokens" and self.kind == "mixture":
+            if tokens is None:
+                raise EvaluationsError("against='tokens' needs the token counts: tokens= (--tokens).")
+            return tokens.reference(self.runs.masks), "token-proportional"
+        raise EvaluationsError(
+            f"against={against!r}; give {'all' if self.kind == 'mask' else 'uniform, tokens, mean'}, or the weights."
+        )
+
+    def keep(self, kept: Sequence[Goal], within: Mapping[str, float], baseline: Array) -> None:
+        """Let targets lose no more than their tolerance against the prediction of the baseline."""
+        if not kept:
+            return
+        at = self.predictor.at(self.players.columns(baseline[None]))
+        loose = replace(self.objective, kept=tuple(kept), floors=np.full(len(kept), -np.inf))
+        z = loose.standardised(*at)[0][0, len(self.objective.goals) :]
+        of = lambda name: next(
+            w for pattern, w in within.items() if name in match(pattern, [g.name for g in kept], "target", also=[name])
+        )
+        floors = [benefit - of(goal.name) / (goal.spread or 1.0) for benefit, goal in zip(z, kept, strict=True)]
+        self.objective = replace(loose, floors=np.array(floors))
+
+    def found(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
+        """Look for the best; the unconstrained optimum beside it where rules leave it out."""
+        if among is not None or fresh is not None:
+            return self._given(among, fresh)
+        found = self._best(self.region, self.farthest)
+        if not len(found.X):
+            found = self._best(self.region, np.inf)
+            self.warnings.append(
+                "every choice that keeps the rules lies farther from the runs than any of them does from the others: "
+                "its prediction extrapolates. Run some masks of this kind first (interplay next)."
+            )
+        if not len(found.X):
+            raise EvaluationsError(
+                "no choice keeps the tolerances of within with certainty; widen them, lower risk, or add runs."
+            )
+        if self.region.rules or self.region.prior is not None:
+            rules = tuple(r for r in self.region.rules if r.words == "at least one task")
+            free = self._best(replace(self.region, rules=rules, prior=None), self.farthest)
+            self.free = free.X[0] if len(free.X) else None
+        return found
+
+    def _best(self, region: Region, farthest: float) -> Found:
+        if self.kind == "mask":
+            return best_masks(self.objective, region, np.unique(self.own, axis=0), self.rng, farthest)
+        found, average = best_mixtures(self.objective, region, np.unique(self.own, axis=0), self.rng, farthest)
+        self.average = average if region is self.region else self.average
+        return found
+
+    def _given(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
+        """Look among candidates that were given, or that were run."""
+        if fresh is not None:
+            X = np.unique(self.players.columns(self.runs.masks), axis=0)
+        else:
+            points: Points = as_points(among, self.runs.tasks, self.kind)
+            X, said = self.players.reduced(points.weights, points.names, self.runs.tasks, self.kind)
+            self.warnings += said
+        pool = Pool(self.objective, self.region, np.inf if fresh is not None else self.farthest)
+        pool.add(X)
+        if not len(pool.X):
+            pool = Pool(self.objective, self.region, np.inf)
+            pool.add(X)
+            self.warnings.append("every candidate that keeps the rules lies far from the runs.")
+        if not len(pool.X):
+            raise EvaluationsError(f"none of the {len(X)} candidates keeps the rules: {'; '.join(self._rules())}.")
+        return Found(pool.X, pool.worth, True, len(X))
+
+    def _rules(self) -> tuple[str, ...]:
+        words = dict.fromkeys(rule.words for rule in self.region.rules if rule.words != "at least one task")
+        near = () if self.region.prior is None else (f"within {self.region.kl:g} nats of the prior",)
+        return (*words, *near)
+
+    def selection(
+        self,
+        found: Found,
+        baseline: Array,
+        called: str,
+        words: str,
+        made: dict[str, Any],
+        fresh: NDArray[np.bool_] | None,
+    ) -> Selection:
+        """Set the best beside the rest."""
+        X = found.X
+        if fresh is None:
+            worth = found.worth + unexplained(self.objective, X, self.fitted.held, self.kind == "mask")
+        else:
+            worth = found.worth + self._shown(X)
+        order = np.argsort(-worth, kind="stable")
+        best = self._distinct(X[order])[: SHOWN + 1]
+        measured = self._measured()
+        rows = [(result.CHOICE, "", best[0])]
+        rows += [(result.ALTERNATIVE, "", x) for x in best[1:]]
+        if measured is not None:
+            rows.append((result.RUN, "the best run", measured))
+        rows.append((result.BASELINE, called, self.players.columns(baseline[None])[0]))
+        if self.free is not None and not np.allclose(self.free, best[0], atol=1e-6):
+            rows.append((result.FREE, "the optimum without the rules", self.free))
+        if self.average is not None:
+            rows.append((result.DRAWS, "the mean of the best 100 random mixtures", self.average))
+        candidates = self._candidates(rows, baseline)
+        p, fitted, goals = self.predictor, self.fitted, self.objective.goals
+        there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
+        verdict, why = _verdict(candidates, fitted.proposals, int(there.argmin()))
+        expected, measurement = (
+            self.objective.values(*p.at(best[:1], noise=noise))[1][0, : len(goals)] for noise in (False, True)
+        )
+        return Selection(
+            tasks=self.runs.tasks,
+            kind=self.kind,
+            targets=tuple(goal.name for goal in goals),
+            higher_is_better=tuple(goal.up for goal in goals),
+            objective=words,
+            rules=self._rules(),
+            candidates=candidates,
+            verdict=verdict,
+            why=why,
+            exact=found.exact,
+            search=_searched(found),
+            risk=self.objective.risk,
+            bias=fitted.proposals.bias,
+            stretch=fitted.proposals.stretch,
+            rank=fitted.proposals.rank,
+            runs=len(self.runs),
+            surrogate=p.sentence,
+            noise=np.sqrt(np.maximum(measurement**2 - expected**2, 0.0)),
+            verified=0 if fresh is None else int(fresh.sum()),
+            warnings=tuple(dict.fromkeys((*p.warnings, *self.warnings))),
+            made=made,
+        )
+
+    def _distinct(self, X: Array) -> Array:
+        if self.kind == "mask":
+            return X
+        kept: list[Array] = []
+        for x in X:
+            if not kept or total_variation(x[None], np.array(kept)).min() >= APART:
+                kept.append(x)
+        return np.array(kept)
+
+    @cached_property
+    def _own(self) -> tuple[Array, Array]:
+        """Masks (m, P) and values (m, J) of the runs of the fidelity asked about."""
+        runs = self.runs.where(fidelity=self.fitted.design.at or str(self.runs.fidelity[0]))
+        column = runs.targets.index
+        sums = [runs.values[:, list(map(column, g.members))] @ g.coefficients + g.offset for g in self.objective.goals]
+        return self.players.columns(runs.masks), np.stack(sums, axis=1)
+
+    def _measured(self) -> Array | None:
+        """The choice (P,) within the rules that measured best, its seeds averaged."""
+        X, y = self._own
+        known = self.region.feasible(X) & np.isfinite(y).all(axis=1)
+        if not known.any():
+            return None
+        distinct, which = np.unique(X[known], axis=0, return_inverse=True)
+        total, count = np.zeros((len(distinct), y.shape[1])), np.bincount(which.ravel())
+        np.add.at(total, which.ravel(), y[known])
+        sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
+        return distinct[int(np.argmax((sign * (total / count[:, None] - centre) * scale).min(axis=1)))]
+
+    def _shown(self, X: Array) -> Array:
+        """By how much (n,) the runs of choices lift the worst of their goals, in standard deviations."""
+        J, at = len(self.objective.goals), self.predictor.at(X)
+        sign, _, scale = (a[:J] for a in self.objective.scales)
+        z = self.objective.standardised(*at)[0][:, :J]
+        return (z + sign * scale * self.settled(X)).min(axis=1) - z.min(axis=1)
+
+    @cached_property
+    def _split(self) -> tuple[Array, Array]:
+        """Variances (J,) of what a mask shows again beyond the surrogate, and of the noise of a run."""
+        (X, y), goals = self._own, self.objective.goals
+        at = [self.objective.values(*self.predictor.at(X[:1], noise=noise))[1][0] for noise in (True, False)]
+        nugget = np.maximum(at[0] ** 2 - at[1] ** 2, 0.0)[: len(goals)]
+        own = self.runs.fidelity == (self.fitted.design.at or self.runs.fidelity[0])
+        return reproduced(X, y, self.runs.seed[own], nugget, self.predictor.averaged)
+
+    def settled(self, X: Array) -> Array:
+        """What the runs of choices (n, P) show beyond the surrogate, and would show again, array (n, J); 0 where none."""
+        mean = self.objective.values(*self.predictor.at(X))[0][:, : len(self.objective.goals)]
+        lasting, noise = self._split
+        out = np.zeros(mean.shape)
+        for row, x, g in zip(out, X, mean, strict=True):
+            measured, _, count = self._runs_of(x)
+            if count:
+                share = np.divide(lasting, lasting + noise / count, out=np.zeros_like(lasting), where=lasting > 0)
+                row[:] = share * (measured - g)
+        return out
+
+    def _runs_of(self, x: Array) -> tuple[Array, Array, int]:
+        """Mean (J,), its standard error and number of the runs of a choice (P,)."""
+        X, y = self._own
+        y = y[(np.abs(X - x).max(axis=1) < 1e-6) & np.isfinite(y).all(axis=1)]
+        if not len(y):
+            nothing = np.full(y.shape[1], np.nan)
+            return nothing, nothing, 0
+        error = y.std(axis=0, ddof=1) / np.sqrt(len(y)) if len(y) > 1 else np.full(y.shape[1], np.nan)
+        return y.mean(axis=0), error, len(y)
+
+    def _candidates(self, rows: list[tuple[str, str, Array]], baseline: Array) -> tuple[Candidate, ...]:
+        p, objective, proposals = self.predictor, self.objective, self.fitted.proposals
+        J, X = len(objective.goals), np.array([x for _, _, x in rows])
+        sign, _, scale = (a[:J] for a in objective.scales)
+        spread = np.divide(1.0, scale, out=np.zeros(J), where=scale > 0)
+        at = p.at(X)
+        (mean, deviation), worth, far = objective.values(*at), objective.worth(*at), objective.far(X)
+        gain, gain_deviation = self._gains(X)
+        whole, runs = self._whole(X, rows, baseline), [self._runs_of(x) for x in X]
+        # only of what was taken for its prediction, and not measured since, is the prediction too good
+        taken = [
+            role not in (result.BASELINE, result.RUN) and not of[2] for (role, _, _), of in zip(rows, runs, strict=True)
+        ]
+        shift = np.multiply.outer(np.array(taken, float), proposals.bias * spread)
+        gain += shift[0] - shift
+        return tuple(
+            Candidate(
+                role=role,
+                name=name or result.named(self.runs.tasks, whole[i], self.kind),
+                weights=whole[i],
+                predicted=mean[i, :J] + sign * shift[i],
+                deviation=deviation[i, :J] * proposals.stretch,
+                measured=runs[i][0],
+                standard_error=runs[i][1],
+                runs=runs[i][2],
+                worth=float(worth[i]),
+                remoteness=float(far[i]),
+                gain=gain[i],
+                gain_deviation=gain_deviation[i] * proposals.stretch,
+            )
+            for i, (role, name, _) in enumerate(rows)
+        )
+
+    def _gains(self, X: Array) -> tuple[Array, Array]:
+        """Benefit (n, J) of the first of some choices over each, with its deviation."""
+        p, objective, J = self.predictor, self.objective, len(self.objective.goals)
+        mean, deviation = np.zeros((2, len(X), len(p.targets)))
+        for own, choice in p.choices:
+            if np.isin(own, objective.targets).any():
+                found = contrast(choice.surrogate, np.tile(X[0], (len(X), 1)), X)
+                mean[:, own], deviation[:, own] = found.mean, found.deviation
+        A = objective.matrix()[:J]
+        return objective.scales[0][:J] * (mean @ A.T), (deviation @ np.abs(A).T) * objective.together
+
+    def _whole(self, X: Array, rows: list[tuple[str, str, Array]], baseline: Array) -> Array:
+        """Weights (n, K) over tasks; those that are on in every run are on."""
+        out = np.zeros((len(X), self.runs.K))
+        out[:, np.isin(self.runs.tasks, self.players.always_on)] = 1.0
+        for p, members in enumerate(self.players.members):
+            out[:, list(members)] = X[:, [p]]
+        for i, (role, _, _) in enumerate(rows):
+            if role == result.BASELINE:
+                out[i] = baseline
+        return out
+
+
+def _searched(found: Found) -> str:
+    if found.exact:
+        return f"all {found.looked:,} choices were gone through"
+    return f"local search: {found.agreed:.0%} of its starts ended at the best of them"
+
+
+def _verdict(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:
+    """Whether the choice is better than the baseline in the goal that is worst there, by what the runs tell."""
+    choice, baseline = candidates[0], next(c for c in candidates if c.role == result.BASELINE)
+    if np.isfinite(proposals.rank) and proposals.rank <= CHANCE:
+        chance = f"held-out runs are ranked no better than by chance (rank correlation {proposals.rank:.2f})"
+        return "not supported", f"{chance}: add runs before choosing by them"
+    gain, deviation = baseline.gain[binding], baseline.gain_deviation[binding]
+    if gain <= 0 or choice.worth <= baseline.worth:
+        return "not supported", f"it is not expected to be better than {baseline.name}: keep that"
+    z = gain / deviation if deviation > 0 else np.inf
+    if z < LIKELY:
+        return "not supported", f"its gain over {baseline.name} is within its uncertainty: verify it, or add runs"
+    if choice.far:
+        return "indicative", "it lies farther from the runs than any of them does from the others: verify it first"
+    if z < CERTAIN:
+        return "indicative", f"its gain over {baseline.name} is likely, and not certain: verify it"
+    return "solid", f"its gain over {baseline.name} exceeds its uncertainty (95 %)"

@@ -1,0 +1,136 @@
+"""How far to believe the prediction of a choice: what predictions of the best came to when runs were held out.
+
+proposal   of a random eighth of the held-out rows, the one predicted to be best;  e = what it was - what was predicted
+bias       mean of e over proposals, shrunk by n / (n + 2), n the number of rows that they spread over
+stretch    root mean square of (e - bias) / deviation, at least 1
+
+Whoever takes the best of many predictions takes their errors too: the best is predicted too well (Smith & Winkler,
+Management Science 2006). Held-out rows show by how much. Near the best, the runs around a choice judge better than the
+surrogate: what they leave unexplained is added, weighted by the weight that would have to move (total variation .05).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..held_out import HeldOut
+from .objective import Objective
+from .simplex import total_variation
+
+Array = NDArray[np.float64]
+SHARE = 1 / 8  # of the rows that a proposal is taken from: so its share spreads over some 15 rows
+FEWEST = 10  # held-out rows below which nothing is said of proposals
+NEAR = 0.05  # total variation
+TOLD = 3  # repeats from which the noise of a run is told
+CLOSEST = 1.0  # runs' worth of weight that the surrogate stands for
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What held-out proposals came to, in standard deviations of the target.
+
+    Attributes
+    ----------
+    bias : float
+        What is to be added to the prediction of the best.
+    stretch : float
+        What its deviation is to be multiplied by.
+    rows : float
+        Rows that the proposals spread over; 0 where there are too few to tell.
+    rank : float
+        Rank correlation of held-out predictions with what was measured; NaN where unknown.
+    """
+
+    bias: float = 0.0
+    stretch: float = 1.0
+    rows: float = 0.0
+    rank: float = float("nan")
+
+    @classmethod
+    def of(cls, objective: Objective, held: HeldOut) -> Proposals:
+        """Propose from held-out rows."""
+        targets = objective.targets
+        J = len(objective.goals)
+        known = np.isfinite(held.measured[:, targets]).all(axis=1) & np.isfinite(held.predicted[:, targets]).all(axis=1)
+        if known.sum() < FEWEST:
+            return cls()
+        measured, predicted = held.measured[known], held.predicted[known]
+        deviation = np.nan_to_num(held.deviation[known])
+        true = objective.worth(measured, deviation, risk=0.0)
+        said = objective.worth(predicted, deviation, risk=0.0)
+        cautious = objective.worth(predicted, deviation)
+        sd = np.maximum(objective.standardised(predicted, deviation)[1][:, :J].mean(axis=1), 1e-9)
+        order = np.argsort(-cautious, kind="stable")
+        share = (1.0 - SHARE) ** np.arange(len(order))  # that the i-th is in the eighth and no better one is
+        share /= share.sum()
+        e = (true - said)[order]
+        rows = 1.0 / float((share**2).sum())
+        bias = float(share @ e) * rows / (rows + 2.0)
+        square = float(share @ ((e - bias) / sd[order]) ** 2)
+        stretch = np.sqrt((rows * square + 2.0) / (rows + 2.0))
+        return cls(bias, float(max(stretch, 1.0)), rows, _rank(true, said))
+
+
+def reproduced(X: Array, y: Array, seed: NDArray[np.int64], nugget: Array, averaged: int) -> tuple[Array, Array]:
+    """Split what a fit leaves unexplained into what a mask shows again and what only one run shows.
+
+    Parameters
+    ----------
+    X, y : array (m, P), (m, J)
+        Runs, goals in their own units.
+    seed : array (m,) of int
+    nugget : array (J,)
+        Noise variance of the fit.
+    averaged : int
+        Runs that each fitted row is the mean of.
+
+    Returns
+    -------
+    lasting, noise : array (J,)
+        Variances of the part that belongs to the mask and of a single run's noise. From repeated masks, the level of
+        each seed taken out; half and half where fewer than `TOLD` repeats tell.
+    """
+    half = 0.5 * nugget, 0.5 * nugget * averaged
+    _, mask = np.unique(np.round(X, 9), axis=0, return_inverse=True)
+    mask = mask.ravel()
+    (several,) = np.nonzero((np.bincount(mask)[mask] > 1) & np.isfinite(y).all(axis=1))
+    if not len(several):
+        return half
+    y, mask, seed = y[several], np.unique(mask[several], return_inverse=True)[1], seed[several]
+    seeds, which = np.unique(seed, return_inverse=True)
+    sides = np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
+    left = y - sides @ np.linalg.lstsq(sides, y, rcond=None)[0]
+    freedom = len(y) - int(np.linalg.matrix_rank(sides))
+    if freedom < TOLD:
+        return half
+    noise = (left**2).sum(axis=0) / freedom
+    return np.maximum(nugget - noise / averaged, 0.0), noise
+
+
+def unexplained(objective: Objective, X: Array, held: HeldOut, binary: bool) -> Array:
+    """Benefit (n,) that the runs around choices (n, P) show beyond the surrogate, in standard deviations.
+
+    Of masks the tasks that differ are counted as shares of all.
+    """
+    known = np.isfinite(held.measured[:, objective.targets]).all(axis=1)
+    if not known.any():
+        return np.zeros(len(X))
+    runs = held.weights[known]
+    mean, deviation = objective.predictor.at(runs)
+    zero = np.zeros_like(deviation)
+    left = objective.worth(held.measured[known], zero, 0.0) - objective.worth(mean, zero, 0.0)
+    out = np.zeros(len(X))
+    for start in range(0, len(X), 200):
+        distance = total_variation(X[start : start + 200], runs) * (2.0 / X.shape[1] if binary else 1.0)
+        w = np.exp(-0.5 * (distance / NEAR) ** 2)
+        out[start : start + 200] = (w @ left) / (w.sum(axis=1) + CLOSEST)
+    return out
+
+
+def _rank(a: Array, b: Array) -> float:
+    from ..metrics import spearman
+
+    return float(np.nan_to_num(spearman(a, b)))
