@@ -1,0 +1,268 @@
+"""Runs for finding the best mask or mixture: knowledge gradient and Thompson draws over a pool of good ones.
+
+U(x) = mean over targets of benefits in standard deviations            (`Predictor.benefit`)
+KG(c) = E max_x (mu(x) + s(x) Z) - max_x mu(x),   s(x) = cov(U(x), y_c) / sqrt(var(y_c) + noise(c)),  Z ~ N(0, 1)
+
+how much higher the best posterior mean is expected to be once c was run, exactly: the upper envelope of lines. In a
+batch the later runs are chosen after the earlier ones have come out in several ways (fantasies). Targets and members
+are summed into one Gaussian process of U, linear in the links at the mean of the runs; of several targets only U is
+taken to be seen, so gains are then lower bounds.
+
+References
+----------
+Frazier, Powell & Dayanik, INFORMS J. on Computing 2009 (the exact formula); Ginsbourger, Le Riche & Carraro 2010
+(fantasies in a batch); Thompson, Biometrika 1933.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from .beliefs import Arms, Belief
+from .candidates import Region, distinct
+
+Array = NDArray[np.float64]
+POOL = 240
+DRAWN = 3000
+ROUNDS = 6
+FROM = 12  # whose neighbours are tried in every round
+FANTASIES = 4
+PROMISING = 40  # whose knowledge gradient is computed in every step
+DRAWS = 2000
+
+
+def knowledge_gradient(mean: Array, change: Array) -> float:
+    """E max_i (mean_i + change_i Z) - max_i mean_i for Z ~ N(0, 1), exactly.
+
+    Parameters
+    ----------
+    mean, change : array (N,)
+
+    Examples
+    --------
+    >>> round(knowledge_gradient(np.zeros(2), np.array([0.0, 1.0])), 6)  # E max(0, Z)
+    0.398942
+    """
+    top = int(np.lexsort((change, mean))[-1])
+    gap, slope = mean[top] - mean, change - change[top]
+    near = (gap <= 9.0 * np.abs(slope)) & (np.abs(slope) > 0)  # others are never on the envelope within |Z| < 9
+    a, b = np.append(mean[near], mean[top]), np.append(change[near], change[top])
+    order = np.lexsort((a, b))
+    a, b = a[order], b[order]
+    last = np.append(b[1:] > b[:-1], True)
+    a, b = a[last].tolist(), b[last].tolist()
+    kept, cuts = [0], [-np.inf]
+    for i in range(1, len(a)):
+        while True:
+            j = kept[-1]
+            z = (a[j] - a[i]) / (b[i] - b[j])
+            if len(kept) == 1 or z > cuts[-1]:
+                break
+            kept.pop()
+            cuts.pop()
+        kept.append(i)
+        cuts.append(z)
+    steps, at = np.diff([b[k] for k in kept]), -np.abs(cuts[1:])
+    return float((steps * (at * norm.cdf(at) + norm.pdf(at))).sum())
+
+
+@dataclass(eq=False)
+class Beliefs:
+    """A Gaussian belief of U over a pool, and of what runs would show.
+
+    Attributes
+    ----------
+    mean : array (N,)
+    pool : array (N, N)
+        Covariances over the pool.
+    across : array (N, A)
+        With the arms.
+    arms : array (A, A)
+        Among the noiseless arms.
+    noise : array (A,)
+    """
+
+    mean: Array
+    pool: Array
+    across: Array
+    arms: Array
+    noise: Array
+
+    @classmethod
+    def of(cls, beliefs: Sequence[Belief], mean: Array, pool: Arms, arms: Arms, targets: int) -> Beliefs:
+        """Sum the fits: U is the mean over ``targets``, and a variance of a fit counts its weight / targets^2."""
+        both = pool + arms
+        total, noise = np.zeros((len(both), len(both))), np.zeros(len(arms))
+        for belief in beliefs:
+            total += belief.weight * belief.covariance(both, both)
+            noise += belief.weight * belief.noises(arms)
+        total, N = total / targets**2, len(pool)
+        return cls(mean, total[:N, :N], total[:N, N:], total[N:, N:], np.maximum(noise / targets**2, 1e-12))
+
+    def changes(self) -> Array:
+        """s (N, A)."""
+        return self.across / np.sqrt(np.maximum(np.diagonal(self.arms), 0.0) + self.noise)
+
+    def after(self, j: int) -> Beliefs:
+        """Covariances after arm j was run; means as they were."""
+        root = np.sqrt(max(float(self.arms[j, j]), 0.0) + self.noise[j])
+        u, v = self.across[:, j] / root, self.arms[:, j] / root
+        return Beliefs(
+            self.mean,
+            self.pool - np.outer(u, u),
+            self.across - np.outer(u, v),
+            self.arms - np.outer(v, v),
+            self.noise,
+        )
+
+    def draws(self, n: int, rng: np.random.Generator) -> Array:
+        """Functions over the pool (n, N)."""
+        values, vectors = np.linalg.eigh(self.pool)
+        z = rng.standard_normal((n, len(self.mean)))
+        return self.mean + (z * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+    def left(self, rng: np.random.Generator) -> float:
+        """What knowing g exactly would still bring: E max_x U - max_x E U, by draws."""
+        drawn = self.draws(DRAWS, rng)
+        best = int(np.argmax(self.mean))
+        return max(float((drawn.max(axis=1) - drawn[:, best]).mean()), 0.0)
+
+
+def gradient_batch(
+    belief: Beliefs, batch: int, cost: Array, open_: NDArray[np.bool_], again: bool, rng: np.random.Generator
+) -> tuple[list[int], list[float]]:
+    """Pick arms by knowledge gradient per cost, the later ones over fantasies of the earlier; picks and gains."""
+    picks: list[int] = []
+    gains: list[float] = []
+    free, means = open_.copy(), belief.mean[None]
+    while len(picks) < batch and free.any():
+        s = belief.changes()
+        own = np.where(free, (s.max(axis=0) - s.min(axis=0)) / cost, -np.inf)
+        some = np.argsort(-own, kind="stable")[:PROMISING]
+        some = some[free[some]]
+        found = np.array([np.mean([knowledge_gradient(m, s[:, c]) for m in means]) for c in some])
+        j = int(some[np.argmax(found / cost[some])])
+        picks.append(j)
+        gains.append(float(found.max()) if len(some) == 1 else float(found[np.flatnonzero(some == j)[0]]))
+        z = rng.standard_normal(FANTASIES // 2)
+        means = (means if len(means) > 1 else np.repeat(means, FANTASIES, axis=0)) + np.outer(np.append(z, -z), s[:, j])
+        belief, free[j] = belief.after(j), again
+    return picks, gains
+
+
+def thompson_batch(
+    belief: Beliefs,
+    arm_of: NDArray[np.int64],
+    batch: int,
+    open_: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[list[int], list[float]]:
+    """Pick the arms of the best points of posterior draws, each point once while there are others.
+
+    ``arm_of`` (N,) is the arm of every point of the pool. Gains are knowledge gradients of the picks in this order.
+    """
+    allowed = open_[arm_of]
+    free, picks = allowed.copy(), []
+    for drawn in belief.draws(batch, rng):
+        if not free.any():
+            free = allowed.copy()
+        if not free.any():
+            break
+        best = int(np.argmax(np.where(free, drawn, -np.inf)))
+        free[best] = False
+        picks.append(int(arm_of[best]))
+    gains, now = [], belief
+    for j in picks:
+        gains.append(knowledge_gradient(now.mean, now.changes()[:, j]))
+        now = now.after(j)
+    return picks, gains
+
+
+def worth(belief: Beliefs, picks: Sequence[int], rng: np.random.Generator) -> float:
+    """What the batch together is expected to bring: E max of the posterior mean after it - max now, by draws."""
+    j = list(picks)
+    covariance = belief.arms[np.ix_(j, j)] + np.diag(belief.noise[j])
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors / np.sqrt(np.maximum(values, 1e-12))
+    z = rng.standard_normal((DRAWS, len(j)))
+    change = z @ (belief.across[:, j] @ root).T
+    best = int(np.argmax(belief.mean))
+    return max(float(((belief.mean + change).max(axis=1) - belief.mean[best] - change[:, best]).mean()), 0.0)
+
+
+def pool(
+    start: Array, kind: str, score: Callable[[Array], tuple[Array, Array]], region: Region, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Good masks or mixtures: the best of many, and their neighbours round after round.
+
+    Parameters
+    ----------
+    start : array (n, K)
+        Those that were run.
+    kind : {'mask', 'mixture'}
+    score : callable
+        Points (n, K) -> means and deviations of U, (n,) each.
+    region : Region
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    points, mean : array (N, K), (N,)
+        Half of them of the highest mean, the others of the highest mean + 2 deviations.
+    """
+    K = start.shape[1]
+    if kind == "mask":
+        p = rng.random((DRAWN, 1))
+        drawn = (rng.random((DRAWN, K)) < p).astype(float)
+    else:
+        drawn = rng.dirichlet(np.full(K, 1.0), size=DRAWN // 2)
+        centre = np.maximum(start.mean(axis=0), 1e-3)
+        drawn = np.vstack([drawn, rng.dirichlet(centre * K, size=DRAWN // 2)])
+    points = distinct(region.brought(np.vstack([start, np.ones((1, K)) / (1 if kind == "mask" else K), drawn]), rng))
+    points = points[region.holds(points)]
+    if not len(points):
+        return points, np.zeros(0)
+    mean, deviation = score(points)
+    for _ in range(ROUNDS):
+        leaders = np.union1d(np.argsort(-mean)[:FROM], np.argsort(-(mean + 2.0 * deviation))[:FROM])
+        near = _neighbours(points[leaders], kind, rng)
+        near = distinct(region.brought(near, rng))
+        near = near[region.holds(near)]
+        known = {row.tobytes() for row in np.round(points, 9) + 0.0}
+        near = near[[row.tobytes() not in known for row in np.round(near, 9) + 0.0]]
+        if not len(near):
+            break
+        more, spread = score(near)
+        points, mean, deviation = np.vstack([points, near]), np.append(mean, more), np.append(deviation, spread)
+        kept = _leading(mean, deviation, 2 * POOL)
+        points, mean, deviation = points[kept], mean[kept], deviation[kept]
+    kept = _leading(mean, deviation, POOL)
+    return points[kept], mean[kept]
+
+
+def _leading(mean: Array, deviation: Array, n: int) -> NDArray[np.int64]:
+    upper = np.argsort(-(mean + 2.0 * deviation), kind="stable")
+    by_mean = np.argsort(-mean, kind="stable")[: n // 2]
+    return np.concatenate([by_mean, upper[~np.isin(upper, by_mean)][: n - len(by_mean)]])
+
+
+def _neighbours(X: Array, kind: str, rng: np.random.Generator) -> Array:
+    """Masks with one task changed or two exchanged; mixtures with weight moved to or from a task."""
+    K = X.shape[1]
+    if kind == "mask":
+        flips = np.abs(X[:, None] - np.eye(K)).reshape(-1, K)
+        i, j = rng.integers(K, size=(2, len(X) * min(K, 24)))
+        exchanged = np.repeat(X, min(K, 24), axis=0)
+        rows = np.arange(len(exchanged))
+        exchanged[rows, i], exchanged[rows, j] = exchanged[rows, j].copy(), exchanged[rows, i].copy()
+        return np.vstack([flips, exchanged])
+    t = rng.choice([0.02, 0.05, 0.1, 0.2], size=(len(X), 1, 1))
+    more = (1.0 - t) * X[:, None] + t * np.eye(K)
+    less = np.maximum(X[:, None] * (1.0 - rng.random((len(X), K, 1)) * np.eye(K)), 0.0)
+    less = less / np.maximum(less.sum(axis=2, keepdims=True), 1e-12)
+    return np.vstack([more.reshape(-1, K), less.reshape(-1, K)])

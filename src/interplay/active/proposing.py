@@ -1,0 +1,373 @@
+"""Propose the next runs for a question: candidates, what they would tell, the batch, and whether it is worth it.
+
+What is left of a question is its root mean posterior variance over functionals and targets, in standard deviations of
+the targets (in the target's own unit where there is one). Under a log link variances are taken in the link's unit,
+times the slope of the link at the mean of the runs.
+"""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..draws import generator
+from ..evaluations import MIN_RUNS, Evaluations, EvaluationsError
+from ..fields import listed, match
+from ..fitting import Design, checked, fit_design
+from ..phases import phase_blocks
+from ..predictor import Predictor
+from ..surrogates.base import threads
+from ..surrogates.fidelity import FidelitySurrogate
+from . import best, words
+from .beliefs import Arms, Belief, beliefs, cautious
+from .candidates import Feasible, Region, candidates, distinct, given
+from .costs import Cost, costs, known
+from .designs import SWITCHED, d_optimal, factorial
+from .gains import Gains, greedy
+from .proposal import Proposal
+from .questions import Asked, asked, check
+from .requests import checked_how, start_for, starting_point, surrogate_for
+from .runnable import Runnable, is_coupled, seeded
+
+if TYPE_CHECKING:
+    from ..formats.points import Points
+
+Array = NDArray[np.float64]
+HEDGED = ("auto", "stack", "kernel")
+HELD = 3e7  # numbers that are kept in memory for the rows of all candidates in all fits
+MOST, FEWEST = 1200, 150  # candidates
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What a proposal is made of."""
+
+    runs: Evaluations
+    design: Design
+    predictor: Predictor
+    asked: Asked
+    region: Region
+    beliefs: list[Belief]
+    words: tuple[str, ...]
+    pending: Arms
+    cost: Cost | None
+    repeats: bool
+    rng: np.random.Generator
+    hedged: bool
+
+    @property
+    def moving(self) -> int:
+        """Targets that change."""
+        return int((~self.predictor.constant).sum())
+
+
+def propose(
+    runs: Evaluations,
+    question: str = "leave-one-out",
+    batch: int = 8,
+    *,
+    rng: np.random.Generator,
+    target: str | Sequence[str] | None = None,
+    at: str | None = None,
+    candidates: Any = None,
+    groups: Points | Mapping[str, Sequence[str]] | None = None,
+    surrogate: str = "auto",
+    how: str = "auto",
+    reference: ArrayLike | None = None,
+    size: int | tuple[int, int] | None = None,
+    require: str | Sequence[str] = (),
+    forbid: str | Sequence[str] = (),
+    feasible: Feasible | None = None,
+    cost: Cost | None = None,
+    repeats: bool = True,
+    among: str | Sequence[str] | None = None,
+    incumbent: ArrayLike | None = None,
+    pending: Arms | None = None,
+    budget: int | None = None,
+) -> Proposal:
+    """Propose the batch of runs that tells most of a question, given those that were done.
+
+    Parameters
+    ----------
+    runs : Evaluations
+        At least 5; with none yet, start from `masks.design` or a `Campaign`.
+    question : str
+        Of masks 'leave-one-out', 'groups', 'pairs', 'shapley', 'banzhaf', 'selection' (the best subset); of mixtures
+        'mixture' (moves), 'groups', 'pairs', 'selection' (the best mixture).
+    batch : int
+        How many runs.
+    rng : numpy.random.Generator
+        Draws candidates.
+    target : str or sequence of str, optional
+        Targets that are asked about, names or globs; all if not given.
+    at : str, optional
+        Where runs hold several fidelities, the one that is asked about, see `fit`.
+    candidates : array (n, K), Points, frame or file, optional
+        The only masks or mixtures that may be run.
+    groups : mapping of names to tasks, or Points
+        For the question 'groups'.
+    surrogate : str
+        See `fit`; 'auto' is the stack for pairs. Beside 'auto' and the stack a cautious kernel has its say
+        (`beliefs.cautious`); a surrogate that is named is taken at its word.
+    how : str
+        'auto' is 'variance', for selection 'knowledge-gradient'; 'thompson' for selection; 'factorial' for pairs (2 to
+        5 tasks around an incumbent: 18 runs for five); 'd-optimal' for mixtures.
+    reference : array (K,), optional
+        Mixture that moves start from; the mean of the runs if not given.
+    size, require, forbid, feasible : optional
+        Which masks may be run: number of tasks (or least and most), tasks that are always or never in, and a function
+        of masks (n, K) that returns (n,) of bool.
+    cost : callable or array (K,), optional
+        Masks (n, K) -> costs (n,), or what each task adds; as the runs state it if not given. Gains are per cost.
+    repeats : bool
+        Whether masks that were run may be run again.
+    among : names, optional
+        Tasks that a factorial switches; the five with the largest effects if not given.
+    incumbent : array (K,), optional
+        Mask that a factorial stays around; all tasks, or the best run where those are far from all tasks.
+    pending : Arms, optional
+        Runs under way (`Campaign` keeps them): counted as done.
+    budget : int, optional
+        Runs that can be afforded in all from now on, for the comparison with plain leave-one-out; ``batch`` if not
+        given.
+
+    Returns
+    -------
+    Proposal
+
+    Raises
+    ------
+    EvaluationsError
+        For an unknown question or one that the runs' kind has no meaning for, fewer than 5 runs, unknown names, or
+        where no run is left.
+    ValueError
+        For a batch below 1 or an unknown ``how``.
+
+    Examples
+    --------
+    >>> import numpy as np, interplay as ip
+    >>> rng = np.random.default_rng(0)
+    >>> X = ip.masks.bernoulli(6, 12, rng, p=0.8)
+    >>> runs = ip.Evaluations.from_arrays(X, 2.0 - X @ [0.5, 0.3, 0.0, 0.0, -0.2, 0.1], targets=["loss"])
+    >>> from interplay.active import propose
+    >>> proposal = propose(runs, "leave-one-out", batch=4, rng=rng)
+    >>> proposal.masks.shape, proposal.after < proposal.before
+    ((4, 6), True)
+    """
+    rng = generator(rng)
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
+        raise TypeError(f"batch is {batch!r} (--batch); give a whole number of runs >= 1.")
+    if batch < 1:
+        raise ValueError(f"batch is {batch} (--batch); give at least one run.")
+    question = check(question, runs.kind)
+    how = checked_how(how, question, runs.kind)
+    if len(runs) < MIN_RUNS:
+        raise EvaluationsError(
+            f"runs hold {len(runs)} run{'s' * (len(runs) != 1)}; {question} needs at least {MIN_RUNS} before the next "
+            f"are proposed. Start with masks.design (interplay design --for {start_for(question)}), or with a Campaign."
+        )
+    if target is not None:
+        runs = runs.select(match(target, runs.targets, "target"))
+    region = Region(runs.tasks, runs.kind, size, require, forbid, feasible)
+    blocks = phase_blocks(runs.notes, runs.tasks)
+    start = None if reference is None else starting_point(reference, runs.kind, runs.K)
+    ask = asked(question, runs.kind, runs.masks, runs.tasks, rng, groups=groups, reference=start, blocks=blocks)
+    own = None if candidates is None else distinct(given(candidates, runs.tasks, runs.kind))
+    if own is not None:
+        own = own[region.holds(own)]
+    design = Design.of(checked(runs), at)
+    predictor = fit_design(design, surrogate_for(surrogate, question, design))
+    if predictor.constant.all():
+        raise EvaluationsError(f"{listed(runs.targets, 4)} never changes in the runs: there is nothing to ask next.")
+    under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
+    with threads(len(design.given)):
+        believed = beliefs(design, predictor, range(runs.T))
+        made = (runs, design, predictor, ask, region, believed, _words(design, predictor), under, cost, repeats, rng)
+        task = _Task(*made, hedged=surrogate in HEDGED)
+        if how in ("factorial", "d-optimal"):
+            fixed = _factorial(task, among, incumbent) if how == "factorial" else _d_optimal(task, own, batch)
+            return _by_design(task, fixed, how)
+        if question == "selection":
+            return _selection(task, int(batch), how, own)
+        return _by_variance(task, int(batch), own, int(batch) if budget is None else max(int(budget), int(batch)))
+
+
+def _by_variance(task: _Task, batch: int, own: Array | None, budget: int) -> Proposal:
+    X = _pool(task) if own is None else own
+    found = Runnable.of(X, task.design.given, task.words, task.repeats, task.pending)
+    arms, open_, said = _with_pending(task, found, batch)
+    second = cautious(task.beliefs, words.noise_share(task.design, task.predictor)) if task.hedged else None
+    gains = Gains(task.beliefs, task.asked.functional, arms, second)  # pyright: ignore[reportArgumentType]
+    for j in range(len(found.arms), len(arms)):
+        gains.take(j)
+    unit, scale = words.unit(task.predictor)
+    n = task.moving
+    before = float(gains.variance.mean())
+    picks, falls = greedy(gains, batch, costs(arms, task.design.given, task.cost), open_, found.again)
+    after = max(before - sum(falls), 0.0)
+    ends = scale * np.sqrt(np.array([before, after]) / n)
+    judged = words.Judged.of(task.design, task.predictor, task.asked, before / n, after / n, len(picks), budget)
+    share = np.array(falls) / before if before > 0 else np.zeros(len(falls))
+    out = _proposal(task, arms[np.array(picks, np.int64)], share, ends, unit, "variance", said)
+    told = [*judged.sentences(out, task.asked), *out.sentences]
+    return replace(out, worth_it=judged.worth_it, leave_one_out=judged.better, sentences=tuple(told))
+
+
+def _selection(task: _Task, batch: int, how: str, own: Array | None) -> Proposal:
+    predictor, runs, T = task.predictor, task.runs, task.moving
+
+    def score(X: Array) -> tuple[Array, Array]:
+        mean, deviation = (np.empty(len(X)) for _ in range(2))
+        for start in range(0, len(X), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            mu, sd = predictor.at(X[part][:, task.design.players.first])
+            mean[part] = predictor.benefit(mu)
+            moving = ~predictor.constant
+            deviation[part] = np.sqrt(((sd[:, moving] / predictor.spread[moving]) ** 2).sum(axis=1)) / T
+        return mean, deviation
+
+    if own is None:
+        points, mean = best.pool(runs.masks, runs.kind, score, task.region, task.rng)
+    else:
+        points, mean = own, score(own)[0] if len(own) else np.zeros(0)
+    word = task.design.at or str(runs.fidelity[0])
+    found = Runnable.of(points, task.design.given, [word], task.repeats, task.pending, single=True)
+    arms, open_, said = _with_pending(task, found, batch)
+    pool = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
+    belief = best.Beliefs.of(task.beliefs, mean, pool, arms, T)
+    for j in range(len(found.arms), len(arms)):
+        belief = belief.after(j)
+    unit, scale = words.unit(predictor)
+    left = belief.left(np.random.default_rng(0))
+    if how == "thompson":
+        picks, gains = best.thompson_batch(belief, np.arange(len(points)), batch, open_, task.rng)
+    else:
+        price = costs(arms, task.design.given, task.cost)
+        picks, gains = best.gradient_batch(belief, batch, price, open_, found.again, task.rng)
+    brought = min(best.worth(belief, picks, np.random.default_rng(0)), left)
+    ends = scale * np.array([left, left - brought])
+    out = _proposal(task, arms[np.array(picks, np.int64)], scale * np.array(gains), ends, unit, how, said)
+    noise = scale * float(np.sqrt(np.median(belief.noise)))
+    told, worth_it = words.of_selection(out, noise, scale * float(mean.max()))
+    return replace(out, worth_it=worth_it, sentences=(*told, *out.sentences))
+
+
+def _with_pending(task: _Task, found: Runnable, batch: int) -> tuple[Arms, NDArray[np.bool_], list[str]]:
+    """All arms, those under way at the end; which may be picked; a warning where they are too few."""
+    left = int(found.open.sum())
+    what = "masks" if task.runs.kind == "mask" else "mixtures"
+    if not left:
+        why = " of those that may be run" if len(found.arms) else ": no candidate meets the conditions"
+        coupled = is_coupled(task.design.given) or not task.repeats
+        remedy = "Add a seed, give other candidates, or stop." if coupled else "Give other candidates= or conditions."
+        raise EvaluationsError(f"batch is {batch} (--batch), and no {what} are left{why}. {remedy}")
+    said = []
+    if left < batch and not found.again:
+        said.append(f"batch is {batch} (--batch): only {left} {what} are left to run; all of them are proposed.")
+        python_warnings.warn(said[0], UserWarning, stacklevel=4)
+    closed = np.zeros(len(task.pending), bool)
+    return found.arms + task.pending, np.append(found.open, closed), said
+
+
+def _proposal(
+    task: _Task, arms: Arms, gain: Array, ends: Array, unit: str, how: str, said: Sequence[str] = ()
+) -> Proposal:
+    """A proposal of these arms, before it is judged."""
+    given_runs = task.design.given
+    seeds, again = seeded(arms, given_runs)
+    asked_of = task.asked
+    out = Proposal(
+        masks=arms.weights,
+        tasks=task.runs.tasks,
+        question=asked_of.name,
+        words=asked_of.words,
+        kind=task.runs.kind,
+        seeds=seeds,
+        fidelity=tuple(arms.fidelity.tolist()),
+        repeats=again,
+        gain=gain,
+        cost=costs(arms, given_runs, task.cost) if len(arms) else np.zeros(0),
+        before=float(ends[0]),
+        after=float(ends[1]),
+        unit=unit,
+        worth_it=True,
+        leave_one_out=False,
+        how=how,
+    )
+    told = words.of_runs(out, task.design, task.predictor)
+    noted = [*task.predictor.warnings, *said, *words.of_links(task.predictor)]
+    return replace(out, sentences=tuple(told), warnings=tuple(dict.fromkeys(noted)))
+
+
+def _by_design(task: _Task, X: Array, how: str) -> Proposal:
+    """A design in its own order, with what it brings as far as the question has functionals."""
+    found = Runnable.of(X, task.design.given, [task.words[0]], True, task.pending, single=True)
+    seen: set[bytes] = set()
+    keep = []
+    for i, x in enumerate(X):  # under one coupled seed a repeat is the same number again
+        twice = x.tobytes() in seen or not found.open[i]
+        seen.add(x.tobytes())
+        keep.append(found.again or not twice)
+    arms = found.arms[np.array(keep)]
+    gain, ends, (unit, scale) = np.full(len(arms), np.nan), np.full(2, np.nan), words.unit(task.predictor)
+    if task.asked.functional is not None and len(arms):
+        gains = Gains(task.beliefs, task.asked.functional, arms)
+        before = float(gains.variance.mean())
+        gain = np.array([gains.take(j) for j in range(len(arms))]) / max(before, 1e-300)
+        ends = scale * np.sqrt(np.array([before, max(before * (1.0 - gain.sum()), 0.0)]) / task.moving)
+    out = _proposal(task, arms, gain, ends, unit, how)
+    left = int(len(X) - len(arms))
+    told = words.of_design(out, left)
+    return replace(out, sentences=(*told, *out.sentences))
+
+
+def _factorial(task: _Task, among: str | Sequence[str] | None, incumbent: ArrayLike | None) -> Array:
+    runs = task.runs
+    if incumbent is None:
+        near = runs.masks.mean() >= 0.7
+        start = np.ones(runs.K) if near else runs.masks[task.predictor.best(task.design.X)]
+    else:
+        start = starting_point(incumbent, "mask", runs.K, "incumbent")
+    if among is None:
+        size = np.abs(words.stated(task.design, task.predictor, "leave-one-out")).mean(axis=1)
+        order = np.argsort(-size, kind="stable")[:SWITCHED]
+        columns = np.sort(task.design.players.first[order])
+    else:
+        columns = np.array([runs.tasks.index(t) for t in match(among, runs.tasks, "task (among=, --among)")])
+    if not 2 <= len(columns) <= SWITCHED:
+        raise EvaluationsError(
+            f"among names {len(columns)} tasks (--among); a factorial switches 2 to {SWITCHED}: name the ones that "
+            "matter most."
+        )
+    return np.vstack([start, factorial(start, columns), start])
+
+
+def _d_optimal(task: _Task, own: Array | None, batch: int) -> Array:
+    X = _pool(task) if own is None else own
+    features = "raw" if task.runs.kind == "mask" else "log"
+    return d_optimal(X, batch, task.rng, features=features, given=task.runs.masks)
+
+
+def _pool(task: _Task) -> Array:
+    seeds = 4 if task.design.seeds is not None else 1
+    most = HELD / max(sum(len(b.X) for b in task.beliefs), 1) / (seeds * len(task.words))
+    return candidates(task.asked, task.runs.kind, task.runs.masks, task.region, _between(most), task.rng)
+
+
+def _between(most: float) -> int:
+    return int(np.clip(most, FEWEST, MOST))
+
+
+def _words(design: Design, predictor: Predictor) -> tuple[str, ...]:
+    """Fidelities that runs may be of, the one asked about first: all where they are fitted together and costs known."""
+    if design.at is None:
+        return (str(design.given.fidelity[0]),)
+    names = [design.at, *(w for w in dict.fromkeys(map(str, design.given.fidelity)) if w != design.at)]
+    joint = all(isinstance(choice.surrogate, FidelitySurrogate) for _, choice in predictor.choices)
+    return tuple(names) if joint and known(design.given.cost) else (design.at,)

@@ -1,0 +1,262 @@
+"""Whether the next runs are worth it, and whether plain leave-one-out is the better buy: in numbers and in words.
+
+before, after   root mean posterior variance of what is asked
+s^2 = spread of the stated effects around their mean + before^2       (what true effects are expected to spread)
+the batch is worth it unless after > .98 before (it tells nothing beside the noise), or before^2 < .01 s^2 (effects are
+told apart: their expected correlation with the truth is above .995)
+
+leave-one-out over R seeds, K + 1 runs each, correlates with the truth by  sqrt(s^2 / (s^2 + 2 noise / R)); the batch by
+sqrt((s^2 - after^2) / s^2), and while there are fewer than two masks for every task by no more than the root of the
+held-out R^2 (`trust.evidence`): nothing else tells noise from effects then. noise is that of repeats, or the mean
+squared held-out error where no mask is repeated, which is no less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import listed
+from ..fitting import Design
+from ..predictor import Predictor
+from ..readings.functional import read
+from ..surrogates.rows import Rows
+from ..trust import signal
+from .beliefs import coupled_seeds, slopes
+from .proposal import Proposal
+from .questions import Asked, asked
+from .runnable import is_coupled
+
+Array = NDArray[np.float64]
+SMALL = 0.02  # share by which the deviation falls, below which a batch is not worth it
+APART = 0.01  # share of the variance of effects that is unknown, below which they are told apart
+BETTER = 0.03  # of the expected correlation, as in `trust.advice`
+MANY = 2  # masks for every task, see `trust.evidence`
+LEFT = 0.1  # of a run's noise, below which what is left to gain in a selection cannot be seen
+
+
+def unit(predictor: Predictor) -> tuple[str, float]:
+    """The unit of deviations in words, and what a standard deviation of the targets is in it."""
+    moving = np.flatnonzero(~predictor.constant)
+    if len(moving) == 1:
+        return f"in {predictor.targets[moving[0]]}", float(predictor.spread[moving[0]])
+    return "standard deviations of the targets", 1.0
+
+
+def stated(design: Design, predictor: Predictor, question: str, of: Asked | None = None) -> Array:
+    """Posterior means (n, T) of what is asked of the players, in standard deviations of the targets."""
+    players, X = design.players, design.X
+    groups, reference, blocks = None, None, None
+    if of is not None:
+        reference, blocks = of.reference[players.first], of.blocks
+        reference = reference / reference.sum() if design.runs.kind == "mixture" else None
+        blocks = None if blocks is None else blocks[players.first]
+        if question == "groups":
+            groups = {n: [players.names[p] for p in np.flatnonzero(s[players.first])] for n, s in _sets(of)}
+            groups = {name: members for name, members in groups.items() if members}
+    if (question == "groups" and not groups) or (question == "pairs" and len(players.names) < 2):
+        return np.zeros((1, len(predictor.targets)))
+    how = {"groups": groups, "reference": reference, "blocks": blocks}
+    put = asked(question, design.runs.kind, X, players.names, np.random.default_rng(0), **how)
+    out = np.zeros((len(put.names), len(predictor.targets)))
+    for block, choice in predictor.choices:
+        spread = np.where(predictor.spread[block] > 0, predictor.spread[block], np.inf)
+        mean = read(choice.surrogate, put.functional, intervals=False).mean  # pyright: ignore[reportArgumentType]
+        out[:, block] = mean * slopes(predictor, choice.surrogate, block) / spread
+    return out
+
+
+def _sets(of: Asked):
+    return zip(of.names, of.sets, strict=True)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What speaks for a batch.
+
+    Attributes
+    ----------
+    before, after : float
+        Root mean variance, in standard deviations of the targets.
+    spread : float
+        s^2.
+    reached, plain : float
+        Expected correlation with the truth after the batch, and of plain leave-one-out; plain is NaN where it is no
+        question of leave-one-out, or there are too few runs for a round.
+    rounds : int
+    budget : int
+    """
+
+    before: float
+    after: float
+    spread: float
+    reached: float
+    plain: float
+    rounds: int
+    budget: int
+
+    @classmethod
+    def of(
+        cls, design: Design, predictor: Predictor, question: Asked, before: float, after: float, n: int, budget: int
+    ) -> Judged:
+        """Judge ``n`` runs that bring the mean variance from ``before`` to ``after``."""
+        effects = stated(design, predictor, question.name, question)[:, ~predictor.constant]
+        spread = float(effects.var(axis=0).mean()) + before
+        reached = float(np.sqrt(max(spread - after, 0.0) / max(spread, 1e-300)))
+        masks, K = len(np.unique(design.X, axis=0)) + n, len(predictor.tasks)
+        if masks < MANY * K:
+            skill = [s for _, choice in predictor.choices for s in choice.skill.get(choice.name, np.zeros(1))]
+            reached = min(reached, float(np.sqrt(np.clip(np.mean(skill), 0.0, 1.0))))
+        rounds, plain = budget // (K + 1), np.nan
+        if question.name == "leave-one-out" and rounds:
+            plain = float(np.sqrt(spread / (spread + 2.0 * noise(design, predictor) / rounds)))
+        return cls(np.sqrt(before), np.sqrt(after), spread, reached, plain, rounds, budget)
+
+    @property
+    def falls(self) -> float:
+        """Share by which the deviation falls."""
+        return 1.0 - self.after / self.before if self.before > 0 else 0.0
+
+    @property
+    def apart(self) -> bool:
+        """Whether effects are told apart already."""
+        return bool(self.before**2 < APART * self.spread)
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether the batch tells more than noise."""
+        return bool(self.falls >= SMALL and not self.apart)
+
+    @property
+    def better(self) -> bool:
+        """Whether plain leave-one-out is the better buy."""
+        return bool(np.isfinite(self.plain) and self.plain >= self.reached + BETTER)
+
+    def sentences(self, proposal: Proposal, question: Asked) -> list[str]:
+        """What the reader must know."""
+        n = len(proposal)
+        runs = f"these {n} runs" if n > 1 else "this run"
+        head = runs[0].upper() + runs[1:]
+        said = [
+            f"{head} should lower what is uncertain of {question.words} from {proposal.before:.3g} to "
+            f"{proposal.after:.3g} {proposal.unit} ({self.falls:.0%} less)."
+        ]
+        if self.apart:
+            said.append("The effects are told apart already: what more runs of this kind can gain is below the noise.")
+        elif not self.worth_it:
+            said.append(
+                f"What {runs} can gain is below the noise ({self.falls:.1%} of the deviation): stop here, or run many."
+            )
+        if self.better:
+            said.append(
+                f"For this one question leave-one-out itself is the better buy: {self.rounds} "
+                f"round{'s' * (self.rounds > 1)} of {len(proposal.tasks) + 1} runs, each with its own seed, should "
+                f"correlate {self.plain:.2f} with the truth, {runs} {self.reached:.2f}."
+            )
+        return said
+
+
+def noise(design: Design, predictor: Predictor) -> float:
+    """Mean over targets of the variance of a single run's noise, in squared standard deviations of the targets."""
+    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    found = []
+    for block, choice in predictor.choices:
+        measured = np.isfinite(runs.values[:, block]).all(axis=1)
+        X, Y = runs.masks[measured], runs.values[np.ix_(measured, block)]
+        raw = signal.repeats(Y, Rows.of(X, seeds=runs.seed[measured] if coupled_seeds(runs) else None))
+        kept = design.runs.values if design.at is None else design.runs.where(fidelity=design.at).values
+        kept = kept[np.isfinite(kept[:, block]).all(axis=1)][:, block][choice.kept]
+        held = ((choice.held_out - kept) ** 2).mean(axis=0)
+        moving = predictor.spread[block] > 0
+        own = np.where(np.isnan(raw.share), held, raw.within)[moving]
+        found += (own / predictor.spread[block][moving] ** 2).tolist()
+    return float(np.mean(found))
+
+
+def noise_share(design: Design, predictor: Predictor) -> float | None:
+    """Share of the variance of the runs that is noise, mean over targets; None where no mask is repeated."""
+    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    found = []
+    for block, _ in predictor.choices:
+        measured = np.isfinite(runs.values[:, block]).all(axis=1)
+        seeds = runs.seed[measured] if coupled_seeds(runs) else None
+        raw = signal.repeats(runs.values[np.ix_(measured, block)], Rows.of(runs.masks[measured], seeds=seeds))
+        found += (1.0 - raw.share).tolist()
+    known = [share for share in found if np.isfinite(share)]
+    return float(np.mean(known)) if known else None
+
+
+def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[str]:
+    """Repeats, seeds, fidelities, and tasks that no run switched."""
+    said, n, given = [], len(proposal), design.given
+    if again := int(proposal.repeats.sum()):
+        which = "all" if again == n else f"{again} of {n}"
+        said.append(
+            f"{which[0].upper() + which[1:]} repeat a mask that was run, under another seed: its noise averages."
+        )
+    if (given.seed < 0).any() and again:
+        said.append("The runs state no seeds: run repeats with an initialisation and order of their own.")
+    if is_coupled(given):
+        seeds = sorted(set(proposal.seeds.tolist()))
+        said.append(f"Seeds are coupled: run each under the seed that is named ({listed(list(map(str, seeds)))}).")
+        if len(set(given.seed.tolist())) == 1:
+            said.append(
+                "All runs share one seed: what it alone does cannot be told from effects. A few masks under a second "
+                "seed, two at least, would show it."
+            )
+    words = list(dict.fromkeys(proposal.fidelity))
+    if design.at is not None:
+        names = list(dict.fromkeys(map(str, given.fidelity)))
+        counts = ", ".join(f"{proposal.fidelity.count(w)} {w}" for w in words)
+        if set(proposal.fidelity) != {design.at} or np.isfinite(given.cost).all():
+            said.append(f"By gain per cost the batch is of: {counts} (for {design.at}; there are {listed(names)}).")
+        else:
+            said.append(f"All are {design.at}; state the cost of runs to weigh other fidelities against it.")
+    never = [t for members in predictor.players.members if len(members) > 1 for t in members]
+    apart = [predictor.tasks[k] for k in never]
+    if lost := predictor.players.unidentified:
+        said.append(f"No run so far switches {listed(list(lost), 5)}: their effect is wholly unknown.")
+    if apart and predictor.kind == "mask":
+        said.append(f"No run so far tells {listed(apart, 5)} apart from what they always switch with.")
+    return said
+
+
+def of_links(predictor: Predictor) -> list[str]:
+    """Under which links variances are linear only at the mean of the runs."""
+    log = [t for t, form in zip(predictor.targets, predictor.links, strict=True) if form != "y"]
+    return [f"{listed(log, 4)}: fitted as a logarithm; gains are those at the mean of the runs."] if log else []
+
+
+def of_selection(proposal: Proposal, noise_: float, mean: float) -> tuple[list[str], bool]:
+    """What runs for a selection bring, and whether they are worth it; all numbers in the unit of the proposal."""
+    brings = proposal.before - proposal.after
+    what = "mask" if proposal.kind == "mask" else "mixture"
+    said = [
+        f"The best {what} so far is predicted {mean:+.3g} {proposal.unit} from the mean of the runs; the true best "
+        f"should lie about {proposal.before:.3g} above it, of which these {len(proposal)} runs should find "
+        f"{brings:.3g}.",
+    ]
+    worth_it = bool(brings > LEFT * noise_ / np.sqrt(len(proposal))) and proposal.before > LEFT * noise_
+    if not worth_it:
+        said.append(f"That is below the noise of a run ({noise_:.3g}): stop here, and verify the best {what}.")
+    return said, worth_it
+
+
+def of_design(proposal: Proposal, left_out: int) -> list[str]:
+    """What a fixed design is."""
+    n = len(proposal)
+    if proposal.how == "factorial":
+        held = len({row.tobytes() for row in proposal.masks})
+        said = [f"A factorial of {held} masks around the incumbent, {n} runs: no pair is confounded with another."]
+    else:
+        said = [f"{n} mixtures from which a model linear in the logarithms of the weights is known best (D-optimal)."]
+    if np.isfinite(proposal.before):
+        said.append(
+            f"They should lower what is uncertain of {proposal.words} from {proposal.before:.3g} to "
+            f"{proposal.after:.3g} {proposal.unit}."
+        )
+    if left_out:
+        said.append(f"{left_out} of it were run already under their seed and are left out.")
+    return said

@@ -1,0 +1,236 @@
+"""The next runs: bad input, ask and tell, files, the verb `next`."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interplay import Evaluations, evaluate, masks, metrics, readings
+from interplay.active import Campaign, propose
+from interplay.fitting import fit
+from interplay.formats.points import read_design
+from interplay.problems.games import additive
+from tests.command_line import TASKS, put, refused, table
+from tests.test_active_proposals import GROUPS, NAMES, W, mixtures, rng, runs_of
+
+# ---- bad input ------------------------------------------------------------------------------------------------
+
+BAD = {
+    "question": (runs_of, {"question": "loo"}, "question is 'loo' .*choose one of leave-one-out, groups"),
+    "mixtures": (runs_of, {"question": "mixture"}, "'mixture' .*asked of mixtures, and the runs are masks"),
+    "masks": (mixtures, {"question": "shapley"}, "'shapley' .*asked of masks, and the runs are mixtures"),
+    "batch": (runs_of, {"batch": 0}, "batch is 0 .*at least one"),
+    "how": (runs_of, {"how": "magic"}, "how is 'magic' .*choose one of auto"),
+    "how here": (runs_of, {"how": "thompson"}, "not for leave-one-out of masks; choose variance"),
+    "few": (lambda: runs_of(4), {}, "runs hold 4 runs; leave-one-out needs at least 5.*interplay design"),
+    "target": (runs_of, {"target": "lost"}, "no target is called 'lost'. .*'loss'"),
+    "require": (runs_of, {"require": "cod"}, "no task .* is called 'cod'. .*'code'"),
+    "both": (runs_of, {"require": "en", "forbid": "en"}, "'en' is in require= and in forbid="),
+    "size": (runs_of, {"size": 9}, "size=9 .*a mask holds 1 to 6 tasks"),
+    "size of mixtures": (mixtures, {"question": "mixture", "size": 2}, "size=2 .*the runs are mixtures"),
+    "groups": (runs_of, {"question": "groups"}, "needs the groups"),
+    "groups elsewhere": (runs_of, {"groups": GROUPS}, "groups= .* the question is 'leave-one-out'"),
+    "group": (runs_of, {"question": "groups", "groups": {"a": ["enn"]}}, "no task .* is called 'enn'. .*'en'"),
+    "no group": (runs_of, {"question": "groups", "groups": {}}, "holds no group"),
+    "candidates": (runs_of, {"candidates": np.ones((2, 5))}, "candidates have shape .*each of the 6 tasks"),
+    "no masks": (runs_of, {"candidates": np.full((2, 6), 0.5)}, "candidate 1 has 0.5 .*masks are 0 or 1"),
+    "none": (runs_of, {"candidates": np.ones((1, 6)), "size": 2}, "no candidate meets the conditions"),
+    "reference": (runs_of, {"reference": np.ones(6)}, "reference is where moves of mixtures start"),
+    "reference sums": (mixtures, {"question": "mixture", "reference": np.ones(6)}, "reference sums to 6"),
+    "reference shape": (mixtures, {"question": "mixture", "reference": np.ones(2)}, r"reference has shape \(2,\)"),
+    "incumbent": (
+        runs_of,
+        {"question": "pairs", "how": "factorial", "incumbent": np.full(6, 0.5)},
+        "incumbent is no mask",
+    ),
+    "feasible": (runs_of, {"feasible": lambda X: X}, "feasible returned float64"),
+    "at": (runs_of, {"at": "large"}, "at='large' .*no run is of this fidelity"),
+    "no pairs": (runs_of, {"question": "pairs", "surrogate": "ridge"}, "surrogate='ridge' .*it has no pairs"),
+    "surrogate": (runs_of, {"surrogate": "forest"}, "surrogate='forest'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case):
+    make, changes, words = BAD[case]
+    given = {"question": "leave-one-out", "batch": 4} | changes
+    with pytest.raises(ValueError, match=words):
+        propose(make(), rng=rng(), **given)
+
+
+def test_more_bad_input():
+    with pytest.raises(TypeError, match=r"batch is 2.5 .* whole number"):
+        propose(runs_of(), batch=2.5, rng=rng())
+    with pytest.raises(TypeError, match="rng is 0"):
+        propose(runs_of(), rng=0)
+    still = Evaluations.from_arrays(runs_of().masks, np.ones(16), tasks=NAMES, targets=["loss"])
+    with pytest.raises(ValueError, match="loss never changes"):
+        propose(still, rng=rng())
+    same = Evaluations.from_arrays(np.ones((6, 6)), np.arange(6.0), tasks=NAMES)
+    with pytest.raises(ValueError, match="no task is switched"):
+        propose(same, rng=rng())
+    amounts = Evaluations.from_arrays(rng().random((9, 6)) * 5, np.arange(9.0), tasks=NAMES)
+    with pytest.raises(ValueError, match="the runs are weights; next runs are proposed for masks and mixtures"):
+        propose(amounts, rng=rng())
+    with pytest.raises(ValueError, match="the suffix must be"):
+        propose(runs_of(), rng=rng()).save("masks.txt")
+    with pytest.raises(ValueError, match="leaves no weight"):
+        propose(mixtures(), "groups", rng=rng(), groups={"all": list(NAMES)})
+
+
+# ---- ask and tell ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_ask_and_tell_beats_random_masks():
+    """Leave-one-out of a game with noise, from 24 runs: those that were proposed, and random near-full masks."""
+    ours, theirs = [], []
+    for seed in range(6):
+        game = additive(seed, K=12, signal_to_noise=2.0)
+        truth = game.effects("leave-one-out")[:, 0]
+
+        def error(runs, truth=truth):
+            found, effects = fit(runs, "ridge"), np.zeros(12)
+            mean = -readings.leave_one_out(found.choices[0][1].surrogate).mean[:, 0]
+            for p, members in enumerate(found.players.members):
+                effects[list(members)] = mean[p] / len(members)
+            return float(np.sqrt(np.mean((effects - truth) ** 2)) / truth.std())
+
+        campaign = Campaign(game.tasks, rng=rng(seed), targets="loss", start=8, surrogate="ridge")
+        for step in range(3):
+            out = campaign.ask(8)
+            campaign.tell(out.masks, game.evaluate(out.masks, np.arange(8) + 8 * step)[:, 0])
+        X = masks.design(12, 24, "leave-one-out", rng(seed))
+        values = game.evaluate(X, np.arange(24))[:, 0]
+        ours.append(error(campaign.runs))
+        theirs.append(error(Evaluations.from_arrays(X, values, tasks=game.tasks, targets="loss")))
+    assert np.mean(ours) < np.mean(theirs), (ours, theirs)
+
+
+def test_a_campaign_from_nothing():
+    campaign = Campaign(NAMES, "shapley", rng=rng(), targets="loss", coupled=True)
+    first = campaign.ask(5)
+    assert first.how == "design"
+    assert (first.seeds == 0).all()
+    assert "nothing is fitted before" in repr(first)
+    second = campaign.ask(5)
+    assert not {x.tobytes() for x in first.masks} & {x.tobytes() for x in second.masks}
+    assert len(campaign.pending) == 10
+    with pytest.raises(ValueError, match="10 runs are pending"):
+        campaign.tell(np.zeros(5))
+    campaign.tell(2.0 - campaign.pending.weights @ W)
+    assert len(campaign.pending) == 0
+    assert campaign.runs.notes["coupled"] is True
+    third, fourth = campaign.ask(3), campaign.ask(3)
+    assert third.how == "variance"
+    assert (third.seeds == 0).all()
+    assert not {x.tobytes() for x in third.masks} & {x.tobytes() for x in fourth.masks}
+    assert fourth.before < third.before  # what is under way counts as done
+    campaign.tell(third.masks, 2.0 - third.masks @ W, seed=0)
+    assert len(campaign.pending) == 3
+    campaign.tell(campaign.runs[:1])
+    assert len(campaign.runs) == 14
+
+
+def test_campaigns_of_other_kinds():
+    moving = Campaign(NAMES, "mixture", rng=rng(), targets="loss")
+    start = moving.ask(10)
+    np.testing.assert_allclose(start.masks.sum(axis=1), 1.0)
+    moving.tell(start.masks, np.exp(-start.masks @ W))
+    assert moving.ask(3).how == "variance"
+    grouped = Campaign(NAMES, "groups", rng=rng(), groups=GROUPS, size=(4, 6))
+    start = grouped.ask(9)
+    assert (start.masks.sum(axis=1) >= 4).all()
+    grouped.tell(start.masks, start.masks @ W)
+    assert grouped.ask(2).question == "groups"
+    assert "often the better buy" in repr(Campaign(NAMES, rng=rng()).ask(20))
+    with pytest.raises(ValueError, match="question is 'x'"):
+        Campaign(NAMES, "x", rng=rng())
+    with pytest.raises(ValueError, match="kind is 'weights'"):
+        Campaign(NAMES, kind="weights", rng=rng())
+    with pytest.raises(ValueError, match="start is 2"):
+        Campaign(NAMES, start=2, rng=rng())
+    with pytest.raises(ValueError, match="n is 0"):
+        Campaign(NAMES, rng=rng()).ask(0)
+    with pytest.raises(TypeError, match="tasks is the text"):
+        Campaign("abc", rng=rng())
+    tiny = Campaign(["a", "b"], rng=rng(), start=5)
+    tiny.ask(3)
+    with pytest.raises(ValueError, match="no mask is left to start from"):
+        tiny.ask(3)
+
+
+# ---- files and the command line ---------------------------------------------------------------------------------
+
+
+def test_a_saved_proposal_is_a_design(tmp_path):
+    names = ("en", "seed", "code", "math", "web", "wiki")
+    runs = runs_of()
+    runs = Evaluations.from_arrays(runs.masks, runs.values, tasks=names, targets=["loss"], seed=1)
+    out = propose(runs, "leave-one-out", 4, rng=rng())
+    for name in ("masks.csv", "masks.parquet"):
+        tasks, X = read_design(out.save(tmp_path / name))
+        assert tasks == names
+        np.testing.assert_array_equal(X, out.masks)
+    game = additive(0, K=6)
+    found = evaluate(game, out.masks, seeds=1, progress=False)
+    assert len(found) == len(np.unique(out.masks, axis=0))
+
+
+@pytest.fixture
+def command(shell):
+    """The shell, with the verb registered where it is not yet."""
+    from interplay.cli.app import app
+    from interplay.cli.next import EXAMPLES, next_runs
+
+    if "next" not in {one.name for one in app.registered_commands}:
+        app.command(name="next", epilog=EXAMPLES)(next_runs)
+    return shell
+
+
+def test_next(command):
+    put(table())
+    code, out, err = command("next", "runs.csv", "--target", "loss", "--batch", "4", "--out", "masks.csv")
+    assert code == 0, err
+    assert "Proposal: 4 runs for leave-one-out" in out
+    assert "interplay evaluate masks.csv" in out
+    tasks, X = read_design("masks.csv")
+    assert (tasks, X.shape) == (tuple(TASKS), (4, 5))
+    again = command("next", "runs.csv", "--target", "loss", "--batch", "4", "--json")
+    assert again[0] == 0
+    assert again[1].count("\n") == 4
+    assert "Note: These 4 runs" in again[2]
+    put(pd.DataFrame({"task": ["a", "b", "c"], "group": ["x", "x", "y"]}), "groups.csv")
+    assert command("next", "runs.csv", "--target", "loss", "--for", "groups", "--groups", "groups.csv")[0] == 0
+    chosen = ["--for", "selection", "--size", "2-3", "--require", "a", "--forbid", "e", "--how", "thompson"]
+    assert command("next", "runs.csv", "--target", "loss", *chosen)[0] == 0
+    few = ["--for", "pairs", "--how", "factorial", "--among", "a, b,c"]
+    assert "factorial of 8 masks" in command("next", "runs.csv", "--target", "loss", *few)[1]
+    put(table(kind="mixture"), "mixtures.csv")
+    assert command("next", "mixtures.csv", "--target", "loss", "--for", "mixture", "--batch", "2")[0] == 0
+
+
+def test_next_refuses(command):
+    put(table())
+    put(table()[["run", *TASKS]].iloc[:2].assign(a=2), "wrong.csv")
+    ask = lambda *words: command("next", "runs.csv", "--target", "loss", *words)
+    refused(ask("--for", "loo"), "question is 'loo' (--for)", "choose one of")
+    refused(ask("--for", "mixture"), "asked of mixtures", "choose one of")
+    refused(ask("--batch", "0"), "batch is 0 (--batch)", "at least one")
+    refused(ask("--size", "few"), "--size few", "3-8")
+    refused(ask("--require", "x"), "no task", "'x'")
+    refused(ask("--how", "x"), "how is 'x' (--how)", "choose one of")
+    refused(ask("--candidates", "wrong.csv"), "--candidates", "masks are 0 or 1")
+    refused(ask("--out", "masks.txt"), "--out masks.txt", ".csv or .parquet")
+    refused(ask("--out", "runs.csv"), "would write over runs.csv")
+    put(table().iloc[:4], "few.csv")
+    refused(command("next", "few.csv", "--target", "loss"), "4 runs", "at least 5")
+
+
+def test_nothing_warns_by_the_way():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        propose(runs_of(), "leave-one-out", 3, rng=rng())
+        propose(mixtures(), "selection", 3, rng=rng())
+    assert metrics.spearman(W[:, None], W[:, None])[0] == pytest.approx(1.0)
