@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "active",
     "coupling",
     "evaluators",
     "formats",
@@ -39,6 +40,7 @@ _NAMES = {
     "fit": "fitting",
     "join": "joined",
     "phased": "phases",
+    "propose": "active",
     "select": "selection",
     "KernelSurrogate": "surrogates",
     "LinearSurrogate": "surrogates",
@@ -48,6 +50,7 @@ __all__ = ["__version__", *_NAMES, *_ROOMS]
 
 if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports them
     from . import (
+        active,
         coupling,
         evaluators,
         formats,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
         trust,
         unrolled,
     )
+    from .active import propose
     from .attribution import Attribution, attribute
     from .campaign import evaluate
     from .coupling import check_coupling

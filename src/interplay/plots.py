@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import figures
+from .fields import match
+from .figures import choice
 from .figures.effects import MOST
 from .figures.interactions import MOST as PAIRED
 from .figures.look import Spec
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from .attribution import Attribution
+    from .selection import Selection
 
 __all__ = [
     "coverage",
@@ -37,6 +40,8 @@ __all__ = [
     "mixture",
     "overview",
     "save",
+    "selection",
+    "selection_gains",
     "spectrum",
 ]
 
@@ -189,6 +194,30 @@ def overview(answer: Attribution, *, most: int = MOST) -> Figure:
     if (spec := figures.overview(answer, _enough(most))) is None:
         raise ValueError(f"{_name(answer, 0)} is the only target; plot its `effects`.")
     return _figure(spec)
+
+
+def selection(chosen: Selection, *, most: int = MOST) -> Figure:
+    """What a choice holds: of masks which tasks are in, beside its alternatives; of mixtures the weights.
+
+    Parameters
+    ----------
+    chosen : Selection
+    most : int
+        Of more tasks, those that differ most, or have the largest weights, are shown.
+    """
+    return _figure(choice.choice(chosen, _enough(most)))
+
+
+def selection_gains(chosen: Selection, target: str | None = None) -> Figure:
+    """By how much a choice is better than the baseline, the best run and its alternatives, with 95 % intervals.
+
+    Raises
+    ------
+    EvaluationsError
+        For a target that is none of the objective.
+    """
+    (name,) = match(target, chosen.targets, "target")[:1] if target is not None else chosen.targets[:1]
+    return _figure(choice.gains(chosen, chosen.targets.index(name)))
 
 
 def save(figure: Figure, path: str | Path, *, width: float = WIDTH, dpi: float = DPI) -> Path:

@@ -279,7 +279,7 @@ class Predictions:
         return text(self)
 
 
-def remoteness(surrogate: GaussianSurrogate, X: Array) -> Array:
+def remoteness(surrogate: GaussianSurrogate, X: Array, farthest: Array | None = None) -> Array:
     """How far points (n, P) are from the fitted rows, array (n, T), in units of the row that is farthest from the rest.
 
     Variances are those of the members, weighted as in the predictions, in the units of the links.
@@ -291,7 +291,7 @@ def remoteness(surrogate: GaussianSurrogate, X: Array) -> Array:
             for fit in fits:
                 v = np.maximum(fit.posterior.variance(across, own, surrogate.level_), 0.0)
                 there[:, fit.targets] += np.multiply.outer(v, weights[fit.targets] * fit.amplitude)
-    farthest = farthest_run(surrogate)
+    farthest = farthest_run(surrogate) if farthest is None else farthest
     return np.sqrt(np.divide(there, farthest, out=np.zeros_like(there), where=farthest > 0))
 
 

@@ -1,4 +1,4 @@
-"""The verbs: attribute, compare, predict, design, evaluate, runs, serve, problem, demo."""
+"""The verbs: attribute, compare, predict, select, next, design, evaluate, runs, serve, problem, demo."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from . import design, inputs
 from .compare import At, compare
 from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from .evaluate import evaluate
+from .next import EXAMPLES as NEXT_EXAMPLES
+from .next import next_runs
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
 from .problem import problems
 from .reading import File, Name, RunsFiles, Surrogate, check_truth_masks, option, reads_runs, summary, truth_of
 from .runs import EXAMPLES as RUNS_EXAMPLES
 from .runs import runs as list_runs
+from .select import EXAMPLES as SELECT_EXAMPLES
+from .select import select
 from .serve import EXAMPLES as SERVE_EXAMPLES
 from .serve import serve
 
@@ -134,6 +138,8 @@ def attribute(
 
 app.command()(compare)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
+app.command(epilog=SELECT_EXAMPLES)(select)
+app.command(name="next", epilog=NEXT_EXAMPLES)(next_runs)
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command(name="runs", epilog=RUNS_EXAMPLES)(list_runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -39,7 +40,7 @@ def design(
     names = task_names(tasks)
     if out is not None:
         check_out(out, [".csv"], inputs=(exclude,))
-        _keep_results(out, names)
+        keep_results(out, names)
     barred = None if exclude is None else _masks(exclude, names)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -110,7 +111,7 @@ def _masks(path: Path, names: list[str]) -> np.ndarray:
     return table
 
 
-def _keep_results(out: Path, names: list[str]) -> None:
+def keep_results(out: Path, names: Sequence[str], option: str = "--out") -> None:
     """Refuse to write over a design that somebody has added results to."""
     import csv
 
@@ -120,6 +121,6 @@ def _keep_results(out: Path, names: list[str]) -> None:
         header = next(csv.reader(file), [])
     if added := [column for column in header if column.strip() not in ("run", "", *names)]:
         raise ValueError(
-            f"--out {out}: this file exists and holds a column {added[0]!r} that would be lost; "
+            f"{option} {out}: this file exists and holds a column {added[0]!r} that would be lost; "
             "choose another name, or remove it first."
         )

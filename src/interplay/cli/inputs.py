@@ -133,8 +133,6 @@ def contrasts(files: tuple[Path, Path] | None, runs: Evaluations) -> Contrasts |
 
 def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> str | np.ndarray | None:
     """--reference: a word that `attribute` knows, or the mixture (K,) of a file."""
-    from ..formats.points import read_points
-
     with option("--reference"):
         if text == "tokens" and counted is None:
             raise ValueError("there are no token counts; name their file with --tokens.")
@@ -142,11 +140,18 @@ def reference(text: str | None, runs: Evaluations, counted: Tokens | None) -> st
             return text
         if not Path(text).suffix:
             raise ValueError(f"{text!r} is none of {', '.join(WORDS[:-1])} and {WORDS[-1]}, and no file.")
-        phases = phases_of(runs)
-        given = read_points(text, runs.tasks, "weights" if phases else runs.kind).weights
-        if len(given) > 1:
-            raise ValueError(f"{text} holds {len(given)} rows; a reference is one.")
-        return _phased(given, runs.tasks, phases)[0]
+        return single(text, runs, "a reference")
+
+
+def single(path: str | Path, runs: Evaluations, what: str) -> np.ndarray:
+    """The one mask or mixture (K,) that a file holds, of the kind of the runs; ``what`` it is."""
+    from ..formats.points import read_points
+
+    phases = phases_of(runs)
+    given = read_points(path, runs.tasks, "weights" if phases else runs.kind).weights
+    if len(given) > 1:
+        raise ValueError(f"{path} holds {len(given)} rows; {what} is one.")
+    return _phased(given, runs.tasks, phases)[0]
 
 
 def check_budget(budget: float | None, path: Path | None) -> None:

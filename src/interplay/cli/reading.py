@@ -128,8 +128,11 @@ class RunsFiles:
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 
-    def read_truth(self, source: Source, runs: Evaluations) -> Evaluations:
-        """Read the truth of runs that were read, with their columns and derived targets."""
+    def read_truth(self, source: Source, runs: Evaluations, name: str = "--truth") -> Evaluations:
+        """Read the truth of runs that were read, or more of them, with their columns and derived targets.
+
+        ``name`` is the option that gave them.
+        """
         from ..formats.several import read_like
 
         made = runs.notes.get("derived") or {}
@@ -146,13 +149,13 @@ class RunsFiles:
         try:
             judge = inputs.runs_with_derived(read, own, made)
         except ValueError as error:
-            words = str(error).removeprefix("--derive: ").replace("(--tag)", "(--truth-tag)")
-            raise ValueError(f"--truth: {words}") from error
+            words = str(error).removeprefix("--derive: ").replace("(--tag)", f"({name}-tag)")
+            raise ValueError(f"{name}: {words}") from error
         held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
         if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:
             if len(here) > 1:
                 raise ValueError(
-                    f"--truth: {source.title} does not say of which fidelity it is ({listed(here)}); write "
+                    f"{name}: {source.title} does not say of which fidelity it is ({listed(here)}); write "
                     f"{here[0]}={source.path if isinstance(source.path, Path) else source.title} if it is of "
                     f"{here[0]} runs."
                 )
@@ -205,9 +208,13 @@ OF_SEVERAL = ("missing_tasks", "same")
 
 
 def reads_runs(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb, whose first parameter is a `RunsFiles`, the arguments and the options of one."""
+    """Give a verb, whose first parameter is a `RunsFiles`, the arguments and the options of one.
+
+    An option of the verb's own takes the place of one of the same name.
+    """
     shared = dict(inspect.signature(RunsFiles, eval_str=True).parameters)
     own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+    shared = {name: p for name, p in shared.items() if name not in [one.name for one in own]}
     arguments = [p for p in own if p.default is inspect.Parameter.empty]
     if arguments:
         shared = {n: p.replace(annotation=ONE.get(n, p.annotation)) for n, p in shared.items() if n not in OF_SEVERAL}

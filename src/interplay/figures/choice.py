@@ -38,6 +38,8 @@ TITLES = {
     result.FREE: "without the rules",
     result.DRAWS: "mean of the best draws",
 }
+BETTER, APART = "the choice is better (95 %)", "cannot be told from the choice"
+WORSE = "better than the choice (95 %)"
 CANDIDATES = (result.CHOICE, result.BASELINE, result.RUN, result.DRAWS, result.FREE, result.ALTERNATIVE)
 
 
@@ -131,7 +133,7 @@ def predicted(chosen: Selection, target: int = 0) -> Spec:
     """What the choice and others are predicted to come to on one target (column), and what they measured."""
     rows = compared(chosen)
     names, at = [title for title, _ in rows], lambda part: np.array([getattr(c, part)[target] for _, c in rows])
-    data = _dots(rows, names, at("predicted"), Z * at("deviation"))
+    data = _dots(rows, names, at("predicted"), Z * at("deviation"), target)
     measured = at("measured")
     if np.isfinite(measured).any():
         data.append(
@@ -158,19 +160,30 @@ def gains(chosen: Selection, target: int = 0) -> Spec:
     names, at = [title for title, _ in rows], lambda part: np.array([getattr(c, part)[target] for _, c in rows])
     title = f"benefit of the choice over each in {label(chosen.targets[target], 60)}, its own unit"
     title += "<br>95 % intervals of the difference; right of 0 the choice is better"
-    data = _dots(rows, names, at("gain"), Z * at("gain_deviation"))
+    data = _dots(rows, names, at("gain"), Z * at("gain_deviation"), target)
     look = layout(title, rows=len(rows) + 2, yaxis=names_axis(names), xaxis=zero(), showlegend=True)
     return {"data": data, "layout": look}
 
 
-def _dots(rows: list[tuple[str, Candidate]], names: list[str], at: np.ndarray, half: np.ndarray) -> list[Spec]:
+def standing(c: Candidate, target: int) -> str:
+    """How the choice stands to one it is compared with, on one target (column)."""
+    if c.role == result.CHOICE:
+        return "the choice"
+    gain, half = c.gain[target], Z * c.gain_deviation[target]
+    return BETTER if gain > half else WORSE if gain < -half else APART
+
+
+def _dots(
+    rows: list[tuple[str, Candidate]], names: list[str], at: np.ndarray, half: np.ndarray, target: int
+) -> list[Spec]:
     """Dots with intervals, by colour and shape: the choice, what it is better than, what it cannot be told from."""
     kinds = {
         "the choice": (HELPS, "circle"),
-        "the choice is better (95 %)": (HURTS, "square"),
-        "cannot be told from the choice": (OPEN, "circle-open"),
+        BETTER: (HURTS, "square"),
+        APART: (OPEN, "circle-open"),
+        WORSE: (HELPS, "triangle-up"),
     }
-    kind = ["the choice" if c.role == result.CHOICE else list(kinds)[1 if c.told_apart else 2] for _, c in rows]
+    kind = [standing(c, target) for _, c in rows]
     data = []
     for words, (ink, symbol) in kinds.items():
         own = [i for i, said in enumerate(kind) if said == words]

@@ -20,7 +20,12 @@ from ..fields import EvaluationsError
 
 __all__ = ["place", "read", "write", "written_whole"]
 
-_KINDS = {"attribution": "an attribution", "predictor": "a saved fit", "surrogate": "a saved surrogate"}
+_KINDS = {
+    "attribution": "an attribution",
+    "predictor": "a saved fit",
+    "selection": "a choice",
+    "surrogate": "a saved surrogate",
+}
 
 
 def place(path: Path) -> Path:

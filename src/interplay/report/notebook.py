@@ -1,4 +1,4 @@
-"""An attribution in a notebook: its verdict, what to run next and the effects on the first target, as HTML."""
+"""An attribution in a notebook: its verdict, what to run next, the effects on the first target; and a choice."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .words import plain
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
+    from ..selection.result import Selection
 
 SHOWN = 15  # tasks of each end
 WIDTH, HEIGHT = 180, 14  # pixels of a drawn interval
@@ -40,6 +41,44 @@ def html(answer: Attribution) -> str:
             f'<p style="font-weight:600">Attribution of {of} to {P} task{"s" * (P != 1)}, {runs} runs</p>',
             *(f'<p style="margin:.3em 0">{line}</p>' for line in said),
             *_table(answer, 0),
+            f'<p style="margin:.3em 0;opacity:.75">{more}.</p></div>',
+        ]
+    )
+
+
+def selection_html(chosen: Selection) -> str:
+    """Fragment of a choice: what to train, and what it gains over what it is compared with."""
+    from ..predictor import Z
+    from .chosen import short, titled
+    from .selection import sentences
+
+    said = [f"<b>Verdict: {_text(chosen.verdict)}.</b> {_text(chosen.why)}"]
+    said += [f"<b>{_text(name)}:</b> {_text(words)}" for name, words in short(chosen)]
+    rows = []
+    for title, c in titled(chosen)[: SHOWN - 1]:
+        first = c is chosen.choice
+        half = Z * c.gain_deviation[0]
+        gain = "" if first else f"{c.gain[0]:+.4g}{'&nbsp;' if abs(c.gain[0]) > half else '?'}"
+        interval = "" if first else f"{c.gain[0] - half:+.3g} to {c.gain[0] + half:+.3g}"
+        measured = f"{c.measured[0]:.4g}" if c.runs else ""
+        cells = (f"{c.predicted[0]:.4g}", measured, gain, interval)
+        line = "".join(f'<td style="{RIGHT}">{cell}</td>' for cell in cells)
+        rows.append(f'<tr><td style="{LEFT}">{_text(title)}</td>{line}</tr>')
+    J, better = len(chosen.targets), "higher" if chosen.higher_is_better[0] else "lower"
+    of = _name(chosen.targets[0]) + (f", the first of {J} targets" if J > 1 else "")
+    heads = ("predicted", "measured", "gain of the choice", "95 % interval")
+    more = "<code>print(choice)</code> shows how far to believe it, <code>choice.to_frame()</code> all numbers"
+    notes = [f"<b>Note:</b> {_text(line)}" for line in chosen.warnings[:3]]
+    return "".join(
+        [
+            '<div style="max-width:60em">',
+            f'<p style="font-weight:600">Choice to {_text(chosen.objective)}, from {chosen.runs} runs</p>',
+            *(f'<p style="margin:.3em 0">{line}</p>' for line in [*said, *map(_text, sentences(chosen)[:1]), *notes]),
+            '<table style="border-collapse:collapse"><caption style="text-align:left;padding:.4em 0">',
+            f"In {of} ({better} is better; ? = cannot be told apart)</caption><thead><tr>",
+            f'<th style="{LEFT}"></th>',
+            *(f'<th style="{RIGHT}">{head}</th>' for head in heads),
+            f"</tr></thead><tbody>{''.join(rows)}</tbody></table>",
             f'<p style="margin:.3em 0;opacity:.75">{more}.</p></div>',
         ]
     )

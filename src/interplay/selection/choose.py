@@ -7,6 +7,7 @@ it -> beside the baseline, the best run, and what the rules cost
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from .constraints import Constraints, Shares
 from .objective import Goal
 from .result import Selection
 
-RISK = 1.0
+RISK = 0.5
+MOST_GOALS = 5  # of a front
 FARTHEST = 1.0
 
 
@@ -30,6 +32,7 @@ def select(
     target: str | None = None,
     *,
     worst: Sequence[str] = (),
+    pareto: Sequence[str] = (),
     within: Mapping[str, float] | None = None,
     size: int | tuple[int | None, int | None] | None = None,
     require: Sequence[str] = (),
@@ -48,7 +51,7 @@ def select(
     verified: Evaluations | None = None,
     risk: float = RISK,
     beyond: bool = False,
-    surrogate: str = "auto",
+    surrogate: str = "stack",
     at: str | None = None,
     rng: np.random.Generator | None = None,
 ) -> Selection:
@@ -63,6 +66,9 @@ def select(
         computed within each run (`Evaluations.derive`). May be left out where the runs have one target.
     worst : sequence of str, optional
         Instead of a target: several (names or globs), of which the worst counts, each in standard deviations.
+    pareto : sequence of str, optional
+        Instead of a target: several (names or globs), whose front is looked for: choices of which none is better in all
+        of them. The choice itself is the one whose worst is best.
     within : mapping of str to float, optional
         Targets that may be worse than at the baseline by no more than this, in their own unit.
     size, require, forbid, at_most, costs, budget, caps, floors, tokens, max_epochs, near, kl
@@ -80,7 +86,8 @@ def select(
     beyond : bool
         Whether the choice may lie farther from the runs than any of them does from the others.
     surrogate, at
-        See `attribute`.
+        See `attribute`. The stack of kernels, since it sees what only pays together, and whoever takes the best of many
+        predictions needs deviations that grow away from the runs: on digits it chose better than what predicts best.
     rng : numpy.random.Generator, optional
         Of the search; that of seed 0 if not given.
 
@@ -109,7 +116,7 @@ def select(
     together, fresh = runs, None
     if verified is not None:
         together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)
-    together, goals, kept, words = asked_for(together, target, worst, within or {})
+    together, goals, kept, words = asked_for(together, target, worst, pareto, within or {})
     constraints = Constraints(
         size, require, forbid, at_most or {}, costs, budget, caps, floors, tokens, max_epochs, near, kl
     )
@@ -119,7 +126,8 @@ def select(
     baseline, called = chooser.baseline(against)
     chooser.keep(kept, within or {}, baseline)
     found = chooser.found(among, fresh)
-    return chooser.selection(found, baseline, called, words, made, fresh)
+    chosen = chooser.selection(found, baseline, called, words, made, fresh)
+    return replace(chosen, front=chooser.front(baseline)) if pareto and among is None and fresh is None else chosen
 
 
 def _given(value: Any) -> bool:
@@ -127,17 +135,21 @@ def _given(value: Any) -> bool:
 
 
 def asked_for(
-    runs: Evaluations, target: str | None, worst: Sequence[str], within: Mapping[str, float]
+    runs: Evaluations, target: str | None, worst: Sequence[str], pareto: Sequence[str], within: Mapping[str, float]
 ) -> tuple[Evaluations, tuple[Goal, ...], tuple[Goal, ...], str]:
     """Runs with what is derived, goals, targets that are kept, and the objective in words."""
-    if target is not None and worst:
-        raise EvaluationsError("target and worst are given; give one of them: worst is the worst of several targets.")
+    if sum((target is not None, bool(worst), bool(pareto))) > 1:
+        raise EvaluationsError(
+            "give one of target, worst and pareto: one target; the worst of several; or the front of several."
+        )
     kept = match(list(within), runs.targets, "target") if within else []
     for name, tolerance in within.items():
         if not (np.isfinite(tolerance) and tolerance >= 0):
             raise EvaluationsError(f"within: {name}={tolerance!r}; give by how much it may be worse, >= 0.")
-    if worst:
-        wanted = match(worst, runs.targets, "target")
+    if worst or pareto:
+        wanted = match([*worst, *pareto], runs.targets, "target")
+        if pareto and not 2 <= len(wanted) <= MOST_GOALS:
+            raise EvaluationsError(f"pareto names {len(wanted)} targets; give 2 to {MOST_GOALS}, or a mean of some.")
     elif target is None:
         if runs.T - len(kept) != 1:
             shown = ", ".join(map(repr, runs.targets[:4]))
@@ -156,6 +168,7 @@ def asked_for(
     goals = tuple(Goal.of(runs, name) for name in wanted)
     way = "raise" if goals[0].up else "lower"
     words = f"{way} {wanted[0]}" if len(wanted) == 1 else f"make the worst of {len(wanted)} targets better"
+    words = f"balance {len(wanted)} targets (the front is below)" if pareto else words
     return runs, goals, tuple(Goal.of(runs, name) for name in kept), words
 
 

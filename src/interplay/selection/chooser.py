@@ -22,7 +22,7 @@ from ..held_out import HeldOut
 from ..predictor import Predictor
 from ..predictor import _points as as_points
 from ..readings.effects import contrast
-from . import result
+from . import pareto, result
 from .constraints import Constraints
 from .judgement import Proposals, reproduced, unexplained
 from .mixtures import best_mixtures
@@ -140,7 +140,8 @@ class Chooser:
         if self.region.rules or self.region.prior is not None:
             rules = tuple(r for r in self.region.rules if r.words == "at least one task")
             free = self._best(replace(self.region, rules=rules, prior=None), self.farthest)
-            self.free = free.X[0] if len(free.X) else None
+            better = len(free.X) and free.worth[0] > found.worth[0] + 1e-6
+            self.free = free.X[0] if better else None
         return found
 
     def _best(self, region: Region, farthest: float) -> Found:
@@ -149,6 +150,20 @@ class Chooser:
         found, average = best_mixtures(self.objective, region, np.unique(self.own, axis=0), self.rng, farthest)
         self.average = average if region is self.region else self.average
         return found
+
+    def front(self, baseline: Array) -> tuple[Candidate, ...]:
+        """Choices of which none is better in all goals."""
+
+        def search(objective: Objective) -> Array:
+            mine = self.objective
+            self.objective = objective
+            try:
+                return self._best(self.region, self.farthest).X
+            finally:
+                self.objective = mine
+
+        X = pareto.front(self.objective, search)
+        return self._candidates([(result.FRONT, "", x) for x in X], baseline)
 
     def _given(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
         """Look among candidates that were given, or that were run."""
@@ -187,7 +202,7 @@ class Chooser:
         if fresh is None:
             worth = found.worth + unexplained(self.objective, X, self.fitted.held, self.kind == "mask")
         else:
-            worth = found.worth + self._shown(X)
+            worth = self._proven(X)
         order = np.argsort(-worth, kind="stable")
         best = self._distinct(X[order])[: SHOWN + 1]
         measured = self._measured()
@@ -196,7 +211,7 @@ class Chooser:
         if measured is not None:
             rows.append((result.RUN, "the best run", measured))
         rows.append((result.BASELINE, called, self.players.columns(baseline[None])[0]))
-        if self.free is not None and not np.allclose(self.free, best[0], atol=1e-6):
+        if self.free is not None:
             rows.append((result.FREE, "the optimum without the rules", self.free))
         if self.average is not None:
             rows.append((result.DRAWS, "the mean of the best 100 random mixtures", self.average))
@@ -260,12 +275,14 @@ class Chooser:
         sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
         return distinct[int(np.argmax((sign * (total / count[:, None] - centre) * scale).min(axis=1)))]
 
-    def _shown(self, X: Array) -> Array:
-        """By how much (n,) the runs of choices lift the worst of their goals, in standard deviations."""
+    def _proven(self, X: Array) -> Array:
+        """Worth (n,) of choices that were run: what they measured counts as far as it would show again."""
         J, at = len(self.objective.goals), self.predictor.at(X)
         sign, _, scale = (a[:J] for a in self.objective.scales)
-        z = self.objective.standardised(*at)[0][:, :J]
-        return (z + sign * scale * self.settled(X)).min(axis=1) - z.min(axis=1)
+        z, sd = (a[:, :J] for a in self.objective.standardised(*at))
+        shift, share = self.settled(X)
+        sd = np.sqrt(((1.0 - share) * sd) ** 2 + (1.0 - share) * self._split[0] * scale**2)
+        return (z + sign * scale * shift - self.objective.risk * sd).min(axis=1)
 
     @cached_property
     def _split(self) -> tuple[Array, Array]:
@@ -276,17 +293,20 @@ class Chooser:
         own = self.runs.fidelity == (self.fitted.design.at or self.runs.fidelity[0])
         return reproduced(X, y, self.runs.seed[own], nugget, self.predictor.averaged)
 
-    def settled(self, X: Array) -> Array:
-        """What the runs of choices (n, P) show beyond the surrogate, and would show again, array (n, J); 0 where none."""
+    def settled(self, X: Array) -> tuple[Array, Array]:
+        """What the runs of choices (n, P) show beyond the surrogate and would show again (n, J), and its share of that.
+
+        Both are 0 for choices that were not run.
+        """
         mean = self.objective.values(*self.predictor.at(X))[0][:, : len(self.objective.goals)]
         lasting, noise = self._split
-        out = np.zeros(mean.shape)
-        for row, x, g in zip(out, X, mean, strict=True):
+        shift, shares = np.zeros(mean.shape), np.zeros(mean.shape)
+        for i, x in enumerate(X):
             measured, _, count = self._runs_of(x)
             if count:
-                share = np.divide(lasting, lasting + noise / count, out=np.zeros_like(lasting), where=lasting > 0)
-                row[:] = share * (measured - g)
-        return out
+                shares[i] = np.divide(lasting, lasting + noise / count, out=np.zeros_like(noise), where=lasting > 0)
+                shift[i] = shares[i] * (measured - mean[i])
+        return shift, shares
 
     def _runs_of(self, x: Array) -> tuple[Array, Array, int]:
         """Mean (J,), its standard error and number of the runs of a choice (P,)."""

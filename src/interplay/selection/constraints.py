@@ -1,7 +1,7 @@
 """What people ask of a choice, by the names of their tasks, and the `Region` that it means over players.
 
 Masks have sizes, required and forbidden tasks, groups of which at most n may be in, costs within a budget. Mixtures
-have caps and floors, groups with at most some share, sources that may be read so many times, and a prior to stay near to.
+have caps and floors, groups with at most some share, sources that may be read so many times, a prior to stay near to.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class _Reader:
                         f"{what} {task!r}: it is {'off' if end else 'on'} in every run, so nothing is known of the "
                         "other way. Run some masks that switch it."
                     )
-                (own,) = np.nonzero([k in members for members in self.players.members])
-                if len(own):
+                own = [p for p, members in enumerate(self.players.members) if k in members]
+                if own:
                     rules.append(Rule(f"{what} {task}", np.eye(P)[own[0]], end, end))
         row, there, _ = self._row(range(K))
         if asked.size is not None:

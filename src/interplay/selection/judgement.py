@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 SHARE = 1 / 8  # of the rows that a proposal is taken from: so its share spreads over some 15 rows
 FEWEST = 10  # held-out rows below which nothing is said of proposals
 NEAR = 0.05  # total variation
+LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
 TOLD = 3  # repeats from which the noise of a run is told
 CLOSEST = 1.0  # runs' worth of weight that the surrogate stands for
 
@@ -91,21 +92,21 @@ def reproduced(X: Array, y: Array, seed: NDArray[np.int64], nugget: Array, avera
     -------
     lasting, noise : array (J,)
         Variances of the part that belongs to the mask and of a single run's noise. From repeated masks, the level of
-        each seed taken out; half and half where fewer than `TOLD` repeats tell.
+        each seed taken out; `LASTING` of it where fewer than `TOLD` repeats tell.
     """
-    half = 0.5 * nugget, 0.5 * nugget * averaged
+    unknown = LASTING * nugget, (1.0 - LASTING) * nugget * averaged
     _, mask = np.unique(np.round(X, 9), axis=0, return_inverse=True)
     mask = mask.ravel()
     (several,) = np.nonzero((np.bincount(mask)[mask] > 1) & np.isfinite(y).all(axis=1))
     if not len(several):
-        return half
+        return unknown
     y, mask, seed = y[several], np.unique(mask[several], return_inverse=True)[1], seed[several]
     seeds, which = np.unique(seed, return_inverse=True)
     sides = np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
     left = y - sides @ np.linalg.lstsq(sides, y, rcond=None)[0]
     freedom = len(y) - int(np.linalg.matrix_rank(sides))
     if freedom < TOLD:
-        return half
+        return unknown
     noise = (left**2).sum(axis=0) / freedom
     return np.maximum(nugget - noise / averaged, 0.0), noise
 

@@ -4,14 +4,14 @@ z(s) = b + sum_i theta_i exp(-sum_k gamma_k (s_k - x_ik)^2) + linear part
 
 All subsets: the exponential factors into a part of the first tasks and one of the last, so that 2^P values are one
 matrix product of 2^(P/2) x m and m x 2^(P/2). One task flipped: exp(-(d_i + change_ik)), an m x P matrix. Two swapped:
-a product of two such. What comes out is the mean of g alone; E exp(g) needs its variance too, without which it is too small: the
+a product of two such. What comes out is the mean of g alone; E exp(g) is larger by its variance: the
 benefits here are upper bounds where a log link leads to a floor or a ceiling, and are said to be none elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -55,6 +55,7 @@ class Landscape:
     """
 
     objective: Objective
+    _latest: dict[bytes, dict[int, _Change]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -143,7 +144,7 @@ class Landscape:
 
     def flips(self, s: Array) -> Array:
         """Values after each single task of a mask (P,) is flipped, array (P,)."""
-        changes = {id(part): _Change.of(part, s) for _, _, parts in self.members for part in parts}
+        changes = self._changes(s)
 
         def z(part: Part, j: int) -> Array:
             there, theta = changes[id(part)], part.theta[:, j]
@@ -154,7 +155,7 @@ class Landscape:
 
     def swaps(self, s: Array, out: NDArray[np.int64], into: NDArray[np.int64]) -> Array:
         """Values after tasks ``out`` (a,) leave a mask (P,) and ``into`` (b,) come in, each with each, array (a, b)."""
-        changes = {id(part): _Change.of(part, s) for _, _, parts in self.members for part in parts}
+        changes = self._changes(s)
 
         def z(part: Part, j: int) -> Array:
             there, theta = changes[id(part)], part.theta[:, j]
@@ -167,7 +168,16 @@ class Landscape:
 
         return self.worth(z, (len(out), len(into)))
 
-    def all_subsets(self, free: NDArray[np.int64], fixed: Array, most: int = 1 << 17) -> Iterator[tuple[Array, Array]]:
+    def _changes(self, s: Array) -> dict[int, _Change]:
+        """What flips of a mask do to every part; those of the last mask are kept."""
+        if (key := s.tobytes()) not in self._latest:
+            self._latest.clear()
+            self._latest[key] = {id(part): _Change.of(part, s) for _, _, parts in self.members for part in parts}
+        return self._latest[key]
+
+    def all_subsets(
+        self, free: NDArray[np.int64], fixed: Array, most: int = 1 << 17
+    ) -> Iterator[tuple[NDArray[np.uint8], Array]]:
         """Yield all masks that set the free players (f,) in every way and the others as in ``fixed`` (P,).
 
         Blocks of masks (n, P) as uint8 and their values (n,), n at most about ``most``.

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluations import Evaluations, EvaluationsError
 from ..held_out import HeldOut
-from ..predictor import Predictor, remoteness
+from ..predictor import Predictor, farthest_run, remoteness
 
 Array = NDArray[np.float64]
 FEWEST = 10  # held-out rows below which errors are taken to add up
@@ -179,14 +180,19 @@ class Objective:
             return np.ones(len(mean), bool)
         z, sd = self.standardised(mean, deviation)
         J = len(self.goals)
-        return (z[:, J:] - self.risk * sd[:, J:] >= self.floors - 1e-9).all(axis=1)
+        return np.asarray((z[:, J:] - self.risk * sd[:, J:] >= self.floors - 1e-9).all(axis=1))
+
+    @cached_property
+    def _farthest(self) -> dict[int, Array]:
+        """Variance (T,) of g at the run farthest from the others, of every surrogate."""
+        return {id(choice): farthest_run(choice.surrogate) for _, choice in self.predictor.choices}
 
     def far(self, X: Array) -> Array:
         """How far choices (n, P) lie from the runs: `remoteness`, the largest mean over the members of a goal, (n,)."""
         remote = np.zeros((len(X), len(self.predictor.targets)))
         for own, choice in self.predictor.choices:
             if np.isin(own, self.targets).any():
-                remote[:, own] = remoteness(choice.surrogate, X)
+                remote[:, own] = remoteness(choice.surrogate, X, self._farthest[id(choice)])
         A = np.abs(self.matrix()) * np.where(self.predictor.constant, 0.0, self.predictor.spread)
         A /= np.maximum(A.sum(axis=1, keepdims=True), 1e-300)
         return np.sqrt((remote**2 @ A.T).max(axis=1))

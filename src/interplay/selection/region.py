@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ class Region:
         """Which choices (n, P) keep all rules, array (n,)."""
         A, least, most = self.rows
         low, high = self.bounds
-        ok = ((low - TOLERANCE <= X) & (high + TOLERANCE >= X)).all(axis=1)
+        ok = np.asarray(((low - TOLERANCE <= X) & (high + TOLERANCE >= X)).all(axis=1))
         if len(A):
             sums, slack = X @ A.T, TOLERANCE * np.maximum(np.abs(A).sum(axis=1), 1.0)
             ok &= ((sums >= least - slack) & (sums <= most + slack)).all(axis=1)
@@ -189,13 +190,11 @@ class Region:
         if A:
             least, most = np.array(ends, float).T
             constraints = [LinearConstraint(np.array(A), least, most)]
-        found = milp(
-            costs,
-            integrality=np.full(len(self.names), int(self.binary)),
-            bounds=Bounds(self.low, self.high),
-            constraints=constraints,
-            options={"time_limit": 20.0},
-        )
+        bounds: Any = Bounds(self.low, self.high)  # pyright: ignore[reportArgumentType]
+        for whole in (0, 1) if self.binary else (0,):  # sizes and groups mostly have whole vertices: seldom a search
+            found = milp(costs, integrality=np.full(len(costs), whole), bounds=bounds, constraints=constraints)
+            if found.x is None or np.abs(found.x - np.round(found.x)).max() < TOLERANCE:
+                break
         return None if found.x is None else np.asarray(found.x)
 
     def _nearest(self) -> Array:

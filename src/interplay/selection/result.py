@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-CHOICE, ALTERNATIVE, RUN, BASELINE, FREE, DRAWS = (
-    "choice",
-    "alternative",
-    "best run",
-    "baseline",
-    "without the rules",
-    "best draws",
-)
+CHOICE, ALTERNATIVE, RUN, BASELINE = "choice", "alternative", "best run", "baseline"
+FREE, DRAWS, FRONT = "without the rules", "best draws", "front"
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,4 +36,6 @@ def kl(W: Array, prior: Array) -> Array:
 
 def total_variation(A: Array, B: Array) -> Array:
     """Half the sum of absolute differences of rows (n, P) and (m, P), array (n, m): the weight that moves."""
-    return 0.5 * np.abs(A[:, None, :] - B[None, :, :]).sum(axis=2)
+    if np.isin(A, (0.0, 1.0)).all() and np.isin(B, (0.0, 1.0)).all():
+        return 0.5 * (A.sum(axis=1)[:, None] + B.sum(axis=1) - 2.0 * (A @ B.T))
+    return np.array([0.5 * np.abs(B - a).sum(axis=1) for a in A]).reshape(len(A), len(B))

@@ -22,8 +22,10 @@ LISTED = 22  # free players up to which all masks are gone through
 KEPT = 200
 LOOK = 64  # neighbours that are looked at with their deviation
 WIDEST = 100  # tasks on either side that are tried in swaps
-STEPS = 300
-STARTS = 8
+STEPS = 60
+LEAPS = 20
+STARTS = 8  # drawn at random; 2 of more than `MANY` players
+MANY = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +145,26 @@ def _starts(landscape: Landscape, region: Region, runs: Array, rng: np.random.Ge
     half = np.full(P, 0.5) if not len(runs) else runs[np.argmax(landscape.at(runs))]
     gains = (landscape.flips(half) - landscape.at(half[None])[0]) * np.where(half > 0.5, -1.0, 1.0)
     starts.append(region.best_linear(gains))
-    scale = float(np.abs(gains).std()) or 1.0
-    starts += [region.best_linear(gains + rng.normal(scale=scale, size=P)) for _ in range(STARTS // 2)]
-    starts += [region.best_linear(rng.normal(size=P)) for _ in range(STARTS - STARTS // 2 - 1)]
+    scale, more = float(np.abs(gains).std()) or 1.0, STARTS if P <= MANY else 2
+    starts += [region.best_linear(gains + rng.normal(scale=scale, size=P)) for _ in range(more // 2)]
+    starts += [region.best_linear(rng.normal(size=P)) for _ in range(more // 2)]
     return list(np.unique(np.round(starts), axis=0))
 
 
 def _climb(landscape: Landscape, pool: Pool, start: Array) -> float:
-    """Climb from a mask (P,) by flips and swaps, first by upper bounds, then by the worth; returns where it ends."""
+    """Climb from a mask (P,), first by upper bounds, then by the worth; returns where it ends.
+
+    Leaps take the best mask of the region for what each single flip brings, while that is better: what K flips would
+    do one by one. Then single flips and swaps.
+    """
     s, value = start, float(landscape.at(start[None])[0])
+    for _ in range(LEAPS):
+        gains = (landscape.flips(s) - value) * (1.0 - 2.0 * s)
+        there = np.round(pool.region.best_linear(gains))
+        above = float(landscape.at(there[None])[0])
+        if above <= value + 1e-12:
+            break
+        s, value = there, above
     for _ in range(STEPS):
         found, gains = _neighbours(landscape, pool.region, s, most=1)
         if not len(found) or gains[0] <= value + 1e-12:
@@ -173,7 +186,7 @@ def _neighbours(landscape: Landscape, region: Region, s: Array, most: int) -> tu
     free = (high > 0.5) & (low < 0.5)
     flips = landscape.flips(s)
     (may,) = np.nonzero(free)
-    changes: list[tuple[int, ...]] = [(k,) for k in may]
+    changes = [[int(k)] for k in may]
     values = list(flips[may])
     leave, enter = (
         own[np.argsort(-flips[own], kind="stable")][:WIDEST]
@@ -183,7 +196,7 @@ def _neighbours(landscape: Landscape, region: Region, s: Array, most: int) -> tu
         both = landscape.swaps(s, leave, enter)
         several = np.argsort(-both, axis=None, kind="stable")[: 20 * most]
         for i, j in zip(*np.unravel_index(several, both.shape), strict=True):
-            changes.append((leave[i], enter[j]))
+            changes.append([int(leave[i]), int(enter[j])])
             values.append(both[i, j])
     order = np.argsort(-np.array(values), kind="stable")
     found, gains = [], []
@@ -191,7 +204,7 @@ def _neighbours(landscape: Landscape, region: Region, s: Array, most: int) -> tu
         part = order[start : start + 4 * most]
         X = np.tile(s, (len(part), 1))
         for row, o in zip(X, part, strict=True):
-            row[list(changes[o])] = 1.0 - row[list(changes[o])]
+            row[changes[o]] = 1.0 - row[changes[o]]
         keeps = region.feasible(X)
         found += list(X[keeps])
         gains += [values[o] for o, good in zip(part, keeps, strict=True) if good]

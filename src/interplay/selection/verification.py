@@ -35,7 +35,7 @@ def verify(
     evaluator: Evaluator,
     target: str | None = None,
     *,
-    budget: int = 5,
+    trainings: int = 5,
     seeds: Sequence[int] | None = None,
     store: str | Path | Store | None = None,
     tag: str = "",
@@ -54,8 +54,8 @@ def verify(
         Trains masks or mixtures; of the tasks and targets of the runs.
     target : str, optional
         See `select`.
-    budget : int
-        Trainings that may be spent, those of the baseline among them.
+    trainings : int
+        How many may be spent, those of the baseline among them.
     seeds : sequence of int, optional
         Seeds of each choice. If not given those of the runs, where every mask was run under the same ones; else the one
         that most runs have.
@@ -74,7 +74,7 @@ def verify(
     Raises
     ------
     EvaluationsError
-        If the evaluator is of other tasks, or the budget does not pay for one choice.
+        If the evaluator is of other tasks, or the trainings do not pay for one choice.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def verify(
     >>> from interplay.problems import games
     >>> game = games.additive_game([0.5, -0.2, 0.3, 0.1])
     >>> runs = ip.evaluate(game, ip.masks.bernoulli(4, 12, np.random.default_rng(0)), progress=False)
-    >>> chosen = ip.selection.verify(runs, game, budget=3, progress=False)
+    >>> chosen = ip.selection.verify(runs, game, trainings=3, progress=False)
     >>> chosen.names, chosen.choice.runs > 0
     (('task_0', 'task_2', 'task_3'), True)
     """
@@ -92,13 +92,13 @@ def verify(
             f"the evaluator has the tasks {own[:4]}..., the runs {runs.tasks[:4]}...: they must agree."
         )
     which = _seeds(runs) if seeds is None else [int(s) for s in seeds]
-    if budget < len(which):
+    if trainings < len(which):
         raise EvaluationsError(
-            f"budget is {budget}; one choice takes {len(which)} trainings, one for each of the seeds {which}. Give more, "
+            f"trainings is {trainings}; one choice takes {len(which)}, one for each of the seeds {which}. Give more, "
             "or fewer seeds."
         )
     how = {"seeds": which, "store": store, "tag": tag, "workers": workers, "progress": progress}
-    trainer = _Trainer(runs, evaluator, how, budget)
+    trainer = _Trainer(runs, evaluator, how, trainings)
     first = select(runs, target, **rules)
     if baseline and not first.of(result.BASELINE)[0].runs and trainer.left >= 2:
         trainer.train(first.of(result.BASELINE)[0].weights)
@@ -111,8 +111,12 @@ def verify(
         if trainer.train(new[0].weights) and trainer.proven is not None:
             chosen = select(runs, target, verified=trainer.proven, **rules)
     if trainer.proven is None:
-        said = (*chosen.warnings, *trainer.failed, "none of the choices could be trained: nothing is verified.")
-        return replace(chosen, warnings=said)
+        why = (
+            "none of the choices could be trained" if trainer.failed else "there was no choice that was not run before"
+        )
+        said = (*chosen.warnings, *trainer.failed, f"{why}: nothing is verified.")
+        verdict = "not supported" if trainer.failed else chosen.verdict
+        return replace(chosen, warnings=said, verdict=verdict, why=why if trainer.failed else chosen.why)
     chosen = select(runs, target, verified=trainer.proven, **rules)
     return replace(chosen, warnings=(*chosen.warnings, *trainer.failed))
 
@@ -175,7 +179,7 @@ def _seeds(runs: Evaluations) -> list[int]:
 
 def _done(chosen: Selection, best: result.Candidate, bold: Selection) -> bool:
     """Whether the choice is certain, and nothing else is predicted to be better by more than the noise."""
-    if chosen.verdict != "solid":
+    if chosen.verdict != "solid" or not chosen.choice.runs:
         return False
     gain = bold.sign * (best.predicted - chosen.choice.predicted)
     return bool((gain < np.maximum(chosen.noise, 1e-12)).all())

@@ -1,0 +1,323 @@
+"""Subsets chosen by a surrogate, proven by training: digits (three problems, 20 sources) and a census (10 chunks).
+
+Digits: runs are masks that hold each source with probability 1/2, drawn from 200 of one seed; every method may have `VERIFY`
+masks trained under that seed, one after the other, refitting in between, and takes the best of what it has seen. The
+truth of what it took is the mean loss under `JUDGES`, seeds that no method sees. Regret: truth of the choice minus that
+of the best mask that any method took in any draw, in standard deviations of the truth over random masks.
+Census: all 1,023 subsets are known; regret in standard deviations over the subsets of the size asked for.
+Optimism: what was predicted of a method's own optimum before anything is trained, minus its truth, as a benefit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import interplay as ip
+from interplay.draws import subsets
+from interplay.problems.digits import Digits
+
+from .draws import WHOLE, Figures, Run, difference, wanted
+from .machine import table
+
+Array = NDArray[np.float64]
+CODE = (Path(ip.__file__).parent / "selection", Path(__file__))
+POOL, SEED, JUDGES = 200, 100, (200, 201)
+VERIFY = 4
+RUNS = (40, 100)
+OURS = "select"
+SIZES: dict[str, int | None] = {"size 8": 8, "free size": None}
+CENSUS = {"size 5": 5, "free size": None}
+STORE = Path(__file__).resolve().parent / "recordings" / "raw" / "selection.db"
+
+
+@dataclass(eq=False)
+class Digit:
+    """A digits problem: runs, more of them, and the truth."""
+
+    problem: int
+    higher_is_better: bool = False
+    tasks: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.retrain = Digits(self.problem).retrain()
+        self.tasks = tuple(self.retrain.tasks)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the runs' losses: the unit of regret."""
+        return float(self.pool.values.std())
+
+    def _evaluated(self, masks: Array, seeds: Any) -> ip.Evaluations:
+        STORE.parent.mkdir(parents=True, exist_ok=True)
+        how: dict[str, Any] = {"store": STORE, "tag": f"digits-{self.problem}", "progress": False}
+        return ip.evaluate(self.retrain, masks, seeds=seeds, **how).select(["loss"])
+
+    @cached_property
+    def pool(self) -> ip.Evaluations:
+        """`POOL` random masks under one seed."""
+        masks = ip.masks.bernoulli(20, POOL, np.random.default_rng([9, self.problem]), p=0.5)
+        return self._evaluated(masks, [SEED])
+
+    def run(self, masks: Array) -> Array:
+        """Losses (n,) of masks (n, K) under the seed of the runs."""
+        return self._evaluated(masks, [SEED]).values[:, 0]
+
+    def truth(self, masks: Array) -> Array:
+        """Mean losses (n,) of masks (n, K) under the judges."""
+        distinct, which = np.unique(masks, axis=0, return_inverse=True)
+        values = self._evaluated(distinct, list(JUDGES)).values[:, 0].reshape(len(JUDGES), -1)
+        return values.mean(axis=0)[which.ravel()]
+
+
+@dataclass(eq=False)
+class Census:
+    """One model of the census: every non-empty subset is known."""
+
+    model: str
+    X: Array
+    y: Array
+    tasks: tuple[str, ...]
+    higher_is_better: bool = True
+
+    @property
+    def pool(self) -> ip.Evaluations:
+        return self._runs(self.X, self.y)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over all subsets."""
+        return float(self.y.std())
+
+    def _runs(self, X: Array, y: Array) -> ip.Evaluations:
+        return ip.Evaluations.from_arrays(
+            X, y, tasks=self.tasks, targets=["loss"], higher_is_better=True, kind="mask", seed=SEED
+        )
+
+    def run(self, masks: Array) -> Array:
+        code = 1 << np.arange(len(self.tasks))
+        order = np.argsort(self.X @ code)
+        return self.y[order[np.searchsorted((self.X @ code)[order], masks @ code)]]
+
+    truth = run
+
+
+@cache
+def census(data: Path) -> list[Census]:
+    frame = pd.read_csv(data / "valuation" / "sources_adult.csv")
+    tasks = [c for c in frame.columns if frame[c].isin((0, 1)).all()]
+    return [
+        Census(c, frame[tasks].to_numpy(float), frame[c].to_numpy(float), tuple(tasks))
+        for c in frame.columns
+        if c not in tasks
+    ]
+
+
+# ---------------------------------------------------------------- methods: what to train next, given what was trained
+
+Next = Callable[
+    [ip.Evaluations, int | None, Array], tuple[Array, float]
+]  # -> a mask not tried yet, its predicted value
+
+
+def ours(runs: ip.Evaluations, size: int | None, tried: Array) -> tuple[Array, float]:
+    """Take the best prediction of those not tried yet, as `selection.verify` does."""
+    chosen = ip.select(runs, size=size, risk=0.0)
+    for c in (chosen.choice, *chosen.of("alternative")):
+        if not _in(c.weights, tried):
+            return c.weights, float(c.predicted[0])
+    return _random(size, tried), float("nan")
+
+
+def ridge(runs: ip.Evaluations, size: int | None, tried: Array) -> tuple[Array, float]:
+    """Tuned ridge: the best mask of a linear surrogate is its best tasks; the next best change the fewest of them."""
+    fitted = ip.LinearSurrogate().fit(runs.masks, runs.values[:, 0])
+    K = runs.K
+    base = float(fitted.predict(np.zeros((1, K)))[0])
+    gain = runs.benefit_sign[0] * (np.asarray(fitted.predict(np.eye(K))) - base)
+    return _best_linear(gain, size, tried, lambda s: base + runs.benefit_sign[0] * float(gain @ s))
+
+
+def single(runs: ip.Evaluations, size: int | None, tried: Array) -> tuple[Array, float]:
+    """Best single sources: by the mean over the runs that hold them, against the mean of all."""
+    y = runs.benefit_sign[0] * runs.values[:, 0]
+    gain = np.array([y[runs.masks[:, k] > 0].mean() for k in range(runs.K)]) - y.mean()
+    return _best_linear(gain, size, tried, lambda s: np.nan)
+
+
+def random(runs: ip.Evaluations, size: int | None, tried: Array) -> tuple[Array, float]:
+    """Random masks: the best of the runs and of some more."""
+    return _random(size, tried, runs.K), np.nan
+
+
+def _random(size: int | None, tried: Array, K: int | None = None) -> Array:
+    K = tried.shape[1] if K is None else K
+    rng = np.random.default_rng([3, len(tried), int(tried.sum())])
+    while True:
+        s = np.zeros(K)
+        s[rng.permutation(K)[: size or rng.binomial(K, 0.5) or 1]] = 1.0
+        if not _in(s, tried):
+            return s
+
+
+def _best_linear(gain: Array, size: int | None, tried: Array, value: Callable[[Array], float]) -> tuple[Array, float]:
+    """The best mask not tried yet: all are gone through up to 20 tasks."""
+    S = _all(len(gain))
+    score = S @ gain
+    held = S.sum(axis=1)
+    score[(held == 0) if size is None else (held != size)] = -np.inf
+    for i in np.argsort(-score, kind="stable")[: len(tried) + 1]:
+        if not _in(S[i], tried):
+            return S[i].astype(float), value(S[i])
+    raise AssertionError("no mask is left")
+
+
+@cache
+def _all(K: int) -> Array:
+    return subsets(K).astype(np.float32)
+
+
+def _in(s: Array, tried: Array) -> bool:
+    return bool((np.abs(tried - s).max(axis=1) < 0.5).any()) if len(tried) else False
+
+
+METHODS: dict[str, Next] = {OURS: ours, "ridge + greedy": ridge, "best single sources": single, "random": random}
+
+
+def take(problem: Digit | Census, name: str, runs: ip.Evaluations, size: int | None) -> dict[str, float]:
+    """Let a method propose, train `VERIFY` of its proposals, and take the best of what it saw.
+
+    Returns
+    -------
+    dict
+        Benefits in units of the problem's spread: the truth of what it takes (``best``), of what it would take by what was
+        measured (``seen``) and without any training (``first``, with what it predicts of it and the deviation of that;
+        ``bold``: the same without risk).
+    """
+    sign, unit = runs.benefit_sign[0], problem.spread
+    made: dict[str, Any] = {"tasks": runs.tasks, "targets": runs.targets, "kind": "mask", "seed": SEED}
+    out: dict[str, Any] = {}
+    known = runs
+    for i in range(VERIFY):
+        s, value = METHODS[name](known, size, known.masks)
+        if i == 0:
+            out = {"bold": s, "bold predicted": value, "first": s, "predicted": value, "sd": np.nan}
+        more = ip.Evaluations.from_arrays(s[None], problem.run(s[None]), higher_is_better=sign > 0, **made)
+        known = known + more
+    of_size = known.masks.sum(axis=1) == size if size is not None else np.ones(len(known), bool)
+    out["seen"] = out["best"] = known.masks[of_size][np.argmax(sign * known.values[of_size, 0])]
+    if name == OURS:
+        careful = ip.select(runs, size=size)
+        choice = careful.choice
+        out |= {"first": choice.weights, "predicted": choice.predicted[0], "sd": choice.deviation[0] / unit}
+        out["best"] = ip.select(runs, size=size, verified=known[len(runs) :]).weights
+    masks = {key: value for key, value in out.items() if np.ndim(value)}
+    truth = problem.truth(np.array(list(masks.values())))
+    out |= dict(zip(masks, truth, strict=True))
+    return {key: float(value) if key == "sd" else float(sign * value / unit) for key, value in out.items()}
+
+
+def report(data: Path, run: Run = WHOLE) -> str | None:
+    if not (data / "valuation").is_dir():
+        return None
+    parts = [
+        compared("digits", [Digit(p) for p in range(3)], SIZES, run),
+        compared("census", census(data), CENSUS, run),
+    ]
+    return (
+        "# Subsets chosen by a surrogate\n\n"
+        + wanted(row for rows, _ in parts for row in rows)
+        + "".join(text for _, text in parts)
+    )
+
+
+def compared(title: str, problems: list, sizes: dict[str, int | None], run: Run) -> tuple[list, str]:
+    """Regret of every method on some problems."""
+    draws, checks, text = run.draws(12, 3), [], ""
+    for m in RUNS[:1] if run.quick else RUNS:
+        for words, size in sizes.items():
+            found = {}
+            for name in METHODS:
+
+                def measure(draw: int, name: str = name, m: int = m, size: int | None = size) -> dict[str, float]:
+                    problem = problems[draw % len(problems)]
+                    rows = np.random.default_rng([5, draw]).permutation(len(problem.pool))[:m]
+                    return take(problem, name, problem.pool[rows], size)
+
+                found[name] = run.over(draws, measure, CODE, bench=f"selection {title}", m=m, size=words, method=name)
+            rows, lines = _case(title, f"{m} runs, {words}", problems, size, found, draws)
+            checks += rows
+            text += f"\n## {title}, {m} runs, {words}\n\n{lines}"
+    return checks, text
+
+
+def _case(
+    title: str, case: str, problems: list, size: int | None, found: dict[str, Figures], draws: range
+) -> tuple[list, str]:
+    """Wanted rows and table of one case."""
+    best = _best_known(problems, size, found, draws)
+    regret = {name: {key: best - figures[key] for key in ("first", "best")} for name, figures in found.items()}
+    rosy = {name: figures["predicted"] - figures["first"] for name, figures in found.items()}
+    bold = found[OURS]["bold predicted"] - found[OURS]["bold"]
+    surprise = rosy[OURS] > 2.0 * found[OURS]["sd"]
+    mine, ridge_ = regret[OURS]["best"], regret["ridge + greedy"]["best"]
+    checks = [
+        (
+            f"{title}, {case}: regret",
+            "half of ridge's",
+            f"{mine.mean():.3f} ({ridge_.mean():.3f})",
+            mine.mean() <= ridge_.mean() / 2,
+        ),
+        (
+            f"{title}, {case}: optimism, smallest and safe",
+            "ridge's",
+            f"{rosy[OURS].mean():+.2f} ({rosy['ridge + greedy'].mean():+.2f})",
+            abs(rosy[OURS].mean()) <= abs(rosy["ridge + greedy"].mean()),
+        ),
+        (
+            f"{title}, {case}: truth with risk above that without",
+            0,
+            difference(found[OURS]["first"], found[OURS]["bold"], 3),
+            found[OURS]["first"].mean() >= found[OURS]["bold"].mean(),
+        ),
+        (f"{title}, {case}: surprises", "at most 10 %", f"{surprise.mean():.0%}", surprise.mean() <= 0.1),
+    ]
+    lines = []
+    for name, figures in regret.items():
+        gap = "" if name == OURS else difference(mine, figures["best"], 3)
+        lines.append(
+            [name, f"{figures['first'].mean():.3f}", f"{figures['best'].mean():.3f}", gap, f"{rosy[name].mean():+.3f}"]
+        )
+    lines.append([f"{OURS}, no risk", f"{(best - found[OURS]['bold']).mean():.3f}", "", "", f"{bold.mean():+.3f}"])
+    lines.append([f"{OURS}, by what was measured", "", f"{(best - found[OURS]['seen']).mean():.3f}", "", ""])
+    columns = [
+        "method",
+        "regret without training",
+        f"after {VERIFY} trainings",
+        f"{OURS} - it",
+        "predicted - true, its own first",
+    ]
+    return checks, table(columns, lines)
+
+
+def _best_known(problems: list, size: int | None, found: dict[str, Figures], draws: range) -> Array:
+    """Truth (draws,) of the best that is known of each draw's problem, as a benefit in units of the spread."""
+    out = np.zeros(len(draws))
+    for i, draw in enumerate(draws):
+        problem = problems[draw % len(problems)]
+        if isinstance(problem, Census):
+            fits = np.ones(len(problem.X), bool) if size is None else problem.X.sum(axis=1) == size
+            out[i] = problem.y[fits].max() / problem.spread
+        else:
+            same = [j for j, other in enumerate(draws) if other % len(problems) == draw % len(problems)]
+            out[i] = max(
+                figures[key][same].max() for figures in found.values() for key in ("first", "best", "bold", "seen")
+            )
+    return out

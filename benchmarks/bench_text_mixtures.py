@@ -1,0 +1,117 @@
+"""A mixture found with 60 runs and trained with five seeds: ten text sources, some of them tiny, a byte transformer.
+
+One draw: 60 of the 200 recorded runs (seed 0). Every method finds the mixture with the lowest predicted loss, of which
+no source is read more than `MAX_EPOCHS` times; `select` by its own search, rivals among 20,000 random mixtures of that
+region, of whose 100 best they take the mean, as RegMix does. All predict the four evaluation sets one by one and add them up.
+What each takes is trained under five seeds that no run has; differences are paired over seeds and draws. Uniform and
+token-proportional mixtures are what people train without runs (uniform reads two of the sources more often than allowed).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import interplay as ip
+from interplay.selection.constraints import Constraints
+from interplay.selection.mixtures import draws as mixtures_of
+
+from . import rivals
+from .draws import WHOLE, Run, Split, difference, wanted
+from .machine import table
+from .record_text_mixtures import JUDGES, LOSS, POOL, anchors, tokens, verified
+from .text_mixtures import BUDGET, EVALUATED, MAX_EPOCHS
+
+Array = NDArray[np.float64]
+RUNS, DRAWS = 60, 10
+TARGET = f"mean({', '.join(f'nats/{name}' for name in EVALUATED)})"
+OURS, PLAIN, BEST = "select", "select, no risk", "best of the 60"
+CODE = (Path(ip.__file__).parent / "selection", Path(__file__))
+RIVALS = {
+    "ridge, log weights": partial(rivals.ridge, features="log"),
+    "ridge, raw weights": rivals.ridge,
+    **rivals.installed(LightGBM_tuned=rivals.lightgbm_tuned),
+}
+
+
+def pool() -> ip.Evaluations:
+    """The recorded runs of seed 0 that draws are taken from."""
+    runs = ip.Evaluations.read(POOL)
+    return runs.filter(np.isin(runs.origin, ("sizes", "flat")))
+
+
+def rules() -> dict[str, Any]:
+    """What every choice keeps."""
+    return {"tokens": tokens(), "max_epochs": MAX_EPOCHS, "budget": float(BUDGET)}
+
+
+def found(draw: int) -> dict[str, tuple[Array, float, float]]:
+    """Every method's mixture (K,), its predicted loss and the deviation of that."""
+    whole = pool()
+    runs = whole[np.random.default_rng([11, draw]).permutation(len(whole))[:RUNS]]
+    out = {}
+    for name, risk in ((OURS, {}), (PLAIN, {"risk": 0.0})):
+        choice = ip.select(runs, TARGET, **rules(), **risk).choice
+        out[name] = choice.weights, float(choice.predicted[0]), float(choice.deviation[0])
+    region = Constraints(**rules()).region_of(runs)
+    random = mixtures_of(region, runs.masks, np.random.default_rng(0))
+    parts = runs.select([f"nats/{name}" for name in EVALUATED]).values
+    for name, method in RIVALS.items():
+        predict = method(Split(runs.masks, parts, random, np.zeros((0, 4)))).predict
+        order = np.argsort(np.asarray(predict(random)).mean(axis=1), kind="stable")
+        w = random[order[:100]].mean(axis=0)
+        out[name] = w, float(np.asarray(predict(w[None])).mean()), np.nan
+    (inside,) = np.nonzero(region.feasible(runs.masks))
+    i = inside[np.argmin(parts[inside].mean(axis=1))]
+    out[BEST] = runs.masks[i], float(parts[i].mean()), np.nan
+    return out
+
+
+def report(data: Path, run: Run = WHOLE) -> str | None:
+    if not POOL.exists():
+        return None
+    methods = (OURS, PLAIN, *RIVALS, BEST)
+
+    def measure(draw: int) -> dict[str, Any]:
+        taken = found(draw)
+        values = verified(np.array([taken[m][0] for m in methods]), data=data)[:, :, LOSS]  # (methods, seeds)
+        said = {f"{m}: said": list(taken[m][1:]) for m in methods}
+        return said | {m: row.tolist() for m, row in zip(methods, values, strict=True)}
+
+    figures = run.over(run.draws(DRAWS), measure, CODE, bench="text mixtures", runs=RUNS)
+    proportional = tokens().mixture
+    known = anchors(proportional)
+    for name, row in zip(known, verified(np.array(list(known.values())), data=data)[:, :, LOSS], strict=True):
+        figures[name] = np.tile(row, (len(figures[OURS]), 1))
+    ours, lines, checks = figures[OURS], [], []
+    for name in (*methods, *known):
+        loss = figures[name]
+        rosy = ""
+        if name in methods:
+            gap = loss.mean(axis=1) - figures[f"{name}: said"][:, 0]
+            rosy = f"{gap.mean():+.4f} +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.4f}" if len(gap) > 1 else ""
+        apart = "" if name == OURS else difference(loss, ours)
+        lines.append([name, f"{loss.mean():.4f}", apart, rosy])
+        if name not in (OURS, PLAIN):
+            met = loss.mean() > ours.mean()
+            checks.append((f"loss below that of {name}", "an interval above 0", apart, met))
+    sd = figures[f"{OURS}: said"]
+    surprise = ours.mean(axis=1) > sd[:, 0] + 2.0 * sd[:, 1]
+    checks.append(
+        (
+            "verified loss with risk not above that without",
+            0,
+            difference(figures[PLAIN], ours),
+            ours.mean() <= figures[PLAIN].mean(),
+        )
+    )
+    checks.append(
+        ("worse than predicted by 2 deviations", "at most 10 %", f"{surprise.mean():.0%}", surprise.mean() <= 0.1)
+    )
+    text = f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; mean nats per byte of four evaluation sets.\n\n"
+    columns = ["mixture", "loss", f"it - {OURS}, paired", "true - predicted, at its own optimum"]
+    return "# A mixture of text sources, trained\n\n" + wanted(checks) + text + table(columns, lines) + rivals.note()

@@ -1,0 +1,147 @@
+"""A choice as plain text: what to train, what it should bring, beside what; how far to believe it, what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..predictor import Z
+from ..selection import result
+from .columns import table
+from .words import plain
+
+if TYPE_CHECKING:
+    from ..selection.result import Candidate, Selection
+
+WIDTH = 60
+TASKS = 30  # tasks of a mixture that are printed
+
+
+def text(chosen: Selection, top: int = TASKS) -> str:
+    """Render a choice."""
+    lines = [f"Choice to {plain(chosen.objective, 200)}, from {chosen.runs} runs", *_rules(chosen)]
+    lines += [*_holds(chosen, top), "", f"Verdict: {chosen.verdict}. {plain(_sentence(chosen.why), 400)}", ""]
+    lines += [*_table(chosen), *_front(chosen), "", *(plain(line, 400) for line in sentences(chosen))]
+    notes = [f"Note: {plain(note, 300)}" for note in chosen.warnings]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def sentences(chosen: Selection) -> list[str]:
+    """What the reader must know of a choice, in sentences."""
+    said = [
+        f"Search: {chosen.search}."
+        + (f" Risk: {chosen.risk:g} standard deviations are taken off." if chosen.risk else "")
+    ]
+    if chosen.bias or chosen.stretch > 1:
+        said.append(
+            f"Predictions of the best are corrected by {chosen.bias:+.2f} standard deviations of the target and their "
+            f"intervals widened {chosen.stretch:.2f} times: what proposals from held-out runs came to."
+        )
+    if np.isfinite(chosen.rank):
+        said.append(f"Held-out runs are ranked with a correlation of {chosen.rank:.2f}. {_sentence(chosen.surrogate)}")
+    if chosen.tied:
+        more = "At least " if chosen.tied == len(chosen.of(result.ALTERNATIVE)) else ""
+        said.append(
+            f"{more}{chosen.tied} others cannot be told apart from it: verify the best few to decide between them."
+        )
+    for free in chosen.of(result.FREE):
+        cost, half = max(-free.gain[0], 0.0), Z * free.gain_deviation[0]
+        held = result.named(chosen.tasks, free.weights, chosen.kind)
+        of = f" in {chosen.targets[0]}" if len(chosen.targets) > 1 else ""
+        said.append(f"Without the rules the optimum is {held}: they cost {cost:.3g} ± {half:.2g}{of}.")
+    if chosen.verified:
+        said.append(_verified(chosen))
+    return said
+
+
+def _verified(chosen: Selection) -> str:
+    choice, best, base = chosen.choice, chosen.of(result.RUN), chosen.of(result.BASELINE)[0]
+    said = f"{chosen.verified} training{'s' * (chosen.verified != 1)} checked it."
+    if choice.runs and base.runs:
+        gain = chosen.sign * (choice.measured - base.measured)
+        said += f" Measured gain over {base.name}: {', '.join(f'{g:+.3g}' for g in gain)}."
+    if choice.runs and best:
+        regret = chosen.sign * (best[0].measured - choice.measured)
+        lost = max(float(regret.max()), 0.0)
+        best_of = "It is the best run that keeps the rules" if lost < 1e-12 else f"The best run is better by {lost:.3g}"
+        said += f" {best_of}."
+    return said
+
+
+def _sentence(text: str) -> str:
+    text = text.rstrip(".")
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def _rules(chosen: Selection) -> list[str]:
+    return [f"Rules: {plain('; '.join(chosen.rules), 300)}."] if chosen.rules else []
+
+
+def _holds(chosen: Selection, top: int) -> list[str]:
+    if chosen.kind == "mask":
+        out = [t for t in chosen.tasks if t not in chosen.names]
+        lines = ["", f"Train on {len(chosen.names)} of {len(chosen.tasks)}: {plain(', '.join(chosen.names), 1000)}"]
+        return [*lines, *([f"Leave out: {plain(', '.join(out), 1000)}"] if out else [])]
+    columns = [c for role in (result.BASELINE, result.RUN) for c in chosen.of(role)]
+    order = np.argsort(-chosen.weights, kind="stable")[:top]
+    rows = [
+        [plain(chosen.tasks[k]), f"{chosen.weights[k]:.3f}", *(f"{c.weights[k]:.3f}" for c in columns)] for k in order
+    ]
+    lines = ["", *table(["task", "weight", *(plain(c.name) for c in columns)], rows)]
+    left = len(chosen.tasks) - len(order)
+    return lines if left <= 0 else [*lines, f"... {left} more tasks of lower weight (--top N, --out)"]
+
+
+def _table(chosen: Selection) -> list[str]:
+    if len(chosen.targets) != 1:
+        return _targets(chosen)
+    roles = (result.CHOICE, result.BASELINE, result.RUN, result.DRAWS, result.ALTERNATIVE)
+    shown = [c for role in roles for c in chosen.of(role)[: 3 if role == result.ALTERNATIVE else 1]]
+    (target,) = chosen.targets
+    way = "higher" if chosen.higher_is_better[0] else "lower"
+    columns = ["", "predicted", "95 % interval", "measured", "gain of the choice", "95 % interval", ""]
+    rows = [_row(c, 0) for c in shown]
+    return [f"In the unit of {plain(target, WIDTH)} ({way} is better)", *table(columns, rows)]
+
+
+def _targets(chosen: Selection) -> list[str]:
+    """One row for each of several targets: the choice beside the baseline and the best run."""
+    beside = [c for role in (result.BASELINE, result.RUN) for c in chosen.of(role)[:1]]
+    columns = ["target", "the choice", *(column for c in beside for column in (plain(c.name), "gain", "95 % interval"))]
+    rows = []
+    for j, target in enumerate(chosen.targets):
+        arrow = "↑" if chosen.higher_is_better[j] else "↓"
+        row = [f"{plain(target)} {arrow}", f"{chosen.choice.predicted[j]:.4g}"]
+        for c in beside:
+            row += [f"{c.predicted[j]:.4g}", *_gain(c, j)]
+        rows.append(row)
+    return ["Predicted, each target in its own unit", *table(columns, rows)]
+
+
+def _gain(c: Candidate, j: int) -> list[str]:
+    half = Z * c.gain_deviation[j]
+    return [f"{c.gain[j]:+.3g}", f"{c.gain[j] - half:+.3g} to {c.gain[j] + half:+.3g}"]
+
+
+def _front(chosen: Selection, most: int = 12) -> list[str]:
+    """Choices of which none is better in all targets, predicted."""
+    if not chosen.front:
+        return []
+    rows = [[plain(c.name, WIDTH), *(f"{value:.4g}" for value in c.predicted)] for c in chosen.front[:most]]
+    lines = ["", "None of these is predicted to be better in all targets (--out FILE has the intervals)"]
+    lines += table(["choice", *(plain(name, 24) for name in chosen.targets)], rows)
+    return lines if len(chosen.front) <= most else [*lines, f"... {len(chosen.front) - most} more"]
+
+
+def _row(c: Candidate, j: int) -> list[str]:
+    half, own = Z * c.deviation[j], c.role == result.CHOICE
+    measured = "" if not c.runs else f"{c.measured[j]:.4g} ({c.runs} run{'s' * (c.runs != 1)})"
+    return [
+        "the choice" if own else plain(c.name, WIDTH),
+        f"{c.predicted[j]:.4g}",
+        f"{c.predicted[j] - half:.4g} to {c.predicted[j] + half:.4g}",
+        measured,
+        *(["", ""] if own else _gain(c, j)),
+        "far" if c.far else "",
+    ]

@@ -1,0 +1,444 @@
+"""Choices: exact where masks can be listed, near a grid's best for mixtures, within every rule that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import interplay as ip
+from interplay.evaluations import EvaluationsError
+from interplay.fitting import Design, checked, fit_design
+from interplay.held_out import HeldOut
+from interplay.problems import games
+from interplay.selection import Constraints, result
+from interplay.selection.chooser import Fitted
+from interplay.selection.judgement import Proposals
+from interplay.selection.landscape import Landscape
+from interplay.selection.mixtures import _worth, best_mixtures
+from interplay.selection.objective import Goal, Objective
+from interplay.selection.simplex import kl, project, total_variation
+from interplay.selection.slopes import Remote
+from interplay.selection.subsets import best_masks
+
+
+def masks_of(K, m, seed=0, p=0.5):
+    return ip.masks.bernoulli(K, m, np.random.default_rng(seed), p=p)
+
+
+def runs_of(values, masks, targets=("loss",), **how):
+    return ip.Evaluations.from_arrays(masks, values, targets=list(targets), **how)
+
+
+def fitted(runs, target=None, risk=1.0, surrogate="stack"):
+    names = [runs.targets[0]] if target is None else list(target)
+    goals = tuple(Goal.of(runs, name) for name in names)
+    return Fitted.of(runs, goals, len(goals), risk, surrogate, None)
+
+
+def interacting(K=9, m=60, seed=0):
+    """A loss with a saturating pair and one that needs both."""
+    S = masks_of(K, m, seed)
+    y = 3.0 - S @ np.linspace(0.6, -0.3, K) + 0.5 * S[:, 0] * S[:, 1] - 0.6 * S[:, 3] * S[:, 4]
+    return runs_of(np.exp(0.3 * y), S)
+
+
+# ---------------------------------------------------------------- masks
+
+
+@pytest.mark.parametrize("surrogate", ["ridge", "stack"])
+@pytest.mark.parametrize("rules", [{}, {"size": 4}, {"size": (2, 5), "forbid": ["task_0"], "require": ["task_8"]}])
+def test_exact_search_is_the_best_of_all_masks(surrogate, rules):
+    runs = interacting()
+    fit = fitted(runs, surrogate=surrogate)
+    region = Constraints(**rules).region_of(runs)
+    found = best_masks(fit.objective, region, fit.design.X, np.random.default_rng(0))
+    S = ip.masks.all_subsets(9)
+    S = S[region.feasible(S)]
+    worth = fit.objective.worth(*fit.predictor.at(S))
+    order = np.argsort(-worth)[: len(found.X)]
+    assert found.exact
+    np.testing.assert_allclose(found.worth, worth[order], atol=1e-9)
+    np.testing.assert_array_equal(found.X[0], S[order[0]])
+
+
+def test_local_search_finds_the_best_of_all_masks():
+    runs = interacting()
+    fit = fitted(runs)
+    region = Constraints(size=4).region_of(runs)
+    exact = best_masks(fit.objective, region, fit.design.X, np.random.default_rng(0))
+    local = best_masks(fit.objective, region, fit.design.X, np.random.default_rng(0), listed=0)
+    assert not local.exact
+    assert local.worth[0] == pytest.approx(exact.worth[0], abs=1e-9)
+
+
+def test_landscape_bounds_what_masks_are_worth_and_agrees_with_itself():
+    runs = interacting()
+    fit = fitted(runs)
+    landscape, S = Landscape(fit.objective), ip.masks.all_subsets(9)
+    above = landscape.at(S)
+    assert landscape.bounds
+    assert (above >= fit.objective.worth(*fit.predictor.at(S)) - 1e-9).all()
+    free, fixed = np.array([0, 2, 3, 5, 8]), np.array([0, 1, 0, 0, 1, 0, 0, 1, 0.0])
+    listed = list(landscape.all_subsets(free, fixed, most=8))
+    masks, values = (np.concatenate(parts) for parts in zip(*listed, strict=True))
+    assert len(np.unique(masks, axis=0)) == 32
+    assert (np.delete(masks, free, axis=1) == np.delete(fixed, free)).all()
+    np.testing.assert_allclose(values, landscape.at(masks.astype(float)), atol=1e-9)
+    s = S[137]
+    flipped = np.abs(s - np.eye(9))
+    np.testing.assert_allclose(landscape.flips(s), landscape.at(flipped), atol=1e-9)
+    out, into = np.flatnonzero(s > 0), np.flatnonzero(s == 0)
+    swapped = [[landscape.at(np.abs(s - np.eye(9)[a] - np.eye(9)[b])[None])[0] for b in into] for a in out]
+    np.testing.assert_allclose(landscape.swaps(s, out, into), swapped, atol=1e-9)
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.permutations(range(7)), st.integers(1, 6))
+def test_a_permutation_of_the_tasks_permutes_the_choice(order, size):
+    S = masks_of(7, 40)
+    y = 2.0 - S @ np.array([0.9, 0.5, 0.3, 0.2, -0.1, -0.2, -0.4]) + 0.4 * S[:, 0] * S[:, 1]
+    names = [f"task_{k}" for k in order]
+    one = ip.select(runs_of(y, S), size=size)
+    other = ip.select(runs_of(y, S[:, order], tasks=names), size=size)
+    assert set(one.names) == set(other.names)
+
+
+def test_costs_groups_and_names_are_kept():
+    K = 8
+    S = masks_of(K, 60)
+    y = 5.0 - S @ np.arange(1.0, K + 1)
+    runs = runs_of(y, S)
+    chosen = ip.select(runs, costs={"*": 1.0, "task_7": 10.0}, budget=4.0, at_most={"late": (["task_5", "task_6"], 1)})
+    assert chosen.names == ("task_2", "task_3", "task_4", "task_6")
+    assert any("at most 1 of late" in rule for rule in chosen.rules)
+    assert chosen.of(result.FREE)[0].weights.sum() == K
+
+
+def test_the_game_with_a_pair_that_needs_both_is_chosen_as_a_pair():
+    """Alone neither helps: greedy selection would leave both out."""
+    S = masks_of(8, 80)
+    y = 1.0 - S[:, 0] * S[:, 1] + 0.1 * S[:, :2].sum(axis=1) - 0.2 * S[:, 2] + 0.05 * S[:, 3:].sum(axis=1)
+    assert ip.select(runs_of(y, S), size=2).names == ("task_0", "task_1")
+
+
+def test_a_task_that_is_never_switched_stays_as_it_is():
+    S = masks_of(5, 30)
+    S = np.hstack([S, np.ones((len(S), 1)), np.zeros((len(S), 1))])
+    runs = runs_of(3.0 - S[:, :5] @ [0.5, 0.4, 0.3, -0.2, -0.3], S)
+    chosen = ip.select(runs)
+    assert chosen.names == ("task_0", "task_1", "task_2", "task_5")
+    with pytest.raises(EvaluationsError, match="require 'task_6': it is off in every run"):
+        ip.select(runs, require=["task_6"])
+    assert len(ip.select(runs, size=2).names) == 2
+
+
+# ---------------------------------------------------------------- objectives
+
+
+def test_weighted_sums_are_read_as_such():
+    rng = np.random.default_rng(0)
+    Y = rng.normal(size=(20, 3)) + 5
+    runs = runs_of(Y, masks_of(6, 20), targets=("a", "b", "c"))
+    made = runs.derive(["m=mean(a, b)", "s=0.5*a + 2*c", "z=mean_z(*)", "w=worst(a, b)", "n=mean(m, c)"])
+    goal = Goal.of(made, "m")
+    assert goal.members == ("a", "b")
+    np.testing.assert_allclose(goal.coefficients, [0.5, 0.5])
+    np.testing.assert_allclose(Goal.of(made, "s").coefficients, [0.5, 2.0])
+    z = Goal.of(made, "z")
+    np.testing.assert_allclose(Y @ z.coefficients + z.offset, made["z"].values[:, 0])
+    assert Goal.of(made, "w").members == ("w",)
+    np.testing.assert_allclose(Goal.of(made, "n").coefficients, [0.25, 0.25, 0.5])
+
+
+GAINS = np.array([[0.8, 0.6, -0.1, -0.1, -0.2, 0.3], [-0.5, -0.1, 0.6, 0.5, -0.2, 0.3]])
+
+
+def two_targets():
+    S = masks_of(6, 60)
+    a = 3.0 - S @ GAINS[0]
+    b = 3.0 - S @ GAINS[1]
+    return runs_of(np.column_stack([a, b]), S, targets=("a", "b"))
+
+
+def test_a_sum_of_two_targets_is_made_better_together():
+    runs = two_targets()
+    assert ip.select(runs, "mean(a, b)").names == ("task_0", "task_1", "task_2", "task_3", "task_5")
+    assert ip.select(runs, "a").names == ("task_0", "task_1", "task_5")
+
+
+def test_within_keeps_the_others_at_the_baseline_less_the_tolerance():
+    runs = two_targets()
+    chosen = ip.select(runs, "a", within={"b": 0.1}, risk=0.0)
+    at = chosen.weights @ GAINS[1]
+    assert at >= np.ones(6) @ GAINS[1] - 0.1 - 0.03
+    assert ip.select(runs, "a", within={"b": 9.0}).names == ("task_0", "task_1", "task_5")
+
+
+def test_the_worst_of_several_is_made_better():
+    runs = two_targets()
+    chosen, single = ip.select(runs, worst=["a", "b"]), ip.select(runs, "a")
+    z = lambda w: (GAINS @ w).min()
+    assert z(chosen.weights) > z(single.weights)
+    assert chosen.targets == ("a", "b")
+
+
+def test_the_front_holds_the_best_of_each_and_nothing_that_is_beaten():
+    runs = two_targets()
+    chosen = ip.select(runs, pareto=["a", "b"])
+    gains = np.array([-c.predicted for c in chosen.front])
+    beaten = (gains[None] > gains[:, None] + 1e-6).all(axis=2).any(axis=1)
+    assert len(chosen.front) >= 3
+    assert not beaten.any()
+    best = ip.select(runs, "b").weights
+    assert any(np.array_equal(c.weights, best) for c in chosen.front)
+
+
+# ---------------------------------------------------------------- mixtures
+
+
+def mixtures(K=3, m=60, seed=0, best=(0.6, 0.3, 0.1), noise=0.0):
+    rng = np.random.default_rng(seed)
+    W = ip.masks.dirichlet(K, m, rng)
+    y = 1.0 + 4.0 * ((W - np.array(best)) ** 2).sum(axis=1) + noise * rng.normal(size=m)
+    return runs_of(y, W, kind="mixture")
+
+
+def grid(step=0.01):
+    a, b = np.meshgrid(np.arange(0, 1 + step / 2, step), np.arange(0, 1 + step / 2, step))
+    W = np.column_stack([a.ravel(), b.ravel(), 1 - a.ravel() - b.ravel()])
+    return np.clip(W[W[:, 2] >= -1e-9], 0, 1)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"caps": {"task_0": 0.4}},
+        {"floors": {"task_2": 0.3}, "caps": 0.5},
+        {"near": [0.2, 0.4, 0.4], "kl": 0.05},
+        {"at_most": {"two": (["task_0", "task_1"], 0.5)}},
+        {"near": [0.1, 0.1, 0.8], "kl": 0.2, "caps": {"task_2": 0.6}},
+    ],
+)
+def test_mixtures_come_up_to_the_best_of_a_fine_grid(rules):
+    runs = mixtures()
+    fit = fitted(runs)
+    region = Constraints(**rules).region_of(runs)
+    found, average = best_mixtures(fit.objective, region, fit.design.X, np.random.default_rng(0))
+    W = grid()
+    W = W[region.feasible(W)]
+    worth = fit.objective.worth(*fit.predictor.at(W))
+    assert region.feasible(found.X).all()
+    assert region.feasible(average[None]).all()
+    assert found.worth[0] >= worth.max() - 1e-4
+
+
+def test_the_optimum_of_a_mixture_is_found():
+    chosen = ip.select(mixtures())
+    assert np.abs(chosen.weights - [0.6, 0.3, 0.1]).max() < 0.05
+    assert chosen.of(result.BASELINE)[0].name == "uniform"
+    assert chosen.verdict == "solid"
+
+
+def test_tokens_limit_how_often_a_source_is_read():
+    runs = mixtures()
+    tokens = ip.Tokens(runs.tasks, np.array([1e9, 5e9, 5e9]))
+    chosen = ip.select(runs, tokens=tokens, max_epochs=2, budget=1e10)
+    assert chosen.weights[0] <= 0.2 + 1e-6
+    np.testing.assert_allclose(chosen.of(result.BASELINE)[0].weights, tokens.mixture)
+
+
+@pytest.mark.parametrize("target", ["y", "mean(y, z)"])
+@pytest.mark.parametrize("surrogate", ["ridge", "stack"])
+def test_gradients_of_the_worth_equal_differences(target, surrogate):
+    rng = np.random.default_rng(1)
+    W = ip.masks.dirichlet(4, 40, rng)
+    Y = np.column_stack([2 + np.exp(-3 * W[:, 0]) + W[:, 1], np.exp(W @ [1, -1, 0.5, 0])])
+    Y += 0.05 * rng.normal(size=Y.shape)  # nearly noiseless fits have deviations that differences cannot resolve
+    runs = runs_of(Y, W, targets=("y", "z"), kind="mixture")
+    if target not in runs.targets:
+        runs = runs.derive({"m": target})
+    fit = fitted(runs, [runs.targets[-1] if "(" in target else target], surrogate=surrogate)
+    at = ip.masks.dirichlet(4, 5, rng)
+    step = 1e-6 * np.eye(4)
+    for value, slope in (
+        (lambda X: _worth(fit.objective, X)[0][:, 0], _worth(fit.objective, at)[1][:, 0]),
+        (lambda X: Remote(fit.objective).at(X)[0], Remote(fit.objective).at(at)[1]),
+    ):
+        numeric = np.stack([(value(at + e) - value(at - e)) / 2e-6 for e in step], axis=1)
+        np.testing.assert_allclose(slope, numeric, atol=2e-5 * np.abs(slope).max())
+
+
+def test_remoteness_agrees_with_that_of_predictions():
+    fit = fitted(mixtures(noise=0.05))
+    W = grid(0.25)
+    np.testing.assert_allclose(np.sqrt(Remote(fit.objective).at(W)[0]), fit.objective.far(W), rtol=1e-6, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 8), st.integers(0, 10_000))
+def test_projections_are_nearest_and_within(K, seed):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 0.8 / K, K)
+    high = low + rng.uniform(0.1, 1.0, K)
+    if high.sum() < 1:
+        high += (1.0 - high.sum()) / K + 0.01
+    W = rng.normal(size=(4, K))
+    out = project(W, low, high, 1.0)
+    assert np.abs(out.sum(axis=1) - 1).max() < 1e-9
+    assert (out >= low - 1e-9).all()
+    assert (out <= high + 1e-9).all()
+    other = project(rng.normal(size=(50, K)), low, high, 1.0)
+    for w, v in zip(W, out, strict=True):  # no point of the region makes an acute angle with the way out
+        assert ((other - v) @ (w - v)).max() < 1e-7
+
+
+def test_divergence_and_total_variation():
+    W, prior = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0.25, 0.75])
+    np.testing.assert_allclose(kl(W, prior), [0.5 * np.log(2) + 0.5 * np.log(2 / 3), np.log(4)])
+    assert kl(np.array([[0.5, 0.5]]), np.array([1.0, 0.0]))[0] == np.inf
+    np.testing.assert_allclose(total_variation(W, W), [[0, 0.5], [0.5, 0]])
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"size": 9}, "size is 9; there are 6 tasks"),
+        ({"size": (4, 2)}, "size is"),
+        ({"require": ["task_1"], "forbid": ["task_1"]}, "task_1 is required and forbidden at once"),
+        ({"require": ["task_9"]}, "require: no task is called 'task_9'"),
+        (
+            {"size": 2, "require": ["task_0", "task_1", "task_2"]},
+            "require task_0; require task_1; require task_2; size 2",
+        ),
+        ({"costs": {"*": 5.0}, "budget": 4.0}, "at least one task; costs within 4 .the cheapest task costs 5"),
+        ({"costs": {"*": 5.0}}, "costs need a budget"),
+        ({"budget": 5.0}, "budget limits what tasks cost"),
+        ({"caps": 0.5}, "caps is for mixtures"),
+        ({"risk": -1.0}, "risk is -1.0"),
+        ({"against": "uniform"}, "against='uniform'"),
+        ({"target": "b"}, "no target is called 'b'"),
+        ({"target": "a", "worst": ["a"]}, "give one of target, worst and pareto"),
+        ({"within": {"a": 0.1}, "target": "a"}, "is what is to be made better"),
+    ],
+)
+def test_what_is_wrong_with_masks_is_said(rules, words):
+    S = masks_of(6, 30)
+    with pytest.raises(EvaluationsError, match=words):
+        ip.select(runs_of(2.0 - S @ np.ones(6), S, targets=("a",)), **rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"caps": 0.2}, "cap every task=0.2"),
+        ({"floors": 0.5}, "floor every task=0.5"),
+        ({"size": 2}, "size is for masks"),
+        ({"near": [0.5, 0.5, 0.0]}, "near gives no weight to task_2"),
+        ({"near": [0.9, 0.05, 0.05], "kl": 0.01, "caps": 0.4}, "the nearest lies"),
+        ({"kl": 0.1}, "kl is a distance from a mixture"),
+        ({"max_epochs": 4.0}, "max_epochs limits how often"),
+        ({"caps": {"tusk_0": 0.1}}, "caps: no task is called 'tusk_0'.*task_0"),
+        ({"caps": {"task_0": 1.5}}, "give a share between 0 and 1"),
+        ({"against": [1.0]}, "against has shape"),
+    ],
+)
+def test_what_is_wrong_with_mixtures_is_said(rules, words):
+    with pytest.raises(EvaluationsError, match=words):
+        ip.select(mixtures(m=20), **rules)
+
+
+def test_directions_that_conflict_and_too_few_runs_are_said():
+    runs = runs_of(np.random.default_rng(0).random((20, 2)), masks_of(5, 20), targets=("acc", "loss"))
+    with pytest.raises(EvaluationsError, match="pull both ways"):
+        ip.select(runs, "mean(acc, loss)")
+    with pytest.raises(EvaluationsError, match="2 targets"):
+        ip.select(runs)
+    with pytest.raises(EvaluationsError, match="at least 5"):
+        ip.select(runs[:3], "loss")
+
+
+# ---------------------------------------------------------------- judgement and verification
+
+
+def test_noise_supports_no_choice():
+    S = masks_of(10, 40)
+    y = np.random.default_rng(3).normal(size=40)
+    assert ip.select(runs_of(y, S)).verdict == "not supported"
+
+
+def test_choosing_among_candidates_takes_one_of_them():
+    runs = mixtures()
+    W = ip.masks.dirichlet(3, 30, np.random.default_rng(5))
+    chosen = ip.select(runs, among=W)
+    true = ((W - [0.6, 0.3, 0.1]) ** 2).sum(axis=1)
+    assert np.abs(W - chosen.weights).sum(axis=1).min() < 1e-9
+    assert true[np.abs(W - chosen.weights).sum(axis=1).argmin()] <= np.sort(true)[2]
+
+
+def test_verification_ends_at_the_best_mask():
+    game = games.additive_game([0.5, -0.2, 0.3, 0.1, -0.4, 0.2])
+    runs = ip.evaluate(game, masks_of(6, 14), progress=False)
+    chosen = ip.selection.verify(runs, game, trainings=4, progress=False)
+    assert chosen.names == ("task_0", "task_2", "task_3", "task_5")
+    assert chosen.choice.runs
+    assert chosen.verified <= 4
+
+
+class Failing:
+    """Fails on every mask without its first task."""
+
+    tasks, targets, fidelity = ("a", "b", "c", "d"), ("score",), "retrained"
+
+    def fingerprint(self):
+        return {}
+
+    def evaluate(self, masks, seeds):
+        if (masks[:, 0] == 0).any() and masks.sum() < 3:
+            raise RuntimeError("out of memory")
+        return (masks @ [-0.6, 0.5, -0.4, -0.2])[:, None]
+
+
+def test_an_evaluator_that_fails_is_said_and_the_rest_goes_on():
+    S = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0], [1, 0, 0, 1], [0, 1, 1, 1], [1, 0, 1, 0]])
+    runs = runs_of(S @ [-0.6, 0.5, -0.4, -0.2], S, targets=("score",), tasks=("a", "b", "c", "d"))
+    chosen = ip.selection.verify(runs, Failing(), trainings=4, progress=False)
+    assert any("could not be trained" in warning for warning in chosen.warnings)
+    assert chosen.choice.runs
+
+
+def test_a_budget_below_one_choice_is_said():
+    game = games.additive_game([0.5, -0.2])
+    runs = ip.evaluate(game, ip.masks.all_subsets(2), seeds=2, progress=False)
+    with pytest.raises(EvaluationsError, match="trainings is 1; one choice takes 2"):
+        ip.selection.verify(runs, game, trainings=1, progress=False)
+
+
+def test_held_out_proposals_correct_what_is_too_rosy():
+    """Where held-out runs that looked best came out worse, so will the choice."""
+    fit = fitted(interacting(m=80))
+    held = fit.held
+    predicted = held.predicted - 0.5 * fit.objective.goals[0].spread  # losses said to be lower than they are
+    rosy = Proposals.of(fit.objective, replace(held, predicted=predicted))
+    assert rosy.bias < -0.3
+    assert rosy.rank == pytest.approx(Proposals.of(fit.objective, held).rank)
+
+
+def test_a_fit_of_the_parts_of_a_mean_is_used_for_the_mean():
+    runs = two_targets().derive({"m": "mean(a, b)"})
+    fit = fitted(runs, ["m"])
+    S = ip.masks.all_subsets(6)
+    mean, _ = fit.predictor.at(S)
+    y, sd = fit.objective.values(mean, np.ones_like(mean))
+    np.testing.assert_allclose(y[:, 0], mean.mean(axis=1))
+    assert (sd[:, 0] <= 1.0 + 1e-12).all()
+    assert isinstance(fit.objective, Objective)
+    design = Design.of(checked(runs.select(["a", "b"])))
+    assert HeldOut.of(design, fit_design(design)).measured.shape == (60, 2)
