@@ -277,16 +277,12 @@ def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[
 
 def _told(chosen: Selection, weights: np.ndarray) -> str:
     """One of what is proposed: a mask by what it holds in place of tasks of the choice, a mixture by its weights."""
-    from ..fields import listed
     from ..report.words import plain
-    from ..selection.result import named
+    from ..selection.result import apart, named
 
-    own = chosen.weights
-    if chosen.kind != "mask" or (weights == own).all():
+    if chosen.kind != "mask" or (weights == chosen.weights).all():
         return plain(named(chosen.tasks, weights, chosen.kind, 30), 600)
-    of = lambda rows: listed([plain(task) for task, there in zip(chosen.tasks, rows, strict=True) if there], 10)
-    out, into = of(own > weights), of(weights > own)
-    return "the choice" + (f" without {out}" if out else "") + (f"{' and' if out else ''} with {into}" if into else "")
+    return plain(apart(chosen.tasks, chosen.weights, weights, 10), 600)
 
 
 def _line(chosen: Selection, n: int | None) -> str:

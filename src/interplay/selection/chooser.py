@@ -207,7 +207,9 @@ class Chooser:
         best = self._distinct(X[order])[: SHOWN + 1]
         measured = self._measured()
         rows = [(result.CHOICE, "", best[0])]
-        rows += [(result.ALTERNATIVE, "", x) for x in best[1:]]
+        whole = self._whole(best)
+        told = lambda w: result.apart(self.runs.tasks, whole[0], w) if self.kind == "mask" else ""
+        rows += [(result.ALTERNATIVE, told(w), x) for x, w in zip(best[1:], whole[1:], strict=True)]
         if measured is not None:
             rows.append((result.RUN, "the best run", measured))
         rows.append((result.BASELINE, called, self.players.columns(baseline[None])[0]))
@@ -326,7 +328,8 @@ class Chooser:
         at = p.at(X)
         (mean, deviation), worth, far = objective.values(*at), objective.worth(*at), objective.far(X)
         gain, gain_deviation = self._gains(X)
-        whole, runs = self._whole(X, rows, baseline), [self._runs_of(x) for x in X]
+        whole, runs = self._whole(X), [self._runs_of(x) for x in X]
+        whole[[role == result.BASELINE for role, _, _ in rows]] = baseline
         # only of what was taken for its prediction, and not measured since, is the prediction too good
         taken = [
             role not in (result.BASELINE, result.RUN) and not of[2] for (role, _, _), of in zip(rows, runs, strict=True)
@@ -362,15 +365,12 @@ class Chooser:
         A = objective.matrix()[:J]
         return objective.scales[0][:J] * (mean @ A.T), (deviation @ np.abs(A).T) * objective.together
 
-    def _whole(self, X: Array, rows: list[tuple[str, str, Array]], baseline: Array) -> Array:
+    def _whole(self, X: Array) -> Array:
         """Weights (n, K) over tasks; those that are on in every run are on."""
         out = np.zeros((len(X), self.runs.K))
         out[:, np.isin(self.runs.tasks, self.players.always_on)] = 1.0
         for p, members in enumerate(self.players.members):
             out[:, list(members)] = X[:, [p]]
-        for i, (role, _, _) in enumerate(rows):
-            if role == result.BASELINE:
-                out[i] = baseline
         return out
 
 

@@ -227,6 +227,15 @@ class Selection:
         return selection_html(self)
 
 
+def apart(tasks: tuple[str, ...], own: Array, other: Array, most: int = 4) -> str:
+    """Another mask by what it leaves out of the choice's own, and what it takes in."""
+    out, into = (
+        listed([t for t, there in zip(tasks, rows, strict=True) if there], most) for rows in (own > other, other > own)
+    )
+    without, taken = f" without {out}" if out else "", f"{' and' if out else ''} with {into}" if into else ""
+    return f"the choice{without}{taken}"
+
+
 def named(tasks: tuple[str, ...], weights: Array, kind: str, most: int = 6) -> str:
     """A mask or mixture in a few words: what it holds, or what it leaves out where that is shorter."""
     if kind != "mask":
