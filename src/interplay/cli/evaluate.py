@@ -139,7 +139,7 @@ def _designs(masks: Path | None, question: str | None, tasks: str | None) -> tup
 def seeds_of(text: str) -> int | list[int]:
     """--seeds: how many, or which."""
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError:
-        raise ValueError(f"--seeds {text}: give how many, such as 3, or which, such as 100,101,102.") from None
-    return numbers[0] if len(numbers) == 1 else numbers
+        raise ValueError(f"--seeds {text}: give how many, such as 3, or which, such as 100,101,102 or 100,") from None
+    return numbers if "," in text else numbers[0]
