@@ -1,10 +1,10 @@
 """Subsets chosen by a surrogate, proven by training: digits (three problems, 20 sources) and a census (10 chunks).
 
 Digits: runs are masks that hold each source with probability 1/2, drawn from 200 of one seed; every method may have
-`VERIFY` masks trained under that seed, one after the other, refitting in between, and takes the best of what it has seen.
-The truth of what it took is the mean loss under `JUDGES`, seeds that no method sees. Regret: truth of the choice minus that
-of the best mask that any method took in any draw, in standard deviations of the truth over random masks.
-Census: all 1,023 subsets are known; regret in standard deviations over the subsets of the size asked for.
+`VERIFY` masks trained under that seed, one after the other, refitting in between, and takes the best of what it has
+seen. The truth of what it took is the mean loss under `JUDGES`, seeds that no method sees. Regret: truth of the
+choice minus that of the best mask that any method took in any draw, in standard deviations of the runs.
+Census: all 1,023 subsets are known; regret in standard deviations over all of them.
 Optimism: what was predicted of a method's own optimum before anything is trained, minus its truth, as a benefit.
 """
 
@@ -198,8 +198,8 @@ def take(problem: Digit | Census, name: str, runs: ip.Evaluations, size: int | N
     -------
     dict
         Benefits in units of the problem's spread: the truth of what it takes (``best``), of what it would take by what
-        was measured (``seen``) and without any training (``first``, with what it predicts of it and the deviation of that;
-        ``bold``: the same without risk).
+        was measured (``seen``) and without any training (``first``, with what it predicts of it and the deviation of
+        that; ``bold``: the same without risk).
     """
     sign, unit = runs.benefit_sign[0], problem.spread
     made: dict[str, Any] = {"tasks": runs.tasks, "targets": runs.targets, "kind": "mask", "seed": SEED}

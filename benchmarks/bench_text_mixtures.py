@@ -1,11 +1,12 @@
 """A mixture found with 60 runs and trained with five seeds: ten text sources, some of them tiny, a byte transformer.
 
-One draw: 60 of the 200 recorded runs (seed 0). Every method finds the mixture with the lowest predicted loss, of which
-no source is read more than `MAX_EPOCHS` times; `select` by its own search, rivals among 20,000 random mixtures of that
-region, of whose 100 best they take the mean, as RegMix does. All predict the four evaluation sets one by one and add
-them up. What each takes is trained under five seeds that no run has; differences are paired over seeds and draws. Uniform
-and token-proportional mixtures are what people train without runs (uniform reads two sources more often than allowed).
-The judging seeds lie .01 above that of the runs (mean over uniform and proportional): so much of the last column is theirs.
+One draw: 60 of the 200 recorded runs (seed 0). Every method finds the mixture with the lowest predicted loss, of
+which no source is read more than `MAX_EPOCHS` times; `select` by its own search, rivals among 20,000 random mixtures
+of that region, of whose 100 best they take the mean, as RegMix does. All predict the four evaluation sets one by one
+and add them up. What each takes is trained under five seeds that no run has; differences are paired over seeds and
+draws. Uniform and token-proportional mixtures are what people train without runs (uniform reads two sources more
+often than allowed). The judging seeds lie .01 above that of the runs (mean over uniform and proportional): so much of
+the last column is theirs.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     checks.append(
         ("worse than predicted by 2 deviations", "at most 10 %", f"{surprise.mean():.0%}", surprise.mean() <= 0.1)
     )
-    text = f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, four evaluation sets.\n\n"
+    text = (
+        f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, mean of four sets.\n\n"
+    )
     columns = ["mixture", "loss", f"it - {OURS}, paired", "true - predicted, at its own optimum"]
     return "# A mixture of text sources, trained\n\n" + wanted(checks) + text + table(columns, lines) + rivals.note()
