@@ -114,8 +114,6 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     checks.append(
         ("worse than predicted by 2 deviations", "at most 10 %", f"{surprise.mean():.0%}", surprise.mean() <= 0.1)
     )
-    text = (
-        f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, mean of four sets.\n\n"
-    )
+    text = f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, four sets.\n\n"
     columns = ["mixture", "loss", f"it - {OURS}, paired", "true - predicted, at its own optimum"]
     return "# A mixture of text sources, trained\n\n" + wanted(checks) + text + table(columns, lines) + rivals.note()
