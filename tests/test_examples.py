@@ -1,4 +1,4 @@
-"""Every example from its recording, as a new user runs it: what it prints, what its README says, and how heavy it is."""
+"""Every example from its recording, as a new user runs it: what it prints, its README, and how heavy it is."""
 
 import os
 import re
@@ -71,7 +71,7 @@ def test_it_chooses_and_says_by_how_much_it_is_better(folder, printed):
     assert seconds < SECONDS
     for line in out.splitlines():  # of the rivals: a gain that is certain
         if re.match(r"  (all|uniform|proportional|the best|the plain)", line):
-            gain, error = map(float, re.search(r"([+-][\d.]+) ± ([\d.]+)", line).groups())
+            gain, error = map(float, re.findall(r"([+-][\d.]+) ± ([\d.]+)", line)[0])
             assert gain > 2 * error, line
 
 

@@ -38,7 +38,7 @@ runs = trained(drawn, [0], "runs.parquet")
 tokens = ip.Tokens.read(HERE / "tokens.csv", runs.tasks)
 chosen = ip.select(runs, "loss", tokens=tokens, max_epochs=4, budget=BUDGET)  # no text is read more than four times
 mixture = chosen.weights.round(6)
-print(chosen.mixture().rename(columns={"baseline": "proportional"}).round(3).to_string(index=False))
+print(f"Train on {chosen.choice.name}")  # chosen.mixture() is the whole table
 print(f"Verdict: {chosen.verdict}: {chosen.why}. Predicted: {chosen.choice.predicted[0]:.3f}")
 
 best = chosen.of("best run")[0].weights

@@ -5,10 +5,10 @@ python train.py --mask mask.json --out result.json    # {"weights": {"plain": 1,
 
 import argparse
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from sklearn.datasets import load_digits
 
 options = argparse.ArgumentParser()
 options.add_argument("--mask")
@@ -16,10 +16,10 @@ options.add_argument("--out")
 options = options.parse_args()
 run = json.loads(Path(options.mask).read_text())
 
-# Handwritten digits (they come with scikit-learn), as eight sources of 100 images; some were augmented, two badly.
-table = np.loadtxt(Path(find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
-order = np.random.default_rng(1).permutation(len(table))
-X, y = table[order, :-1].reshape(-1, 8, 8) / 16, table[order, -1].astype(int)
+# Handwritten digits, which come with scikit-learn, as eight sources of 100 images; some were augmented, two badly.
+X, y = load_digits(return_X_y=True)
+order = np.random.default_rng(1).permutation(len(y))
+X, y = X[order].reshape(-1, 8, 8) / 16, y[order]
 noise = np.random.default_rng(2).normal(scale=0.25, size=X.shape)
 CHANGES = {
     "plain": lambda x, e: x,
