@@ -442,3 +442,20 @@ def test_a_fit_of_the_parts_of_a_mean_is_used_for_the_mean():
     assert isinstance(fit.objective, Objective)
     design = Design.of(checked(runs.select(["a", "b"])))
     assert HeldOut.of(design, fit_design(design)).measured.shape == (60, 2)
+
+
+def test_candidates_with_rounded_shares_count_and_those_of_unknown_tasks_are_left_out():
+    W = np.hstack([ip.masks.dirichlet(3, 40, np.random.default_rng(0)), np.zeros((40, 1))])
+    runs = runs_of(1.0 + 4.0 * ((W[:, :3] - [0.6, 0.3, 0.1]) ** 2).sum(axis=1), W, kind="mixture")
+    rounded = [[0.606, 0.3, 0.1, 0.0], [0.2, 0.5, 0.3, 0.0], [0.5, 0.3, 0.1, 0.1]]
+    chosen = ip.select(runs, among=rounded)
+    np.testing.assert_allclose(chosen.weights, rounded[0])
+    assert any("1 candidates hold tasks that no run holds" in warning for warning in chosen.warnings)
+    with pytest.raises(EvaluationsError, match="each of the 1 candidates holds a task"):
+        ip.select(runs, among=rounded[2:])
+
+
+def test_the_best_run_may_have_rounded_shares():
+    runs = mixtures()
+    rounded = replace(runs, masks=np.round(runs.masks, 2))
+    assert ip.select(rounded).of(result.RUN)[0].measured[0] == runs.values.min()

@@ -6,7 +6,6 @@ python how_many.py --picture    # writes picture.png too
 """
 
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ HERE = Path(__file__).parent
 pool = ip.Evaluations.read(HERE / "pool.parquet")  # 240 subsets that may be run, under seed 100, as they were recorded
 truth = ip.Evaluations.read(HERE / "truth.parquet")  # each source left out, under seeds 0 to 7: it only judges
 true = ip.metrics.leave_one_out_effects(truth).per_seed[:, :, 0].mean(axis=0)
-warnings.simplefilter("ignore")  # what they say is in the answers too
 
 
 def trained(masks):

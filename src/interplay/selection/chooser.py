@@ -170,15 +170,11 @@ class Chooser:
         if fresh is not None:
             X = np.unique(self.players.columns(self.runs.masks), axis=0)
         else:
-            points: Points = as_points(among, self.runs.tasks, self.kind)
-            X, said = self.players.reduced(points.weights, points.names, self.runs.tasks, self.kind)
-            self.warnings += said
-        pool = Pool(self.objective, self.region, np.inf if fresh is not None else self.farthest)
+            X = self._candidates_given(as_points(among, self.runs.tasks, self.kind))
+        pool = Pool(self.objective, self.region, np.inf)  # who names candidates may name far ones; it is said
         pool.add(X)
-        if not len(pool.X):
-            pool = Pool(self.objective, self.region, np.inf)
-            pool.add(X)
-            self.warnings.append("every candidate that keeps the rules lies far from the runs.")
+        if fresh is None and (left := int((~self.region.feasible(X)).sum())):
+            self.warnings.append(f"{left} of {len(X)} candidates break the rules and are left out.")
         if not len(pool.X):
             raise EvaluationsError(f"none of the {len(X)} candidates keeps the rules: {'; '.join(self._rules())}.")
         return Found(pool.X, pool.worth, True, len(X))
@@ -187,6 +183,22 @@ class Chooser:
         words = dict.fromkeys(rule.words for rule in self.region.rules if rule.words != "at least one task")
         near = () if self.region.prior is None else (f"within {self.region.kl:g} nats of the prior",)
         return (*words, *near)
+
+    def _candidates_given(self, points: Points) -> Array:
+        """Candidates (n, P) by players, without those that hold tasks of which nothing is known."""
+        known = np.ones(len(points.names), bool)
+        if self.kind == "mixture":
+            known = (points.weights[:, np.isin(self.runs.tasks, self.players.always_off)] == 0).all(axis=1)
+        if not known.any():
+            raise EvaluationsError(
+                f"each of the {len(known)} candidates holds a task that no run holds, so nothing is known of them."
+            )
+        if not known.all():
+            self.warnings.append(f"{int((~known).sum())} candidates hold tasks that no run holds, and are left out.")
+        names = [name for name, there in zip(points.names, known, strict=True) if there]
+        X, said = self.players.reduced(points.weights[known], names, self.runs.tasks, self.kind)
+        self.warnings += said
+        return X
 
     def selection(
         self,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
 from ..fields import EvaluationsError
+from ..kinds import SIMPLEX_TOLERANCE
 from .simplex import STEPS, project
 from .simplex import kl as divergence
 
@@ -108,7 +109,7 @@ class Region:
             sums, slack = X @ A.T, TOLERANCE * np.maximum(np.abs(A).sum(axis=1), 1.0)
             ok &= ((sums >= least - slack) & (sums <= most + slack)).all(axis=1)
         for b, total in enumerate(self.totals):
-            ok &= np.abs(X[:, self.blocks == b].sum(axis=1) - total) <= 1e-6
+            ok &= np.abs(X[:, self.blocks == b].sum(axis=1) - total) <= SIMPLEX_TOLERANCE  # shares may be rounded
         if self.prior is not None:
             ok &= divergence(X, self.prior) <= self.kl + 1e-6
         return ok
