@@ -12,7 +12,7 @@ import typer
 from . import inputs, rules
 from .compare import At
 from .evaluate import COMMAND, seeds_of
-from .reading import File, Name, Names, RunsFiles, Surrogate, option, reads_runs, summary, truth_of
+from .reading import File, Name, Names, RunsFiles, option, reads_runs, summary, truth_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,10 @@ def select(
     against: Annotated[Name, option("WORD|FILE", rules.AGAINST)] = None,
     risk: Annotated[Number, option("SD", rules.RISK)] = None,
     beyond: Annotated[bool, typer.Option("--beyond", help="Allow choices far from the runs.")] = False,
-    surrogate: Surrogate = "stack",
+    surrogate: Annotated[
+        Name,
+        option("auto|ridge|rbf|ard|stack", "What is fitted; the stack, or auto where there are several fidelities."),
+    ] = None,
     at: At = None,
     verify: Annotated[Count, typer.Option(min=1, metavar="N", help=rules.VERIFY)] = None,
     masks_out: Annotated[File, option("FILE", "Write what --verify proposes for `interplay evaluate`: .csv.")] = None,

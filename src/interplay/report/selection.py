@@ -45,6 +45,9 @@ def sentences(chosen: Selection) -> list[str]:
         said.append(
             f"{more}{chosen.tied} others cannot be told apart from it: verify the best few to decide between them."
         )
+    for run in chosen.of(result.RUN):
+        if len(chosen.targets) == 1 and not run.told_apart and (run.weights != chosen.weights).any():
+            said.append("It is not certain to be better than the best run that keeps the rules: verify it first.")
     for free in chosen.of(result.FREE):
         cost, half = max(-free.gain[0], 0.0), Z * free.gain_deviation[0]
         held = result.named(chosen.tasks, free.weights, chosen.kind)

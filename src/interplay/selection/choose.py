@@ -51,7 +51,7 @@ def select(
     verified: Evaluations | None = None,
     risk: float = RISK,
     beyond: bool = False,
-    surrogate: str = "stack",
+    surrogate: str | None = None,
     at: str | None = None,
     rng: np.random.Generator | None = None,
 ) -> Selection:
@@ -86,8 +86,9 @@ def select(
     beyond : bool
         Whether the choice may lie farther from the runs than any of them does from the others.
     surrogate, at
-        See `attribute`. The stack of kernels, since it sees what only pays together, and whoever takes the best of many
-        predictions needs deviations that grow away from the runs: on digits it chose better than what predicts best.
+        See `attribute`. If not given the stack of kernels, since it sees what only pays together, and whoever takes the
+        best of many predictions needs deviations that grow away from the runs: on digits it chose better than what
+        predicts best. Of several fidelities all together, where that predicts no worse.
     rng : numpy.random.Generator, optional
         Of the search; that of seed 0 if not given.
 
@@ -121,6 +122,8 @@ def select(
         size, require, forbid, at_most or {}, costs, budget, caps, floors, tokens, max_epochs, near, kl
     )
     constraints.region_of(together)  # what clashes is said before the fit
+    if surrogate is None:
+        surrogate = "stack" if len(set(map(str, together.fidelity))) == 1 else "auto"
     fitted = Fitted.of(together, (*goals, *kept), len(goals), risk, surrogate, at)
     chooser = Chooser(fitted, together, constraints, rng, np.inf if beyond else FARTHEST)
     baseline, called = chooser.baseline(against)

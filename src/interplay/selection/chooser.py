@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..evaluations import Evaluations, EvaluationsError
+from ..fidelities import estimated
 from ..fields import match
 from ..fitting import Design, checked, fit_design
 from ..formats.points import Points
@@ -233,6 +234,8 @@ class Chooser:
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
         there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
         verdict, why = _verdict(candidates, fitted.proposals, int(there.argmin()))
+        if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:
+            verdict, why = "indicative", "it was chosen from estimates, which rank better than they predict: train it"
         expected, measurement = (
             self.objective.values(*p.at(best[:1], noise=noise))[1][0, : len(goals)] for noise in (False, True)
         )
