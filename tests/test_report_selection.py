@@ -44,6 +44,7 @@ def specs(chosen):
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_figures_are_json_say_their_unit_and_can_be_printed(name):
+    pytest.importorskip("matplotlib")
     made = specs(CHOICES[name]())
     assert ("front" in made) == (name == "worst")
     for kind, spec in made.items():
@@ -184,6 +185,7 @@ def test_a_hostile_name_neither_runs_nor_is_lost(case, hostile):
 
 @pytest.mark.parametrize("kind", ["mask", "mixture"])
 def test_hostile_names_in_tables_terminal_notebook_and_print(kind):
+    pytest.importorskip("matplotlib")
     names = tuple(NAMES.values())
     chosen = choice(kind, names, names[:3], warnings=names, rules=names, objective=" ".join(names))
     for _, _, text in pages.downloads(chosen):
