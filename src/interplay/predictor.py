@@ -176,7 +176,7 @@ class Predictor:
         EvaluationsError
             For a candidate that breaks the kind, or of which the runs tell nothing (`Players.reduced`).
         """
-        points = _points(candidates, self.tasks, self.kind)
+        points = as_points(candidates, self.tasks, self.kind)
         columns, said = self.players.reduced(points.weights, points.names, self.tasks, self.kind)
         shape = len(columns), len(self.targets)
         mean, deviation, measured, remote = (np.empty(shape) for _ in range(4))
@@ -321,7 +321,7 @@ def _left_out(surrogate: GaussianSurrogate, member: Member, fit: Fit) -> Array:
     return np.maximum(out - fit.noise * surrogate.rows_.noise, 0.0)
 
 
-def _points(given: Any, tasks: Sequence[str], kind: str) -> Points:
+def as_points(given: Any, tasks: Sequence[str], kind: str) -> Points:
     """Candidates in any form, as points over the tasks."""
     import pandas as pd
 

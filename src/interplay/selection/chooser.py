@@ -20,8 +20,7 @@ from ..fields import match
 from ..fitting import Design, checked, fit_design
 from ..formats.points import Points
 from ..held_out import HeldOut
-from ..predictor import Predictor
-from ..predictor import _points as as_points
+from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
 from .constraints import Constraints
@@ -79,7 +78,6 @@ class Chooser:
         self.predictor, self.objective = fitted.predictor, fitted.objective
         self.players, self.kind = fitted.predictor.players, fitted.predictor.kind
         self.region = constraints.region(runs.masks, runs.tasks, self.players, self.kind, runs.notes)
-        self.own = fitted.design.X
         self.warnings: list[str] = []
         self.free: Array | None = None
         self.average: Array | None = None
@@ -117,10 +115,11 @@ class Chooser:
         at = self.predictor.at(self.players.columns(baseline[None]))
         loose = replace(self.objective, kept=tuple(kept), floors=np.full(len(kept), -np.inf))
         z = loose.standardised(*at)[0][0, len(self.objective.goals) :]
-        of = lambda name: next(
-            w for pattern, w in within.items() if name in match(pattern, [g.name for g in kept], "target", also=[name])
-        )
-        floors = [benefit - of(goal.name) / (goal.spread or 1.0) for benefit, goal in zip(z, kept, strict=True)]
+        names, tolerances = [goal.name for goal in kept], {}
+        for pattern, tolerance in within.items():
+            for name in match(pattern, names, "target"):
+                tolerances.setdefault(name, tolerance)
+        floors = [b - tolerances[goal.name] / (goal.spread or 1.0) for b, goal in zip(z, kept, strict=True)]
         self.objective = replace(loose, floors=np.array(floors))
 
     def found(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
@@ -146,9 +145,10 @@ class Chooser:
         return found
 
     def _best(self, region: Region, farthest: float) -> Found:
+        runs = np.unique(self.fitted.design.X, axis=0)
         if self.kind == "mask":
-            return best_masks(self.objective, region, np.unique(self.own, axis=0), self.rng, farthest)
-        found, average = best_mixtures(self.objective, region, np.unique(self.own, axis=0), self.rng, farthest)
+            return best_masks(self.objective, region, runs, self.rng, farthest)
+        found, average = best_mixtures(self.objective, region, runs, self.rng, farthest)
         self.average = average if region is self.region else self.average
         return found
 
@@ -273,10 +273,14 @@ class Chooser:
         return np.array(kept)
 
     @cached_property
+    def _asked_about(self) -> Evaluations:
+        """Runs of the fidelity asked about."""
+        return self.runs.where(fidelity=self.fitted.design.at or str(self.runs.fidelity[0]))
+
+    @cached_property
     def _own(self) -> tuple[Array, Array]:
-        """Masks (m, P) and values (m, J) of the runs of the fidelity asked about."""
-        runs = self.runs.where(fidelity=self.fitted.design.at or str(self.runs.fidelity[0]))
-        column = runs.targets.index
+        """Masks (m, P) and values (m, J) of these."""
+        runs, column = self._asked_about, self.runs.targets.index
         sums = [runs.values[:, list(map(column, g.members))] @ g.coefficients + g.offset for g in self.objective.goals]
         return self.players.columns(runs.masks), np.stack(sums, axis=1)
 
@@ -297,7 +301,7 @@ class Chooser:
         J, at = len(self.objective.goals), self.predictor.at(X)
         sign, _, scale = (a[:J] for a in self.objective.scales)
         z, sd = (a[:, :J] for a in self.objective.standardised(*at))
-        shift, share = self.settled(X)
+        shift, share = self._settled(X)
         sd = np.sqrt(((1.0 - share) * sd) ** 2 + (1.0 - share) * self._split[0] * scale**2)
         return (z + sign * scale * shift - self.objective.risk * sd).min(axis=1)
 
@@ -307,10 +311,9 @@ class Chooser:
         (X, y), goals = self._own, self.objective.goals
         at = [self.objective.values(*self.predictor.at(X[:1], noise=noise))[1][0] for noise in (True, False)]
         nugget = np.maximum(at[0] ** 2 - at[1] ** 2, 0.0)[: len(goals)]
-        own = self.runs.fidelity == (self.fitted.design.at or self.runs.fidelity[0])
-        return reproduced(X, y, self.runs.seed[own], nugget, self.predictor.averaged)
+        return reproduced(X, y, self._asked_about.seed, nugget, self.predictor.averaged)
 
-    def settled(self, X: Array) -> tuple[Array, Array]:
+    def _settled(self, X: Array) -> tuple[Array, Array]:
         """What the runs of choices (n, P) show beyond the surrogate and would show again (n, J), and its share of that.
 
         Both are 0 for choices that were not run.
