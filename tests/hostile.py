@@ -58,3 +58,6 @@ NAMES = {
     "one space": " ",
     "path": "../../etc/passwd",
 }
+
+#: The same as names of tasks, each once: what is blank alone is called so.
+TASKS = list(dict.fromkeys(name.strip() or "(blank)" for name in NAMES.values()))

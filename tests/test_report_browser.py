@@ -10,10 +10,8 @@ import interplay as ip
 from interplay.report import page as pages
 
 from .browser import chromium, opened
-from .hostile import NAMES
+from .hostile import NAMES, TASKS
 from .reports import REPORTS
-
-TASKS = list(dict.fromkeys(name.strip() or "(blank)" for name in NAMES.values()))
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,7 @@ from interplay.report import chosen as pages
 from interplay.selection import result
 from tests.browser import chromium, opened
 from tests.choices import CHOICES, choice
-from tests.hostile import NAMES
-
-TASKS = tuple(dict.fromkeys(name.strip() or "(blank)" for name in NAMES.values()))
+from tests.hostile import NAMES, TASKS
 
 
 @pytest.fixture(scope="module")

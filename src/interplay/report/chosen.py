@@ -15,7 +15,7 @@ from ..formats.archive import written_whole
 from ..predictor import Z
 from ..selection import result
 from . import frames
-from .page import PLOTLY, packed, rendered, static
+from .page import PLOTLY, packed, rendered
 from .selection import sentences
 from .tables import Table, table
 from .words import shortened, shown
@@ -50,8 +50,7 @@ def html(chosen: Selection) -> str:
         "files": [{"name": name, "what": what, "data": packed(text)} for name, what, text in downloads(chosen)],
         "live": None,
     }
-    version = static(PLOTLY)[:80].split("v")[-1].split()[0]
-    words = {**document, "many": J > 1, "plotly_version": version}
+    words = {**document, "many": J > 1}
     return rendered("selection.html", (PLOTLY, "report.js"), data, None, words)
 
 

@@ -49,8 +49,7 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
         "files": [{"name": name, "what": what, "data": packed(text)} for name, what, text in downloads(answer)],
         "live": None if live is None else {"version": live["version"]},
     }
-    version = static(PLOTLY)[:80].split("v")[-1].split()[0]
-    words = {**document, "many": len(answer.targets) > 1, "plotly_version": version}
+    words = {**document, "many": len(answer.targets) > 1}
     return rendered("report.html", (PLOTLY, "report.js"), data, live, words)
 
 
@@ -73,6 +72,7 @@ def rendered(
     return environment.get_template(template).render(
         **words,
         live=live,
+        plotly_version=static(PLOTLY)[:80].split("v")[-1].split()[0] if PLOTLY in names else "",
         policy=policy(scripts, live is not None),
         style=Markup(static("report.css")),
         scripts=[Markup(script) for script in scripts],
