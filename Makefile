@@ -64,7 +64,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt Makefile | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt Makefile | $(BIN)/pip
-	$(BIN)/python -m pip install -q -e '.[torch,finetune,gguf,dev,rivals,plots,serve,postgresql,ray,huggingface,zarr]'
+	$(BIN)/python -m pip install -q -e '.[torch,finetune,gguf,dev,rivals,plots,serve,postgresql,ray,huggingface,zarr,optuna,mlflow,trainers,docs]'
 	@touch $@ $(VENV)/.demo
 
 $(BIN)/pip:
