@@ -15,11 +15,12 @@ from interplay.fitting import Design, checked, fit_design
 from interplay.held_out import HeldOut
 from interplay.problems import games
 from interplay.selection import Constraints, result
-from interplay.selection.chooser import Fitted
+from interplay.selection.chooser import Chooser, Fitted
 from interplay.selection.judgement import Proposals
 from interplay.selection.landscape import Landscape
 from interplay.selection.mixtures import _worth, best_mixtures
 from interplay.selection.objective import Goal, Objective
+from interplay.selection.recorded import Settled
 from interplay.selection.simplex import kl, project, total_variation
 from interplay.selection.slopes import Remote
 from interplay.selection.subsets import best_masks
@@ -390,6 +391,59 @@ def test_verification_ends_at_the_best_mask():
     assert chosen.names == ("task_0", "task_2", "task_3", "task_5")
     assert chosen.choice.runs
     assert chosen.verified <= 4
+
+
+def test_what_verification_trained_is_returned_and_saved(tmp_path):
+    game = games.additive_game([0.5, -0.2, 0.3, 0.1, -0.4, 0.2])
+    runs = ip.evaluate(game, masks_of(6, 14), progress=False)
+    chosen = ip.selection.verify(runs, game, trainings=4, progress=False)
+    again = ip.Selection.load(chosen.save(tmp_path / "choice.json"))
+    for of in (chosen, again):
+        assert len(of.trained) == chosen.verified
+        np.testing.assert_array_equal(of.trained.values, game.evaluate(of.trained.masks, of.trained.seed))
+    assert ip.Selection.load(ip.select(runs).save(tmp_path / "plain.json")).trained is None
+
+
+def test_what_was_run_counts_beyond_what_the_surrogate_makes_of_it():
+    """A line fitted to a pair that needs both: what four quiet seeds measured is believed, and its residual shown."""
+    S = np.repeat(ip.masks.all_subsets(4), 4, axis=0)
+    rng, seed = np.random.default_rng(0), np.tile(np.arange(4), 16)
+    y = 2.0 - 1.0 * S[:, 0] * S[:, 1] - 0.1 * S[:, 2] + 0.01 * rng.normal(size=64)
+    runs = runs_of(y, S, seed=seed)
+    chosen = ip.select(runs, surrogate="ridge", risk=0.0)
+    fit = fitted(runs, surrogate="ridge", risk=0.0)
+    line = lambda c: fit.objective.values(*fit.predictor.at(c.weights[None]))[0][0, 0]
+    for c in chosen.candidates:
+        assert c.runs == 4
+        assert abs(c.predicted[0] - c.measured[0]) < 0.02 < abs(line(c) - c.measured[0])
+        assert c.gain[0] == pytest.approx(c.predicted[0] - chosen.choice.predicted[0])
+        assert c.gain_deviation[0] < 0.05
+    assert chosen.names[:2] == ("task_0", "task_1")
+    fewer = ip.select(runs.where(seed=0), surrogate="ridge", risk=0.0)  # one run each: mostly believed, and less so
+    assert (
+        0
+        < abs(fewer.choice.predicted[0] - fewer.choice.measured[0])
+        < 0.5 * abs(line(fewer.choice) - fewer.choice.measured[0])
+    )
+    assert fewer.choice.deviation[0] > chosen.choice.deviation[0]
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.9, 0.0), (0.0, 0.7), (0.4, 0.8)])
+def test_the_deviation_of_a_gain_is_that_of_a_difference(shares):
+    """Beside the joint posterior of both choices, from the same surrogate."""
+    runs = interacting()
+    fit = fitted(runs, surrogate="rbf")
+    chooser = Chooser(fit, runs, Constraints(), np.random.default_rng(0), 1.0)
+    X = ip.masks.all_subsets(9)[[37, 300]]
+    settled = Settled(np.zeros((2, 1)), np.array(shares)[:, None], np.array([[0.01], [0.02]]))
+    gain, deviation = chooser._gains(X, settled)
+    own = fit.objective.values(*fit.predictor.at(X))[1][:, 0]
+    _, apart = chooser._gains(X, Settled(*(np.zeros((2, 1)),) * 3))
+    covariance = (own[0] ** 2 + own[1] ** 2 - apart[1, 0] ** 2) / 2
+    a, b = 1 - np.array(shares)
+    want = (a * own[0]) ** 2 + (b * own[1]) ** 2 - 2 * a * b * covariance + 0.03
+    assert deviation[1, 0] == pytest.approx(np.sqrt(want))
+    assert (gain[0, 0], deviation[0, 0]) == (0.0, 0.0)
 
 
 class Failing:

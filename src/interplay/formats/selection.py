@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fields import EvaluationsError
+from ..evaluations import Evaluations, EvaluationsError
 from ..selection.result import Candidate, Selection
 from . import archive
 
@@ -21,18 +21,23 @@ _LISTS = ("candidates", "front")
 _NUMBERS = ("risk", "bias", "stretch", "rank")  # which may be NaN
 _WORDS = ("role", "name")  # of a candidate
 _WHOLE = {"runs": int, "worth": float, "remoteness": float}
+_ROWS = ("masks", "values", "fidelity", "seed", "cost", "origin")  # of trainings
 
 
 def save(chosen: Selection, path: Path) -> Path:
     """Write ``path`` and the arrays in the file of the same name with the suffix .npz."""
     arrays: dict[str, np.ndarray] = {"noise": chosen.noise}
     arrays["numbers"] = np.array([getattr(chosen, name) for name in _NUMBERS], float)
-    held = ("noise", *_NUMBERS, *_LISTS)
+    held = ("noise", "trained", *_NUMBERS, *_LISTS)
     words: dict[str, Any] = {f.name: getattr(chosen, f.name) for f in fields(chosen) if f.name not in held}
     for name in _LISTS:
         given: Sequence[Candidate] = getattr(chosen, name)
         words[name] = [{word: getattr(c, word) for word in _WORDS} for c in given]
         arrays |= {f"{name}/{part}": np.array([getattr(c, part) for c in given]) for part in _parts()}
+    if chosen.trained is not None:
+        arrays |= {f"trained/{name}": getattr(chosen.trained, name) for name in _ROWS}
+        facts = ("targets", "higher_is_better", "notes", "warnings")
+        words["trained"] = {name: getattr(chosen.trained, name) for name in facts}
     return archive.write(path, "selection", VERSION, words, arrays)
 
 
@@ -46,10 +51,14 @@ def load(path: Path) -> Selection:
     """
     words, arrays = archive.read(path, "selection", VERSION, REMEDY)
     try:
+        trained = words.pop("trained", None)
         found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in words.items()}
         for name in _LISTS:
             found[name] = tuple(_candidate(said, arrays, name, i) for i, said in enumerate(words[name]))
         numbers = dict(zip(_NUMBERS, map(float, arrays["numbers"]), strict=True))
+        if trained is not None:
+            rows = {part: arrays[f"trained/{part}"] for part in _ROWS}
+            found["trained"] = Evaluations(tasks=found["tasks"], kind=found["kind"], **rows, **trained)
         chosen = Selection(**found, **numbers, noise=arrays["noise"])
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise EvaluationsError(f"{path}: damaged, or written by another version ({error!s:.80}).") from None

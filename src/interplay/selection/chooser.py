@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
 from .constraints import Constraints
-from .judgement import Proposals, reproduced, unexplained
+from .judgement import Proposals, unexplained
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
+from .recorded import Recorded, Settled
 from .region import Region
 from .result import Candidate, Selection
 from .simplex import total_variation
@@ -78,6 +78,9 @@ class Chooser:
         self.predictor, self.objective = fitted.predictor, fitted.objective
         self.players, self.kind = fitted.predictor.players, fitted.predictor.kind
         self.region = constraints.region(runs.masks, runs.tasks, self.players, self.kind, runs.notes)
+        self.recorded = Recorded(
+            runs.where(fidelity=fitted.design.at or str(runs.fidelity[0])), self.players, self.objective
+        )
         self.warnings: list[str] = []
         self.free: Array | None = None
         self.average: Array | None = None
@@ -215,10 +218,10 @@ class Chooser:
         if fresh is None:
             worth = found.worth + unexplained(self.objective, X, self.fitted.held, self.kind == "mask")
         else:
-            worth = self._proven(X)
+            worth = self._worth(X)
         order = np.argsort(-worth, kind="stable")
         best = self._distinct(X[order])[: SHOWN + 1]
-        measured = self._measured()
+        measured = self.recorded.best(self.region)
         rows = [(result.CHOICE, "", best[0])]
         whole = self._whole(best)
         told = lambda w: result.apart(self.runs.tasks, whole[0], w) if self.kind == "mask" else ""
@@ -272,85 +275,32 @@ class Chooser:
                 kept.append(x)
         return np.array(kept)
 
-    @cached_property
-    def _asked_about(self) -> Evaluations:
-        """Runs of the fidelity asked about."""
-        return self.runs.where(fidelity=self.fitted.design.at or str(self.runs.fidelity[0]))
+    def _settled(self, X: Array) -> tuple[Array, Array, Settled]:
+        """Predictions and deviations (n, J) of choices, with what their runs show beyond the surrogate."""
+        J = len(self.objective.goals)
+        mean, deviation = (a[:, :J] for a in self.objective.values(*self.predictor.at(X)))
+        found = self.recorded.settled(X, mean)
+        return mean + found.shift, np.sqrt(((1.0 - found.share) * deviation) ** 2 + found.left), found
 
-    @cached_property
-    def _own(self) -> tuple[Array, Array]:
-        """Masks (m, P) and values (m, J) of these."""
-        runs, column = self._asked_about, self.runs.targets.index
-        sums = [runs.values[:, list(map(column, g.members))] @ g.coefficients + g.offset for g in self.objective.goals]
-        return self.players.columns(runs.masks), np.stack(sums, axis=1)
-
-    def _measured(self) -> Array | None:
-        """The choice (P,) within the rules that measured best, its seeds averaged."""
-        X, y = self._own
-        known = self.region.feasible(X) & np.isfinite(y).all(axis=1)
-        if not known.any():
-            return None
-        distinct, which = np.unique(X[known], axis=0, return_inverse=True)
-        total, count = np.zeros((len(distinct), y.shape[1])), np.bincount(which.ravel())
-        np.add.at(total, which.ravel(), y[known])
-        sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
-        return distinct[int(np.argmax((sign * (total / count[:, None] - centre) * scale).min(axis=1)))]
-
-    def _proven(self, X: Array) -> Array:
-        """Worth (n,) of choices that were run: what they measured counts as far as it would show again."""
-        J, at = len(self.objective.goals), self.predictor.at(X)
-        sign, _, scale = (a[:J] for a in self.objective.scales)
-        z, sd = (a[:, :J] for a in self.objective.standardised(*at))
-        shift, share = self._settled(X)
-        sd = np.sqrt(((1.0 - share) * sd) ** 2 + (1.0 - share) * self._split[0] * scale**2)
-        return (z + sign * scale * shift - self.objective.risk * sd).min(axis=1)
-
-    @cached_property
-    def _split(self) -> tuple[Array, Array]:
-        """Variances (J,) of what a mask shows again beyond the surrogate, and of the noise of a run."""
-        (X, y), goals = self._own, self.objective.goals
-        at = [self.objective.values(*self.predictor.at(X[:1], noise=noise))[1][0] for noise in (True, False)]
-        nugget = np.maximum(at[0] ** 2 - at[1] ** 2, 0.0)[: len(goals)]
-        return reproduced(X, y, self._asked_about.seed, nugget, self.predictor.averaged)
-
-    def _settled(self, X: Array) -> tuple[Array, Array]:
-        """What the runs of choices (n, P) show beyond the surrogate and would show again (n, J), and its share of that.
-
-        Both are 0 for choices that were not run.
-        """
-        mean = self.objective.values(*self.predictor.at(X))[0][:, : len(self.objective.goals)]
-        lasting, noise = self._split
-        shift, shares = np.zeros(mean.shape), np.zeros(mean.shape)
-        for i, x in enumerate(X):
-            measured, _, count = self._runs_of(x)
-            if count:
-                shares[i] = np.divide(lasting, lasting + noise / count, out=np.zeros_like(noise), where=lasting > 0)
-                shift[i] = shares[i] * (measured - mean[i])
-        return shift, shares
-
-    def _runs_of(self, x: Array) -> tuple[Array, Array, int]:
-        """Mean (J,), its standard error and number of the runs of a choice (P,)."""
-        X, y = self._own
-        y = y[(np.abs(X - x).max(axis=1) < 1e-6) & np.isfinite(y).all(axis=1)]
-        if not len(y):
-            nothing = np.full(y.shape[1], np.nan)
-            return nothing, nothing, 0
-        error = y.std(axis=0, ddof=1) / np.sqrt(len(y)) if len(y) > 1 else np.full(y.shape[1], np.nan)
-        return y.mean(axis=0), error, len(y)
+    def _worth(self, X: Array) -> Array:
+        """What choices (n,) are worth, what they measured being counted as far as it would show again."""
+        (y, sd, _), J = self._settled(X), len(self.objective.goals)
+        sign, centre, scale = (a[:J] for a in self.objective.scales)
+        return (sign * (y - centre) * scale - self.objective.risk * sd * scale).min(axis=1)
 
     def _candidates(self, rows: list[tuple[str, str, Array]], baseline: Array) -> tuple[Candidate, ...]:
-        p, objective, proposals = self.predictor, self.objective, self.fitted.proposals
+        objective, proposals = self.objective, self.fitted.proposals
         J, X = len(objective.goals), np.array([x for _, _, x in rows])
         sign, _, scale = (a[:J] for a in objective.scales)
         spread = np.divide(1.0, scale, out=np.zeros(J), where=scale > 0)
-        at = p.at(X)
-        (mean, deviation), worth, far = objective.values(*at), objective.worth(*at), objective.far(X)
-        gain, gain_deviation = self._gains(X)
-        whole, runs = self._whole(X), [self._runs_of(x) for x in X]
+        (mean, deviation, settled), worth, far = self._settled(X), self._worth(X), objective.far(X)
+        gain, gain_deviation = self._gains(X, settled)
+        whole, runs = self._whole(X), [self.recorded.of(x) for x in X]
         whole[[role == result.BASELINE for role, _, _ in rows]] = baseline
         # only of what was taken for its prediction, and not measured since, is the prediction too good
         taken = [
-            role not in (result.BASELINE, result.RUN) and not of[2] for (role, _, _), of in zip(rows, runs, strict=True)
+            role not in (result.BASELINE, result.RUN) and not of.runs
+            for (role, _, _), of in zip(rows, runs, strict=True)
         ]
         shift = np.multiply.outer(np.array(taken, float), proposals.bias * spread)
         gain += shift[0] - shift
@@ -359,11 +309,11 @@ class Chooser:
                 role=role,
                 name=name or result.named(self.runs.tasks, whole[i], self.kind),
                 weights=whole[i],
-                predicted=mean[i, :J] + sign * shift[i],
-                deviation=deviation[i, :J] * proposals.stretch,
-                measured=runs[i][0],
-                standard_error=runs[i][1],
-                runs=runs[i][2],
+                predicted=mean[i] + sign * shift[i],
+                deviation=deviation[i] * proposals.stretch,
+                measured=runs[i].mean,
+                standard_error=runs[i].error,
+                runs=runs[i].runs,
                 worth=float(worth[i]),
                 remoteness=float(far[i]),
                 gain=gain[i],
@@ -372,8 +322,11 @@ class Chooser:
             for i, (role, name, _) in enumerate(rows)
         )
 
-    def _gains(self, X: Array) -> tuple[Array, Array]:
-        """Benefit (n, J) of the first of some choices over each, with its deviation."""
+    def _gains(self, X: Array, settled: Settled) -> tuple[Array, Array]:
+        """Benefit (n, J) of the first of some choices over each, with its deviation.
+
+        Variance of (1 - s_0) g(x_0) - (1 - s_i) g(x_i), s the settled shares, and of what is left of both choices.
+        """
         p, objective, J = self.predictor, self.objective, len(self.objective.goals)
         mean, deviation = np.zeros((2, len(X), len(p.targets)))
         for own, choice in p.choices:
@@ -381,7 +334,15 @@ class Chooser:
                 found = contrast(choice.surrogate, np.tile(X[0], (len(X), 1)), X)
                 mean[:, own], deviation[:, own] = found.mean, found.deviation
         A = objective.matrix()[:J]
-        return objective.scales[0][:J] * (mean @ A.T), (deviation @ np.abs(A).T) * objective.together
+        gain = objective.scales[0][:J] * (mean @ A.T + settled.shift[0] - settled.shift)
+        apart = (deviation @ np.abs(A).T * objective.together[:J]) ** 2
+        own = objective.values(*p.at(X))[1][:, :J] ** 2
+        rest = 1.0 - settled.share
+        # the covariance of g(x_0) and g(x_i) follows from the variance of their difference
+        variance = rest[0] * rest * apart + (rest[0] - rest) * (rest[0] * own[0] - rest * own)
+        variance = np.maximum(variance, 0.0) + settled.left[0] + settled.left
+        variance[np.abs(X - X[0]).max(axis=1) < 1e-6] = 0.0
+        return gain, np.sqrt(variance)
 
     def _whole(self, X: Array) -> Array:
         """Weights (n, K) over tasks; those that are on in every run are on."""

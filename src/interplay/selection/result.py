@@ -16,6 +16,8 @@ from ..predictor import Z
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..evaluations import Evaluations
+
 Array = NDArray[np.float64]
 CHOICE, ALTERNATIVE, RUN, BASELINE = "choice", "alternative", "best run", "baseline"
 FREE, DRAWS, FRONT = "without the rules", "best draws", "front"
@@ -108,6 +110,8 @@ class Selection:
         Version, options and fingerprint of the runs.
     front : tuple of Candidate
         Where several targets were asked for: choices of which none is better in all of them.
+    trained : Evaluations, optional
+        The trainings that `verify` did.
     """
 
     tasks: tuple[str, ...]
@@ -132,6 +136,7 @@ class Selection:
     warnings: tuple[str, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
     front: tuple[Candidate, ...] = ()
+    trained: Evaluations | None = None
 
     @property
     def choice(self) -> Candidate:

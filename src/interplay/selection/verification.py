@@ -69,7 +69,7 @@ def verify(
     Returns
     -------
     Selection
-        Among its candidates the choice was run; ``verified`` counts the trainings.
+        Among its candidates the choice was run; ``verified`` counts the trainings, ``trained`` holds them.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def verify(
     >>> game = games.additive_game([0.5, -0.2, 0.3, 0.1])
     >>> runs = ip.evaluate(game, ip.masks.bernoulli(4, 12, np.random.default_rng(0)), progress=False)
     >>> chosen = ip.selection.verify(runs, game, trainings=3, progress=False)
-    >>> chosen.names, chosen.choice.runs > 0
-    (('task_0', 'task_2', 'task_3'), True)
+    >>> chosen.names, chosen.choice.runs > 0, len(chosen.trained) == chosen.verified
+    (('task_0', 'task_2', 'task_3'), True, True)
     """
     own = tuple(evaluator.tasks or runs.tasks)
     if own != runs.tasks:
@@ -118,7 +118,7 @@ def verify(
         verdict = "not supported" if trainer.failed else chosen.verdict
         return replace(chosen, warnings=said, verdict=verdict, why=why if trainer.failed else chosen.why)
     chosen = select(runs, target, verified=trainer.proven, **rules)
-    return replace(chosen, warnings=(*chosen.warnings, *trainer.failed))
+    return replace(chosen, warnings=(*chosen.warnings, *trainer.failed), trained=trainer.proven)
 
 
 @dataclass(eq=False)
