@@ -1,0 +1,110 @@
+"""What the runs of choices measured, and how much of it would show again.
+
+g_j(x), v_j(x)    prediction of a goal and its variance
+l_j(x)            what belongs to the choice beyond the surrogate, of variance L_j (`judgement.reproduced`)
+ybar_j(x)         mean of its n runs, each with noise of variance N_j
+share             L / (L + N / n), 0 where it was not run
+settled           g + share (ybar - g)
+its variance      (1 - share)^2 v + (1 - share) L where it was run, v where it was not
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluations import Evaluations
+from ..players import Players
+from .judgement import reproduced
+from .objective import Objective
+from .region import Region
+
+Array = NDArray[np.float64]
+
+
+class Measured(NamedTuple):
+    """Of one choice: mean (J,) of its runs, standard error (J,), NaN for fewer than two, and how many there are."""
+
+    mean: Array
+    error: Array
+    runs: int
+
+
+class Settled(NamedTuple):
+    """Of choices: what is added to their prediction (n, J), its share (n, J), and the variance that is left (n, J)."""
+
+    shift: Array
+    share: Array
+    left: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """The runs of the fidelity that is asked about.
+
+    Attributes
+    ----------
+    runs : Evaluations
+    players : Players
+    objective : Objective
+    """
+
+    runs: Evaluations
+    players: Players
+    objective: Objective
+
+    @cached_property
+    def masks(self) -> Array:
+        """Masks (m, P) by players."""
+        return self.players.columns(self.runs.masks)
+
+    @cached_property
+    def values(self) -> Array:
+        """Goals (m, J) in their own units."""
+        column, values = self.runs.targets.index, self.runs.values
+        sums = [values[:, list(map(column, g.members))] @ g.coefficients + g.offset for g in self.objective.goals]
+        return np.stack(sums, axis=1)
+
+    @cached_property
+    def split(self) -> tuple[Array, Array]:
+        """Variances L and N (J,)."""
+        J, at = len(self.objective.goals), self.objective.predictor.at
+        spread = [self.objective.values(*at(self.masks[:1], noise=noise))[1][0, :J] for noise in (True, False)]
+        nugget = np.maximum(spread[0] ** 2 - spread[1] ** 2, 0.0)
+        return reproduced(self.masks, self.values, self.runs.seed, nugget, self.objective.predictor.averaged)
+
+    def of(self, x: Array) -> Measured:
+        """What a choice (P,) measured."""
+        y = self.values[(np.abs(self.masks - x).max(axis=1) < 1e-6) & np.isfinite(self.values).all(axis=1)]
+        nothing = np.full(self.values.shape[1], np.nan)
+        if not len(y):
+            return Measured(nothing, nothing, 0)
+        return Measured(y.mean(axis=0), y.std(axis=0, ddof=1) / np.sqrt(len(y)) if len(y) > 1 else nothing, len(y))
+
+    def best(self, region: Region) -> Array | None:
+        """The choice (P,) within the rules that measured best, its seeds averaged."""
+        X, y = self.masks, self.values
+        known = region.feasible(X) & np.isfinite(y).all(axis=1)
+        if not known.any():
+            return None
+        distinct, which = np.unique(X[known], axis=0, return_inverse=True)
+        total, count = np.zeros((len(distinct), y.shape[1])), np.bincount(which.ravel())
+        np.add.at(total, which.ravel(), y[known])
+        sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
+        return distinct[int(np.argmax((sign * (total / count[:, None] - centre) * scale).min(axis=1)))]
+
+    def settled(self, X: Array, mean: Array) -> Settled:
+        """What the runs of choices (n, P) show beyond their predictions (n, J), as far as it would show again."""
+        lasting, noise = self.split
+        found = Settled(*(np.zeros(mean.shape) for _ in Settled._fields))
+        for i, x in enumerate(X):
+            of = self.of(x)
+            if of.runs:
+                share = np.divide(lasting, lasting + noise / of.runs, out=np.zeros_like(noise), where=lasting > 0)
+                found.share[i], found.shift[i] = share, share * (of.mean - mean[i])
+                found.left[i] = (1.0 - share) * lasting
+        return found
