@@ -8,8 +8,9 @@ rivals see as many masks of every size (`masks.stratified`); shapiq's draw their
 a game by itself.
 
 Errors are in thousandths of accuracy. A wrong value of none or all moves all Shapley values alike: the error without
-the common level, and the rank correlation, do not see it. 'To the sum' puts the values of a surrogate right by
+the common level, and the rank correlation, do not see it. 'To the sum' puts the values of a rival's surrogate right by
 (F(all) - F(none) - sum of phi) / K, as shapiq's regressions have it by construction, and fits without the run of none.
+`attribute` takes all it needs from the runs (`lasting`).
 
 ShaplEIG chooses its subsets one by one; shapiq has it from 1.6 on, which wants Python 3.12. On 3.11 its files run
 beside shapiq 1.4: SHAPLEIG names, separated by ':', the folder that holds them (shapiq/approximator of the newer wheel)
@@ -43,9 +44,10 @@ Game = Callable[[Array], Array]  # masks (n, K) -> values (n,)
 Estimate = Callable[[Game, int, int], Array]  # a game of K players, budget, draw -> Shapley values (K,)
 SCORES = ("mean absolute error", "root mean square error", "error without the level", "Spearman")
 HERE = Path(ip.__file__).parent
-CODE = (*methods.CODE, *(HERE / file for file in ("attribution.py", "blocks.py", "fitting.py", "masks.py")))
+OWN = ("attributing.py", "blocks.py", "fitting.py", "lasting.py", "masks.py", "repeats.py")
+CODE = (*methods.CODE, *(HERE / file for file in OWN))
 K, BUDGETS, DRAWS = 10, (40, 100, 200), 10
-OURS, AS_IS = "attribute, to the sum", "attribute"
+OURS, EXACT = "attribute", "attribute, evaluations said to be exact"
 SHAPLEIG, MOST = "ShaplEIG", 40
 WANTED = ("KernelSHAP", "ProxySPEX", SHAPLEIG)
 
@@ -70,9 +72,8 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         "# Shapley values at equal budget\n\n"
         + wanted(checks)
         + f"\n## A census in 10 chunks\n\n{len(run.draws(DRAWS))} draws, means over three models; thousandths of "
-        f"accuracy. Mean size of an exact value: {size}; none: {EMPTY}. '{AS_IS}' is `attribute(runs, "
-        f"reading='shapley')` with none among the runs, '{OURS}' the same without that run and with its sum put "
-        "right.\n\n"
+        f"accuracy. Mean size of an exact value: {size}; none: {EMPTY}. '{OURS}' is `attribute(runs, "
+        f"reading='shapley')` with none among the runs, '{EXACT}' has the note `deterministic`.\n\n"
         + table(head(SCORES, OURS), lines)
         + (
             "\nFewer subsets than they might: " + "; ".join(f"{n} {e} of {m}" for m, n, e in short) + ".\n"
@@ -113,7 +114,7 @@ def scores(phi: Array, truth: Array) -> tuple[float, ...]:
 def compared(m: int, figures: Mapping[str, Figures]) -> list:
     """Checks: the error below those of the rivals that were named beforehand, by more than chance."""
     rows = []
-    for name in (OURS, AS_IS):
+    for name in (OURS, EXACT):
         for rival in WANTED:
             if rival in figures:
                 mine, its = figures[name][SCORES[0]], figures[rival][SCORES[0]]
@@ -146,8 +147,8 @@ class Counted:
 def estimators(m: int) -> dict[str, tuple[Estimate, tuple[Path, ...]]]:
     """Every method, with the code that its figures hang on."""
     own: dict[str, Estimate] = {
-        OURS: partial(attributed, whole=True),
-        AS_IS: attributed,
+        OURS: attributed,
+        EXACT: partial(attributed, notes={"deterministic": True}),
     }
     beside: dict[str, Estimate] = {
         "tuned ridge, to the sum": partial(surrogate, rivals.ridge),
@@ -175,13 +176,13 @@ def to_the_sum(phi: Array, game: Game) -> Array:
     return phi + (full - none - phi.sum()) / K
 
 
-def attributed(game: Game, m: int, draw: int, whole: bool = False) -> Array:
-    """What `attribute` reads of all runs; or of all but none, with their sum put right."""
+def attributed(game: Game, m: int, draw: int, notes: Mapping[str, Any] | None = None) -> Array:
+    """What `attribute` reads of the runs."""
     masks = looked_at(m, draw)
-    masks = masks[masks.any(axis=1)] if whole else masks
-    runs = ip.Evaluations.from_arrays(masks, game(masks), targets=["accuracy"], higher_is_better=True, kind="mask")
-    phi = ip.attribute(runs, reading="shapley", pairs=False).effects[:, 0]
-    return to_the_sum(phi, game) if whole else phi
+    runs = ip.Evaluations.from_arrays(
+        masks, game(masks), targets=["accuracy"], higher_is_better=True, kind="mask", notes=notes
+    )
+    return ip.attribute(runs, reading="shapley", pairs=False).effects[:, 0]
 
 
 def surrogate(method: Method, game: Game, m: int, draw: int) -> Array:

@@ -28,6 +28,7 @@ from . import cases_recordings
 from .cases import cases
 from .labels import VERDICTS, Case, label, score, share
 from .machine import machine, table
+from .public import recordings
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "results" / "cases.md"
@@ -38,7 +39,7 @@ HEAD = ["case", "family", "verdict", "half", "r", "sd over draws", "share of dra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="parts of names or families; all cases if none is given")
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=recordings())
     parser.add_argument("--moves", action="store_true", help="write recordings/moves.csv (minutes)")
     parser.add_argument("--draws", type=int, default=DRAWS)
     arguments = parser.parse_args()

@@ -29,8 +29,9 @@ _ROOMS = (
 )
 _NAMES = {
     "Attribution": "attribution",
-    "attribute": "attribution",
+    "attribute": "attributing",
     "Evaluations": "evaluations",
+    "Imported": "formats.imports",
     "Predictor": "predictor",
     "Selection": "selection",
     "Store": "store",
@@ -38,6 +39,7 @@ _NAMES = {
     "evaluate": "campaign",
     "check_coupling": "coupling",
     "fit": "fitting",
+    "import_runs": "formats.imports",
     "join": "joined",
     "phased": "phases",
     "propose": "active",
@@ -68,11 +70,13 @@ if TYPE_CHECKING:  # names for type checkers; at run time __getattr__ imports th
         unrolled,
     )
     from .active import propose
-    from .attribution import Attribution, attribute
+    from .attributing import attribute
+    from .attribution import Attribution
     from .campaign import evaluate
     from .coupling import check_coupling
     from .evaluations import Evaluations
     from .fitting import fit
+    from .formats.imports import Imported, import_runs
     from .joined import join
     from .phases import phased
     from .predictor import Predictor

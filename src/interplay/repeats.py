@@ -1,4 +1,4 @@
-"""Rows that repeat one mask under one fidelity, such as its seeds: numbered, and averaged."""
+"""Rows that repeat one mask under one fidelity, such as its seeds: numbered, averaged, and what they say of noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["groups", "means"]
+__all__ = ["groups", "means", "reproduced"]
+
+LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
+TOLD = 3  # repeats from which the noise of a run is told
 
 
 def groups(runs: Evaluations) -> tuple[np.ndarray, np.ndarray]:
@@ -52,3 +55,41 @@ def means(runs: Evaluations) -> dict[str, np.ndarray]:
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     same = {name: getattr(runs, name)[first] for name in ("masks", "fidelity", "origin")}
     return {**same, "values": mean, "seed": seed, "cost": cost}
+
+
+def reproduced(
+    X: np.ndarray, y: np.ndarray, seed: np.ndarray, nugget: np.ndarray, averaged: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split what a fit leaves unexplained into what a mask shows again and what only one run shows.
+
+    Parameters
+    ----------
+    X, y : array (m, P), (m, J)
+        Runs, goals in their own units.
+    seed : array (m,) of int
+    nugget : array (J,)
+        Noise variance of the fit.
+    averaged : int
+        Runs that each fitted row is the mean of.
+
+    Returns
+    -------
+    lasting, noise : array (J,)
+        Variances of the part that belongs to the mask and of a single run's noise. From repeated masks, the level of
+        each seed taken out; `LASTING` of it where fewer than `TOLD` repeats tell.
+    """
+    unknown = LASTING * nugget, (1.0 - LASTING) * nugget * averaged
+    _, mask = np.unique(np.round(X, 9), axis=0, return_inverse=True)
+    mask = mask.ravel()
+    (several,) = np.nonzero((np.bincount(mask)[mask] > 1) & np.isfinite(y).all(axis=1))
+    if not len(several):
+        return unknown
+    y, mask, seed = y[several], np.unique(mask[several], return_inverse=True)[1], seed[several]
+    seeds, which = np.unique(seed, return_inverse=True)
+    sides = np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
+    left = y - sides @ np.linalg.lstsq(sides, y, rcond=None)[0]
+    freedom = len(y) - int(np.linalg.matrix_rank(sides))
+    if freedom < TOLD:
+        return unknown
+    noise = (left**2).sum(axis=0) / freedom
+    return np.maximum(nugget - noise / averaged, 0.0), noise

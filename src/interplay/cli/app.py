@@ -1,4 +1,4 @@
-"""The verbs: attribute, compare, predict, select, next, design, evaluate, runs, serve, problem, demo."""
+"""The verbs, from `attribute` and `select` to `import` and `export`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import design, inputs
+from . import design, inputs, rules
 from .compare import At, compare
 from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from .evaluate import evaluate
+from .export import EXAMPLES as EXPORT_EXAMPLES
+from .export import export
+from .imports import EXAMPLES as IMPORT_EXAMPLES
+from .imports import import_runs
 from .next import EXAMPLES as NEXT_EXAMPLES
 from .next import next_runs
 from .predict import EXAMPLES as PREDICT_EXAMPLES
 from .predict import predict
 from .problem import problems
-from .reading import File, Name, RunsFiles, Surrogate, check_truth_masks, option, reads_runs, summary, truth_of
+from .reading import File, Name, Names, RunsFiles, Surrogate, check_truth_masks, option, reads_runs, summary, truth_of
 from .runs import EXAMPLES as RUNS_EXAMPLES
 from .runs import runs as list_runs
 from .select import EXAMPLES as SELECT_EXAMPLES
@@ -85,6 +89,7 @@ def attribute(
     contrast: Annotated[Files, option("FILE FILE", inputs.CONTRAST)] = None,
     tokens: Annotated[File, option("FILE", inputs.TOKENS)] = None,
     budget: Annotated[Optional[float], option("N", inputs.BUDGET)] = None,  # noqa: UP045
+    empty: Annotated[Names, option("NUMBER|TARGET=NUMBER", inputs.EMPTY)] = None,
     pairs: Annotated[bool, typer.Option(help="Whether to read pairs.")] = True,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks to show from each end.")] = 15,
     as_json: Annotated[
@@ -97,7 +102,7 @@ def attribute(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 where the verdict is 'not supported'.")] = False,
 ) -> None:
     """Say what each task does to the target(s)."""
-    from ..attribution import attribute as attribute_runs
+    from ..attributing import attribute as attribute_runs
     from ..progress import waiting
     from ..report.table import text
     from ..report.words import plain
@@ -116,6 +121,7 @@ def attribute(
     with waiting("reading the runs"):
         runs = file.read(judged_by)
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
+        asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
     with waiting("fitting and reading"):
         answer = attribute_runs(
@@ -139,9 +145,11 @@ def attribute(
 app.command()(compare)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=SELECT_EXAMPLES)(select)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(name="next", epilog=NEXT_EXAMPLES)(next_runs)
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command(name="import", epilog=IMPORT_EXAMPLES)(import_runs)
 app.command(name="runs", epilog=RUNS_EXAMPLES)(list_runs)
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.add_typer(problems, name="problem")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..attribution import attribute
+from ..attributing import attribute
 from ..campaign import evaluate
 from ..masks import bernoulli
 from ..problems.digits import Digits, recording

@@ -25,6 +25,7 @@ BUDGET = "Tokens that one training reads, for epochs and benefit per billion tok
 GROUPS = "Table task,group: what leaving each group out does. Or a row per group with a 0/1 column per task."
 CONTRAST = "Two files of masks or mixtures (task,weight; or one column per task): the first against the second, by row."
 REFERENCE = "Mixture that moves start from: mean, uniform, tokens (with --tokens), best (predicted), or a file."
+EMPTY = "Shapley values: what the target is without any task, so that they add up to all less none; repeatable."
 WORDS = ("mean", "uniform", "tokens", "best")
 PHASES = (
     "Training in phases, each with its share of it: main=0.9,anneal=0.1 (or main,anneal: equal). Tasks are called "

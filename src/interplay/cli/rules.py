@@ -99,12 +99,14 @@ def tolerances(given: Sequence[str]) -> dict[str, float]:
     return _numbers(given, "--within", "mmlu=0.01")
 
 
-def shares(given: Sequence[str], name: str) -> dict[str, float] | float | None:
-    """--cap and --floor: SHARE of every task, or NAME=SHARE; a task that is named keeps its own."""
+def shares(
+    given: Sequence[str], name: str, example: str = "web=0.6, or 0.3 for every task"
+) -> dict[str, float] | float | None:
+    """--cap, --floor and --empty: one NUMBER for all, or NAME=NUMBER; what is named keeps its own."""
     every = [text for text in given if _number(text) is not None]
-    found = _numbers([text for text in given if text not in every], name, "web=0.6, or 0.3 for every task")
+    found = _numbers([text for text in given if text not in every], name, example)
     if len(set(every)) > 1:
-        raise ValueError(f"{name}: {every[0]} and {every[1]} are given for every task; give one of them.")
+        raise ValueError(f"{name}: {every[0]} and {every[1]} are given for all; give one of them.")
     if not every:
         return found or None
     share = _number(every[0])

@@ -56,7 +56,7 @@ def serve(
 ) -> None:
     """Serve the page of an attribution to this machine, kept up to date while runs come in; Ctrl-C ends it."""
     server = _server()
-    from ..attribution import attribute
+    from ..attributing import attribute
     from ..progress import waiting
     from ..report.live import look
     from ..report.words import plain

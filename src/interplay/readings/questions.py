@@ -195,7 +195,7 @@ def question(
     if reading == "swap" and P < 2:
         raise ValueError("reading='swap' compares having one task rather than another; there is only one.")
     if reading == "auto":
-        reading, why = _supported(masks, kind)
+        reading, why = supported(masks, kind)
     words = {
         "leave-one-out": "leaving one task out of all",
         "shapley": "Shapley values (adding a task to sets of every size)",
@@ -212,7 +212,8 @@ def question(
     return Question(reading, words[reading], why, masks.mean(axis=0), size, "the mean of the runs")
 
 
-def _supported(masks: Array, kind: str) -> tuple[str, str]:
+def supported(masks: Array, kind: str) -> tuple[str, str]:
+    """The reading that masks or weights (m, P) support, and why."""
     P, sizes = masks.shape[1], masks.sum(axis=1)
     if kind != "mask":
         return "gradient", "weights that are not 0/1 have a slope"

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..evaluations import Evaluations, EvaluationsError
 from ..fields import match, unknown
+from ..phases import phase_blocks
 from ..provenance import provenance
 from ..tokens import Tokens
 from .chooser import Chooser, Fitted
@@ -114,6 +115,8 @@ def select(
     if not (np.isfinite(risk) and risk >= 0):
         raise EvaluationsError(f"risk is {risk!r}; give a number >= 0: standard deviations taken off the prediction.")
     made = provenance(runs, verified, {name: value for name, value in options.items() if _given(value)})
+    if phase_blocks(runs.notes, runs.tasks) is not None:
+        made["phases"] = dict(runs.notes["phases"])
     together, fresh = runs, None
     if verified is not None:
         together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)

@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 SHARE = 1 / 8  # of the rows that a proposal is taken from: so its share spreads over some 15 rows
 FEWEST = 10  # held-out rows below which nothing is said of proposals
 NEAR = 0.05  # total variation
-LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
-TOLD = 3  # repeats from which the noise of a run is told
 CLOSEST = 1.0  # runs' worth of weight that the surrogate stands for
 
 
@@ -73,42 +71,6 @@ class Proposals:
         square = float(share @ ((e - bias) / sd[order]) ** 2)
         stretch = np.sqrt((rows * square + 2.0) / (rows + 2.0))
         return cls(bias, float(max(stretch, 1.0)), rows, _rank(true, said))
-
-
-def reproduced(X: Array, y: Array, seed: NDArray[np.int64], nugget: Array, averaged: int) -> tuple[Array, Array]:
-    """Split what a fit leaves unexplained into what a mask shows again and what only one run shows.
-
-    Parameters
-    ----------
-    X, y : array (m, P), (m, J)
-        Runs, goals in their own units.
-    seed : array (m,) of int
-    nugget : array (J,)
-        Noise variance of the fit.
-    averaged : int
-        Runs that each fitted row is the mean of.
-
-    Returns
-    -------
-    lasting, noise : array (J,)
-        Variances of the part that belongs to the mask and of a single run's noise. From repeated masks, the level of
-        each seed taken out; `LASTING` of it where fewer than `TOLD` repeats tell.
-    """
-    unknown = LASTING * nugget, (1.0 - LASTING) * nugget * averaged
-    _, mask = np.unique(np.round(X, 9), axis=0, return_inverse=True)
-    mask = mask.ravel()
-    (several,) = np.nonzero((np.bincount(mask)[mask] > 1) & np.isfinite(y).all(axis=1))
-    if not len(several):
-        return unknown
-    y, mask, seed = y[several], np.unique(mask[several], return_inverse=True)[1], seed[several]
-    seeds, which = np.unique(seed, return_inverse=True)
-    sides = np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
-    left = y - sides @ np.linalg.lstsq(sides, y, rcond=None)[0]
-    freedom = len(y) - int(np.linalg.matrix_rank(sides))
-    if freedom < TOLD:
-        return unknown
-    noise = (left**2).sum(axis=0) / freedom
-    return np.maximum(nugget - noise / averaged, 0.0), noise
 
 
 def unexplained(objective: Objective, X: Array, held: HeldOut, binary: bool) -> Array:

@@ -1,7 +1,7 @@
 """What the runs of choices measured, and how much of it would show again.
 
 g_j(x), v_j(x)    prediction of a goal and its variance
-l_j(x)            what belongs to the choice beyond the surrogate, of variance L_j (`judgement.reproduced`)
+l_j(x)            what belongs to the choice beyond the surrogate, of variance L_j (`repeats.reproduced`)
 ybar_j(x)         mean of its n runs, each with noise of variance N_j
 share             L / (L + N / n), 0 where it was not run
 settled           g + share (ybar - g)
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..evaluations import Evaluations
 from ..players import Players
-from .judgement import reproduced
+from ..repeats import reproduced
 from .objective import Objective
 from .region import Region
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..evaluations import Evaluations
+    from ..formats.exports import Exported
 
 Array = NDArray[np.float64]
 CHOICE, ALTERNATIVE, RUN, BASELINE = "choice", "alternative", "best run", "baseline"
@@ -220,6 +221,12 @@ class Selection:
         from ..formats.selection import load
 
         return load(Path(path))
+
+    def export(self, to: str, out: str | Path, sources: Any = None, **options: Any) -> Exported:
+        """Write the configuration of a trainer; see `interplay.formats.exports.export`."""
+        from ..formats.exports import export
+
+        return export(self, to, out, sources, **options)
 
     def __repr__(self) -> str:
         from ..report.selection import text

@@ -49,6 +49,6 @@ def trust(runs: Evaluations, surrogate: str = "auto", reading: str = "auto", **o
     >>> trust(runs).verdict
     'solid'
     """
-    from ..attribution import attribute
+    from ..attributing import attribute
 
     return attribute(runs, reading=reading, surrogate=surrogate, pairs=False, **options).trust

@@ -1,0 +1,147 @@
+"""What an importer makes of files that somebody else's program wrote, before it becomes `Evaluations`.
+
+An importer says of every column (or key, or row) what it became or why it was left; nothing disappears unsaid. The
+draft then goes through the same checks as a table that was read (`formats.table.build`), so that a file that was
+imported and one that was written by hand are treated alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...evaluations import Evaluations
+
+__all__ = ["Draft", "Left", "Options", "Target"]
+
+_ROWS = ("run", "seed", "cost", "fidelity")
+
+
+class Left(NamedTuple):
+    """Something that was not taken, and why: ``Left("column 'lr'", "a setting that never varies")``."""
+
+    what: str
+    why: str
+
+
+class Target(NamedTuple):
+    """A target: its column in the frame, and its direction where the file states it (None where its name must do)."""
+
+    column: str
+    higher_is_better: bool | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user said beside the files; every importer takes what it needs and refuses what it cannot use.
+
+    Attributes
+    ----------
+    tasks, targets, ignore : tuple of str
+        Names or globs; empty where not given.
+    higher_is_better, lower_is_better : tuple of str
+    mixtures : Path, optional
+        A file or folder that says what each run was trained on, where the results do not.
+    run, seed, cost, fidelity : str, optional
+        Columns (or keys) that hold these, where their names do not say; `fidelity` may also be a word for all runs.
+    kind, missing : as in `Evaluations.read`
+    where : mapping of str to str
+        Columns and what they must hold for a row to be taken.
+    """
+
+    tasks: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    higher_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[str, ...] = ()
+    mixtures: Path | None = None
+    run: str | None = None
+    seed: str | None = None
+    cost: str | None = None
+    fidelity: str | None = None
+    kind: str | None = None
+    missing: str = "error"
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Runs as an importer sorted them.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One row for each run, cells as they were read.
+    name : str
+        Of the file or files, for messages.
+    tasks : mapping of str to str
+        Name of each task and its column.
+    targets : mapping of str to Target
+    rows : mapping of str to str
+        Columns of 'run' (where it came from), 'seed', 'cost' and 'fidelity', as far as there are any.
+    left : tuple of Left
+    notes : dict
+        Facts that travel with the runs.
+    warnings : tuple of str
+        What readers of any result should be told.
+    kind : str, optional
+        Where the format fixes it.
+    """
+
+    frame: pd.DataFrame
+    name: str
+    tasks: Mapping[str, str]
+    targets: Mapping[str, Target]
+    rows: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    kind: str | None = None
+
+    def evaluations(self, options: Options, *, min_runs: int = 5) -> Evaluations:
+        """Check it all and return the table.
+
+        Raises
+        ------
+        EvaluationsError
+            For whatever `Evaluations.read` refuses, in the words of the foreign file.
+        """
+        from dataclasses import replace
+
+        from ...evaluations import Evaluations
+        from ..table import Table, build
+
+        fields = build(
+            Table(self._columns(), self.name),
+            targets=None,
+            tasks=[*self.tasks],
+            ignore=(),
+            kind=options.kind or self.kind,
+            higher_is_better=options.higher_is_better,
+            lower_is_better=options.lower_is_better,
+            missing=options.missing,
+            fidelity=options.fidelity if "fidelity" not in self.rows else None,
+            min_runs=min_runs,
+        )
+        runs = Evaluations(**fields)
+        return replace(runs, notes={**runs.notes, **self.notes}, warnings=(*runs.warnings, *self.warnings))
+
+    def _columns(self) -> pd.DataFrame:
+        """The frame under the names that `build` needs no option for."""
+        import pandas as pd
+
+        words = {True: "target:higher:", False: "target:lower:", None: "target:"}
+        columns: dict[str, Any] = {f"task:{task}": self.frame[column] for task, column in self.tasks.items()}
+        columns |= {words[way] + name: self.frame[column] for name, (column, way) in self.targets.items()}
+        columns |= {role: self.frame[self.rows[role]] for role in _ROWS if role in self.rows}
+        return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def as_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    """One path or several, as a tuple."""
+    return tuple(map(Path, [paths] if isinstance(paths, str | Path) else paths))

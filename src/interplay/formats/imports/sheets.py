@@ -1,0 +1,93 @@
+"""One table of somebody else's, whatever it is called: CSV (tabs, semicolons, decimal commas, gzip) or Parquet.
+
+What cannot be read without a guess is refused with the reason (`formats.csv`, `formats.contents`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...fields import EvaluationsError, MissingFileError
+from ..contents import refuse_other, start_of
+from ..table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["column_called", "existing", "numbers", "read_sheet"]
+
+_TEXTS = (".csv", ".tsv", ".txt")
+_DOCUMENTS = (".json", ".yaml", ".yml", ".jsonl")
+
+
+def read_sheet(path: Path) -> Table:
+    """Read a table with one header and at least one row; names of columns without blanks around them.
+
+    Raises
+    ------
+    EvaluationsError
+        For a file that is not there, is no table, or cannot be read without a guess.
+    """
+    from .. import csv, parquet
+
+    existing(path)
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    start = start_of(path)
+    if start.startswith(b"PAR1") and path.suffix.lower() != ".gz":
+        table = parquet.read(path)
+    elif suffix in (".parquet", ".pq"):
+        if start:
+            refuse_other(path, start)
+        table = parquet.read(path)
+    else:
+        refuse_other(path, start)
+        if suffix in _DOCUMENTS or start.lstrip()[:1] in (b"{", b"["):
+            raise EvaluationsError(f"{path.name} {_document(start)}Give a table: {', '.join(_TEXTS)} or .parquet.")
+        table = csv.read(path)
+    frame = table.frame
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    frame = frame.set_axis([str(c).strip() for c in frame.columns], axis=1)
+    if not len(frame):
+        raise EvaluationsError(f"{table.name} has no rows: it is empty below its header. Give one row for each run.")
+    return Table(frame, table.name, table.facts)
+
+
+def existing(path: Path, folder: bool = False) -> Path:
+    """Return a path that is there, and a file unless folders may be given too."""
+    if not path.exists():
+        raise MissingFileError(f"file {str(path)!r} does not exist. Check the path (now in {os.getcwd()}).")
+    if path.is_dir() and not folder:
+        raise EvaluationsError(f"{str(path)!r} is a folder. Give the files in it.")
+    return path
+
+
+def column_called(frame: pd.DataFrame, *names: str) -> str | None:
+    """Return the first column that is called by one of these names, in small or capital letters."""
+    there = {str(c).lower(): str(c) for c in reversed(list(frame.columns))}
+    return next((there[name] for name in names if name in there), None)
+
+
+def numbers(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, bool]:
+    """Tell of each column whether all its cells are numbers, truth values or empty."""
+    from ..columns import as_numbers
+
+    found = {}
+    for column in columns:
+        try:
+            as_numbers(frame, column, "", "")
+            found[column] = True
+        except (EvaluationsError, TypeError, ValueError):
+            found[column] = False
+    return found
+
+
+def _document(start: bytes) -> str:
+    """Say what a file of JSON or YAML looks like."""
+    from .documents import looks_like
+
+    shape = looks_like(start)
+    return f"looks like {shape}; `interplay import {shape.format}` reads it. " if shape else "is no table. "

@@ -1,0 +1,220 @@
+"""Columns of a table sorted into tasks, targets and what tells the runs apart; all others are left, with the reason.
+
+An importer names the columns that its format takes as tasks and targets; what the user says (``--tasks --target
+--ignore --run --seed --cost --fidelity --where``) is applied here, alike for all tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...fields import EvaluationsError, listed, match, unknown
+from ..columns import as_numbers, as_text, as_whole
+from ..csv import odd_number
+from ..table import FACTS, Table
+from .draft import Draft, Left, Options, Target
+from .leftovers import leftovers
+from .sheets import column_called
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["chosen", "drafted", "row_columns", "stated_rows"]
+
+_ROLES = {"run": ("origin", "run", "run_id", "name", "index"), "seed": ("seed",), "cost": ("cost",)}
+
+
+def stated_rows(table: Table, options: Options) -> tuple[pd.DataFrame, tuple[Left, ...]]:
+    """Keep the rows that ``--where`` states.
+
+    Raises
+    ------
+    EvaluationsError
+        For a column that is not there, a value that no row holds, or a table that interplay wrote.
+    """
+    frame, name = table.frame, table.name
+    left: list[Left] = []
+    if table.facts is not None or FACTS in frame:
+        raise EvaluationsError(f"{name} was written by interplay. Give it to `interplay attribute` as it is.")
+    for column, wanted in options.where.items():
+        if column not in frame:
+            raise unknown(column, [str(c) for c in frame.columns], f"column of {name} (--where)")
+        cells = [text.strip() for text in as_text(frame, column)]
+        keep = np.array([_same(text, wanted) for text in cells], dtype=bool)
+        if not keep.any():
+            held = listed([repr(text) for text in dict.fromkeys(cells)], 4)
+            raise EvaluationsError(f"{name}: no row has {wanted!r} in column {column!r} (--where); it holds {held}.")
+        if not keep.all():
+            left.append(Left(f"{int((~keep).sum())} rows", f"{column} is not {wanted} (--where)"))
+        frame = frame.loc[keep, :].reset_index(drop=True)
+    return frame, tuple(left)
+
+
+def _same(text: str, wanted: str) -> bool:
+    """Tell whether a cell holds what is wanted, in the same words or as the same number."""
+    try:
+        return text == wanted or float(text) == float(wanted)
+    except ValueError:
+        return False
+
+
+def row_columns(frame: pd.DataFrame, name: str, options: Options) -> dict[str, str]:
+    """Return the columns of 'run', 'seed', 'cost' and 'fidelity', by their names or as the user says."""
+    columns = [str(c) for c in frame.columns]
+    found = {}
+    open_ = frame.loc[:, [c for c in columns if not any(fnmatchcase(c, p) for p in options.ignore)]]
+    for role, called in _ROLES.items():
+        if (stated := getattr(options, role)) is not None:
+            if stated not in columns:
+                raise unknown(stated, columns, f"column of {name} (--{role})")
+            found[role] = stated
+        elif (column := column_called(open_, *called)) is not None:
+            found[role] = column
+    if options.fidelity is not None:
+        return found | ({"fidelity": options.fidelity} if options.fidelity in columns else {})
+    return found | ({} if (column := column_called(open_, "fidelity")) is None else {"fidelity": column})
+
+
+def chosen(
+    patterns: Sequence[str], found: Mapping[str, Any], others: Mapping[str, Any], what: str, ignore: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what patterns (names or globs) stand for among what a format found, else among the other columns.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        All that was found where there are none.
+    found, others : mapping of name to column or Target
+        What the format takes for it, and what it might be.
+    what : str
+        For messages.
+    ignore : sequence of str
+        Patterns of what is left out, unless it is named itself.
+    """
+    if not patterns:
+        dropped = set(match(ignore, [*found], what, also=[*ignore]))
+        return {name: column for name, column in found.items() if name not in dropped}
+    everything = {**found, **{name: column for name, column in others.items() if name not in found}}
+    names: list[str] = []
+    for pattern in patterns:
+        hits = match(pattern, [*found], what, also=[pattern]) or match(pattern, [*everything], what)
+        names += [hit for hit in hits if hit not in names]
+    dropped = set(match(ignore, names, what, also=[*ignore])) - set(patterns)
+    return {name: everything[name] for name in names if name not in dropped}
+
+
+def drafted(
+    frame: pd.DataFrame,
+    name: str,
+    tasks: Mapping[str, str],
+    targets: Mapping[str, Target],
+    options: Options,
+    *,
+    rows: Mapping[str, str] | None = None,
+    left: Sequence[Left] = (),
+    silent: Sequence[str] = (),
+    known: Sequence[str] = (),
+    notes: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
+    kind: str | None = None,
+) -> Draft:
+    """Return the draft of a table whose tasks and targets are known.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+    tasks : mapping of str to str
+        Name of each task and its column.
+    targets : mapping of str to Target
+    options : Options
+    rows : mapping of str to str, optional
+        Columns of 'run', 'seed', 'cost' and 'fidelity'; by their names if not given.
+    left, notes, warnings, kind
+        As in `Draft`, from what the importer saw.
+    silent : sequence of str
+        Columns of which `left` says enough.
+    known : sequence of str
+        Names that ``--ignore`` may have meant and the importer has seen to.
+    """
+    rows = dict(row_columns(frame, name, options) if rows is None else rows)
+    for role, column in list(rows.items()):
+        if column in tasks.values() or any(column == t.column for t in targets.values()):
+            if getattr(options, role, None) == column:
+                raise EvaluationsError(
+                    f"{name}: {column!r} is named with --{role}, and is a task or a target. Name it once."
+                )
+            del rows[role]
+    if not tasks:
+        raise EvaluationsError(
+            f"{name} has no task: its columns are {listed([str(c) for c in frame.columns])}. Name them with --tasks."
+        )
+    if not targets:
+        raise EvaluationsError(
+            f"{name} has no target: its columns are {listed([str(c) for c in frame.columns])}. Name them with --target."
+        )
+    if both := [c for c in tasks.values() if any(c == t.column for t in targets.values())]:
+        raise EvaluationsError(
+            f"{name}: {both[0]!r} is a task and a target. Name it in one of --tasks and --target only."
+        )
+    used = {*tasks.values(), *(t.column for t in targets.values()), *rows.values(), *silent}
+    frame, dropped = _with_results(frame, name, targets, rows.get("run"))
+    for column in [*tasks.values(), *(t.column for t in targets.values()), *([rows["cost"]] if "cost" in rows else [])]:
+        _refuse_odd_numbers(frame, column, name)
+    if "seed" in rows:
+        as_whole(frame, rows["seed"], name)
+    rest = [str(c) for c in frame.columns if c not in used]
+    ignored = set(
+        match(options.ignore, rest, f"column of {name}", also=[*map(str, frame.columns), *tasks, *targets, *known])
+    )
+    why, confounders = leftovers(frame, [c for c in rest if c not in ignored])
+    out = [Left(f"column {c!r}", "left out by --ignore") for c in rest if c in ignored]
+    said = [*left, *dropped, *out, *why]
+    return Draft(
+        frame, name, dict(tasks), dict(targets), rows, tuple(said), notes or {}, (*warnings, *confounders), kind
+    )
+
+
+def _with_results(
+    frame: pd.DataFrame, name: str, targets: Mapping[str, Target], run: str | None
+) -> tuple[pd.DataFrame, list[Left]]:
+    """Leave out the rows that hold no target at all, and rows that are there twice, cell for cell."""
+    left = []
+    columns = [t.column for t in targets.values()]
+    empty = np.all([frame[c].isna().to_numpy() for c in columns], axis=0)
+    if empty.all():
+        raise EvaluationsError(
+            f"{name}: no row has a value of {listed([repr(t) for t in targets])}. Name other targets."
+        )
+    if empty.any():
+        left.append(Left(_rows(frame, empty, run), "no value of any target"))
+    frame = frame.loc[~empty, :].reset_index(drop=True)
+    twice = frame.astype(str).duplicated().to_numpy()
+    if run is not None and twice.any() and not frame.loc[~twice, run].duplicated().any():  # names tell the runs apart
+        left.append(Left(_rows(frame, twice, run), "there twice, cell for cell; taken once"))
+        frame = frame.loc[~twice, :].reset_index(drop=True)
+    return frame, left
+
+
+def _rows(frame: pd.DataFrame, which: np.ndarray, run: str | None) -> str:
+    n = int(which.sum())
+    names = [str(i + 1) for i in np.flatnonzero(which)] if run is None else as_text(frame.loc[which, :], run)
+    return f"{n} row{'s' * (n != 1)} ({listed(names, 4)})"
+
+
+def _refuse_odd_numbers(frame: pd.DataFrame, column: str, name: str) -> None:
+    """Refuse a cell that a person reads as a number and a program as another, with the reason."""
+    cells = frame[column]
+    if cells.dtype.kind in "biuf":
+        return
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str) and (why := odd_number(cell)) is not None:
+            raise EvaluationsError(
+                f"{name}: column {column!r} holds {cell[:40]!r} in row {i + 1}, and {why}. Write numbers as 1234.5, "
+                f"or leave the column out with --ignore {column}."
+            )
+    as_numbers(frame, column, name, f"Correct it, or leave the column out with --ignore {column}.")

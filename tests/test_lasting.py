@@ -1,0 +1,160 @@
+"""Shapley values with what measured sets show beyond the surrogate: beside brute force over all sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import interplay as ip
+from interplay.blocks import read_effects
+from interplay.evaluations import EvaluationsError
+from interplay.fitting import Design, checked, fit_design
+from interplay.lasting import completed, shapley_weights, value_of_none
+from interplay.readings import question
+
+K = 5
+S = ip.masks.all_subsets(K)
+
+
+def brute_force(values):
+    """Shapley values of a table over ``S``, by going through all orders."""
+    at = {tuple(s.astype(int)): v for s, v in zip(S, values, strict=True)}
+    phi = np.zeros(K)
+    orders = list(permutations(range(K)))
+    for order in orders:
+        held = np.zeros(K, int)
+        for k in order:
+            before = at[tuple(held)]
+            held[k] = 1
+            phi[k] += at[tuple(held)] - before
+    return phi / len(orders)
+
+
+def rough(seed=0, jump=0.0):
+    """A game that no smooth surrogate follows, and that jumps where nothing is in."""
+    rng = np.random.default_rng(seed)
+    return 1.0 + S @ [0.3, 0.2, 0.1, 0.0, -0.1] + 0.15 * rng.normal(size=len(S)) - jump * ~S.any(axis=1)
+
+
+def runs_of(masks, values, **how):
+    return ip.Evaluations.from_arrays(masks, values, targets=["accuracy"], higher_is_better=True, kind="mask", **how)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=32, max_size=32))
+@settings(max_examples=20, deadline=None)
+def test_the_weights_are_those_of_shapley_values(values):
+    np.testing.assert_allclose(shapley_weights(S).T @ values, brute_force(values), atol=1e-12)
+
+
+def test_where_every_set_was_run_without_noise_the_values_are_exact():
+    y = rough()
+    exact = replace(runs_of(S, y), notes={"deterministic": True})
+    answer = ip.attribute(exact, reading="shapley", surrogate="ridge", empty=float(y[~S.any(axis=1)][0]))
+    np.testing.assert_allclose(answer.effects[:, 0], brute_force(y), atol=1e-9)
+    bare = ip.attribute(exact, reading="shapley", surrogate="ridge")  # the run of no task says the same
+    np.testing.assert_allclose(bare.effects, answer.effects, atol=1e-9)
+    assert any("not fitted" in warning for warning in bare.warnings)
+
+
+def test_the_values_add_up_to_all_less_none_which_is_not_fitted():
+    y = rough(jump=2.0)
+    some = np.random.default_rng(1).permutation(31)[:18] + 1
+    some = np.union1d(some, [31])
+    full, none = y[S.all(axis=1)][0], y[~S.any(axis=1)][0]
+    runs = replace(runs_of(S[some], y[some]), notes={"deterministic": True})
+    answer = ip.attribute(runs, reading="shapley", empty={"acc*": none})
+    assert answer.effects.sum() == pytest.approx(full - none)
+    plain = ip.attribute(runs, reading="shapley")
+    np.testing.assert_allclose(np.diff(answer.effects[:, 0]), np.diff(plain.effects[:, 0]), atol=1e-9)  # one level
+    truth = brute_force(y)
+    assert np.abs(answer.effects[:, 0] - truth).mean() < 0.3 * np.abs(plain.effects[:, 0] - truth).mean()
+
+
+def test_noise_of_a_run_is_not_taken_for_what_a_set_shows():
+    """Of noise alone, seen in repeats, next to nothing is added."""
+    rng = np.random.default_rng(0)
+    X, seed = np.repeat(S, 6, axis=0), np.tile(np.arange(6), len(S))
+    y = 1.0 + X @ [0.3, 0.2, 0.1, 0.0, -0.1] + 0.3 * rng.normal(size=len(X))
+    runs = checked(runs_of(X, y, seed=seed))
+    design = Design.of(runs)
+    predictor = fit_design(design, "ridge")
+    asked = question(design.X, "mask", "shapley")
+    read = read_effects(predictor, asked, False)
+    moved = completed(read, design, predictor, np.array([np.nan]))
+    assert np.abs(moved.effects - read.effects).max() < 0.2 * 0.3 / np.sqrt(6)
+    assert (moved.deviation >= read.deviation).all()
+
+
+def test_the_variance_is_that_of_what_was_not_measured():
+    """Of white l of known variance: beside the joint Gaussian over all sets."""
+    y = rough(3)
+    some = np.arange(6, 26)
+    runs = replace(runs_of(S[some], y[some]), notes={"deterministic": True})
+    design = Design.of(checked(runs))
+    predictor = fit_design(design, "rbf")
+    read = read_effects(predictor, question(design.X, "mask", "shapley"), False)
+    moved = completed(read, design, predictor, np.array([np.nan]))
+    noisy, sd = (predictor.at(design.X, noise=noise)[1] ** 2 for noise in (True, False))
+    lasting = (noisy - sd).mean()
+    W = shapley_weights(S)
+    unseen = np.setdiff1d(np.arange(32), some)
+    np.testing.assert_allclose(
+        moved.deviation[:, 0] ** 2, read.deviation[:, 0] ** 2 + lasting * (W[unseen] ** 2).sum(axis=0), rtol=1e-6
+    )
+
+
+def test_intervals_hold_the_values_of_rough_games():
+    inside = []
+    for seed in range(12):
+        y = rough(seed)
+        some = np.random.default_rng(seed).permutation(32)[:20]
+        runs = replace(runs_of(S[some], y[some]), notes={"deterministic": True})
+        answer = ip.attribute(runs, reading="shapley", surrogate="ridge")
+        truth = brute_force(y)
+        inside.append((answer.lower[:, 0] <= truth) & (truth <= answer.upper[:, 0]))
+    assert np.mean(inside) > 0.9
+
+
+def test_runs_without_any_task_stay_where_they_tell_tasks_apart():
+    X = np.vstack([S[S[:, 0] > 0], np.zeros((1, K))])
+    runs = runs_of(X, X @ np.arange(1.0, K + 1))
+    rest, none, said = value_of_none(runs, None)
+    assert (len(rest), said) == (len(runs), [])
+    assert np.isnan(none).all()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"empty": np.nan}, "empty is nan for target 'accuracy'; give what it is"),
+        ({"empty": {"acuracy": 0.5}}, "accuracy"),
+        ({"empty": 0.5, "reading": "leave-one-out"}, "belongs to Shapley values.*reading='shapley'"),
+        ({"empty": 0.5, "masks": S[S[:, 0] > 0]}, "task 'task_0' is on in every run"),
+    ],
+)
+def test_what_cannot_be_is_said(how, words):
+    how = {"reading": "shapley", "masks": S[1:], **how}
+    masks = how.pop("masks")
+    runs = runs_of(masks, masks @ np.arange(1.0, K + 1))
+    with pytest.raises((EvaluationsError, ValueError), match=words):
+        ip.attribute(runs, **how)
+
+
+def test_the_command_line_states_it(shell, tmp_path):
+    y = rough(jump=2.0)
+    runs_of(S[1:], y[1:]).write(tmp_path / "runs.csv")
+    none = float(y[0])
+    code, out, err = shell("attribute", "runs.csv", "--reading", "shapley", "--empty", f"accuracy={none}", "--json")
+    assert code == 0, err
+    assert '"reading": "shapley"' in out or "benefit" in out
+    code, _, err = shell("attribute", "runs.csv", "--reading", "shapley", "--empty", "x")
+    assert code == 2
+    assert "--empty" in err
+    code, _, err = shell("attribute", "runs.csv", "--reading", "banzhaf", "--empty", "0.5")
+    assert code == 2
+    assert "Shapley" in err
