@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
+import interplay as ip
 from interplay.fields import EvaluationsError
 from interplay.formats.exports import export
 from tests.test_exports import MIXING, out, sources, written
@@ -19,6 +20,16 @@ def test_unknown_unit_is_said(tmp_path):
     found = export(ASKED, "megatron-lm", tmp_path / "mix.txt", sources())
     assert said(found, "does not say what its shares are of; they are written as shares of tokens")
     assert not said(export(ASKED, "megatron-lm", tmp_path / "mix.txt", sources(), unit="tokens"), "does not say")
+
+
+def test_a_choice_made_with_token_counts_is_of_tokens(tmp_path):
+    W = ip.masks.dirichlet(3, 30, np.random.default_rng(0))
+    runs = ip.Evaluations.from_arrays(W, (W**2).sum(axis=1), tasks=list(ASKED), targets=["loss"], kind="mixture")
+    counts = ip.Tokens(tuple(ASKED), np.array([9e6, 3e6, 3e6]))
+    chosen = ip.select(runs, tokens=counts, max_epochs=4)
+    assert not said(export(chosen, "megatron-lm", tmp_path / "mix.txt"), "does not say")
+    assert said(export(chosen, "llama-factory", tmp_path / "mix.yaml"), "does not say")
+    assert said(export(ip.select(runs), "megatron-lm", tmp_path / "mix.txt"), "does not say")
 
 
 @pytest.mark.parametrize("lacking", ["tokens", "examples"])

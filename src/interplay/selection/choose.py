@@ -117,6 +117,8 @@ def select(
     made = provenance(runs, verified, {name: value for name, value in options.items() if _given(value)})
     if phase_blocks(runs.notes, runs.tasks) is not None:
         made["phases"] = dict(runs.notes["phases"])
+    if tokens is not None:
+        made["unit"] = "tokens"  # of which shares are limited by token counts
     together, fresh = runs, None
     if verified is not None:
         together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)

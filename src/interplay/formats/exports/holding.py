@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 class Holding:
     """Tasks and weights (K,), their kind, the phases of the training where there are some, and where they come from.
 
-    ``origin`` is what stands in the provenance of the file; ``verdict`` is None for a mixture made by hand.
+    ``origin`` is what stands in the provenance of the file; ``verdict`` is None for a mixture made by hand; ``unit`` is
+    what shares are of, where the choice was made with token counts.
     """
 
     tasks: tuple[str, ...]
@@ -29,6 +30,7 @@ class Holding:
     phases: Mapping[str, float] | None = None
     verdict: str | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    unit: str | None = None
 
 
 def held(choice: Any, kind: str | None = None) -> Holding:
@@ -63,7 +65,8 @@ def held(choice: Any, kind: str | None = None) -> Holding:
 def _of_selection(chosen: Any) -> Holding:
     phases = chosen.made.get("phases")
     several = phases if isinstance(phases, Mapping) and len(phases) > 1 else None
-    return Holding(chosen.tasks, np.array(chosen.weights), chosen.kind, several, chosen.verdict, _origin(chosen))
+    unit = "tokens" if chosen.made.get("unit") == "tokens" else None
+    return Holding(chosen.tasks, np.array(chosen.weights), chosen.kind, several, chosen.verdict, _origin(chosen), unit)
 
 
 def _origin(chosen: Any) -> dict[str, Any]:
