@@ -380,9 +380,10 @@ class Linearized(Prepared):
     def _examine(self, train: Examples) -> None:
         """Say whether W0 looks trained: its gradient, and how far the linear model can still lower the loss."""
         counts = train.counts
-        gradients = task_gradients(self.network, train, self._loss).double()
-        total = counts @ gradients / counts.sum() + self.weight_decay * self.network.W0.double()
-        typical = float(counts @ gradients.norm(dim=1) / counts.sum())
+        gradients = task_gradients(self.network, train, self._loss)
+        total = (counts / counts.sum()).to(gradients) @ gradients + self.weight_decay * self.network.W0
+        typical = float(counts @ gradients.norm(dim=1).double() / counts.sum())
+        del gradients  # K numbers for each parameter
         self._gradient_at_W0 = float(total.norm()) / max(typical, 1e-30)
         z = self._solve((counts if self.normalise == "mixture" else torch.ones_like(counts))[None])
         before = float(mean(self._loss.value(train.offset, train.labels), train.weights))

@@ -236,7 +236,7 @@ class Network:
             if product == "rows":
                 self._chunks[product] = Chunk(*_shape(self.memory // (3 * item * self.size)))
             else:
-                columns = min(32, max(1, self.memory // (2 * item * self.size)))
+                columns = min(32, max(1, self.memory // (4 * item * self.size)))
                 rows = self.memory // (3 * item * max(1, self.cost.activations) * columns)
                 self._chunks[product] = Chunk(max(1, rows), columns)
         return self._chunks[product]

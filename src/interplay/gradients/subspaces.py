@@ -110,10 +110,11 @@ def task_gradients(network: Network, examples: Examples, loss: Loss) -> Tensor:
     K = len(examples.names)
     residual = loss.value_and_residual(examples.offset, examples.labels)[1] * examples.weights.unsqueeze(-1)
     total = torch.zeros(K, network.size, dtype=network.wide, device=network.W0.device)
+    at_once = max(1, network.memory // (8 * total.element_size() * network.size))  # tasks: each is held a few times
     for x, rows in examples.slices():
-        present = examples.task[rows].unique()
-        chosen = (examples.task[rows] == present[:, None]).unsqueeze(-1)
-        total[present] += network.pull(x, (chosen * residual[rows]).to(network.W0.dtype))
+        for present in examples.task[rows].unique().split(at_once):
+            chosen = (examples.task[rows] == present[:, None]).unsqueeze(-1)
+            total.index_add_(0, present, network.pull(x, (chosen * residual[rows]).to(network.W0.dtype)).to(total))
     return total.div_(examples.counts.to(total)[:, None])
 
 
