@@ -95,7 +95,7 @@ def one_fit() -> Iterator[None]:
 def ours(split: Split, names: Sequence[str], asked: Sequence[str], spread: Array) -> dict[str, Array]:
     """What `select` chose for each target asked for, scores (ways of `OWN`, n); candidates are the judging rows."""
     runs = ip.Evaluations.from_arrays(split.X, split.Y, targets=names, kind="mixture")
-    candidates = split.new / split.new.sum(axis=1, keepdims=True)
+    candidates = split.new  # as they are: rounded shares
     scores = np.empty((3, len(OWN), len(asked)))
     for j, name in enumerate(asked):
         y = split.truth.mean(axis=1) if name == MEAN else split.truth[:, list(names).index(name)]
@@ -182,7 +182,7 @@ def pool(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
     each = by_target(found, whole, [*names, "their mean"])
     text = (
         f"\n## RegMix\n\nRegret among 256 test mixtures, {len(draws)} random draws of the training runs; mean over the "
-        f"13 losses, and of their mean. '{OURS}' is as it is without options (risk 1), '{FAR}' has beyond=True. "
+        f"13 losses, and of their mean. '{OURS}' is as it is without options (risk .5), '{FAR}' has beyond=True. "
         f"'{RECIPE}' stops early on the test runs, as published. 'The best run itself' is no test mixture: what it "
         f"measured less the least of the test mixtures. A random mixture: {random}.\n\n"
         + table(HEAD, lines)

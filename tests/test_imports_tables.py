@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from interplay import Evaluations, import_runs, phased
 from interplay.evaluations import EvaluationsError
@@ -135,8 +137,9 @@ def test_wide_columns_by_globs_and_options(tmp_path, mixed):
     word = import_runs("wide", path, **how, fidelity="70m")
     assert set(word.runs.fidelity) == {"70m"}
     assert "size varies between runs (2 values)" in word.runs.warnings
-    one = import_runs("wide", path, **how, where={"size": "1.0"}, min_runs=2)
-    assert len(one.runs) == 4
+    assert len(import_runs("wide", path, **how, where={"size": "1.0"}, min_runs=2).runs) == 4
+    put(frame.assign(done=[True] * 6 + [False] * 2), path)
+    assert len(import_runs("wide", path, **how, where={"done": "true"}).runs) == 6
 
 
 def test_wide_tasks_that_are_called_like_metrics(tmp_path, mixed):
@@ -177,11 +180,11 @@ def test_wide_of_two_files_and_of_mixtures(tmp_path, mixed):
     assert pair.runs.targets == ("loss", "steps")
     assert pair.runs.origin.tolist() == [f"r{i}" for i in range(M - 1)]
     np.testing.assert_array_equal(pair.runs.values[:, 0], np.arange(M - 1) / 2)
-    assert left(pair)["1 runs (r7)"] == "only in mixtures.csv"
+    assert left(pair)["1 run (r7)"] == "only in mixtures.csv"
     beside = import_runs("wide", two, mixtures=one)
     assert beside.runs.targets == ("loss",)
     np.testing.assert_array_equal(beside.runs.masks, mixed[["web", "code", "math"]].to_numpy()[:-1][::-1])
-    assert left(beside)["mixtures.csv: 1 mixtures (r7)"] == "no run has such a name"
+    assert left(beside)["mixtures.csv: 1 mixture (r7)"] == "no run has such a name"
     assert left(beside)["column 'steps'"] == "a setting that never varies (100)"
 
 
@@ -203,6 +206,11 @@ def test_wide_of_two_files_and_of_mixtures(tmp_path, mixed):
         ({"loss": 1.0}, {"tasks": ["web", "loss"], "targets": "loss"}, r"'loss' is a task and a target|no task"),
         ({"loss": 1.0}, {"ignore": "los"}, r"no column of runs.csv is called 'los'"),
         ({"loss": 1.0, "interplay": "{}"}, {}, r"was written by interplay. Give it to `interplay attribute`"),
+        (
+            {"loss": 1.0, "code": [np.nan, *[0.1] * 7]},
+            {},
+            r"'code' has no value in row 1 \(r0\).*Write 0",
+        ),
         ({"loss": 1.0, "code": 7.0}, {"tasks": ["web", "code", "math"], "kind": "mixture"}, r"sums to .* mixtures"),
     ],
 )
@@ -210,6 +218,22 @@ def test_wide_refuses(tmp_path, mixed, changes, how, words):
     path = put(mixed.assign(**changes), tmp_path / "runs.csv")
     with pytest.raises(EvaluationsError, match=words):
         import_runs("wide", path, **how)
+
+
+def test_wide_says_what_looks_like_percentages(tmp_path, mixed):
+    percent = mixed[["web", "code", "math"]] * 100
+    found = import_runs("wide", put(percent.assign(loss=1.0), tmp_path / "runs.csv"))
+    assert found.runs.kind == "weights"
+    assert found.runs.warnings == (
+        "the tasks of every run sum to 100, as percentages do, and are taken as weights; divide them by 100",
+    )
+
+
+def test_names_of_targets_that_begin_like_a_direction(tmp_path, mixed):
+    frame = mixed.assign(**{"higher:loss": 1.0, "lower:acc": 2.0})
+    found = import_runs("wide", put(frame, tmp_path / "runs.csv"), targets=["higher:loss", "lower:acc"]).runs
+    assert found.targets == ("higher:loss", "lower:acc")
+    assert found.higher_is_better == (False, True)
 
 
 def test_wide_refuses_other_numbers_of_files(tmp_path, mixed):
@@ -260,7 +284,7 @@ def test_long_tables(tmp_path, mixed):
     assert runs.seed.tolist() == [0, 1] * M
     assert left(found) == {
         f"{2 * M} values of earlier steps": "the last step of each counts; --where step=N takes another",
-        "1 weights that are not stated": "taken as 0",
+        "1 weight not stated": "taken as 0",
         "column 'lr'": "a setting that never varies (0.1)",
     }
     early = import_runs("long", files, kind="weights", where={"step": "100"}).runs
@@ -289,8 +313,8 @@ def test_long_with_mixtures_missing_values_and_runs_of_one_side(tmp_path, mixed)
         put(values[values["run"] != "r2"], tmp_path / "v.csv"),
     ]
     said = left(import_runs("long", files))
-    assert said["1 runs (r1)"] == "no weight of any source"
-    assert said["1 runs (r2)"] == "no value of any metric"
+    assert said["1 run (r1)"] == "no weight of any source"
+    assert said["1 run (r2)"] == "no value of any metric"
     uneven = values[~((values["run"] == "r4") & (values["step"] == 200))]
     found = import_runs("long", [files[0], put(uneven, tmp_path / "v.csv")])
     assert "runs and metrics end at different steps (100 to 200)" in found.runs.warnings
@@ -317,8 +341,35 @@ def test_long_refuses(tmp_path, mixed):
         import_runs("long", put(weights.assign(metric="loss", value=1.0), tmp_path / "both.csv"))
     with pytest.raises(EvaluationsError, match=r"row 1 has no share of 'web'"):
         import_runs("long", [put(weights.assign(share=[None, *weights["share"][1:]]), tmp_path / "w3.csv"), v])
-    with pytest.raises(EvaluationsError, match=r"--where epoch: no table"):
+    with pytest.raises(EvaluationsError, match=r"no column of w.csv, v.csv \(--where\) is called 'epoch'"):
         import_runs("long", [w, v], where={"epoch": "1"})
+    with pytest.raises(EvaluationsError, match=r"\(--seed\) is called 'sed'"):
+        import_runs("long", [w, v], seed="sed")
+    with pytest.raises(EvaluationsError, match=r"row 1 has no step"):
+        import_runs("long", [w, put(values.assign(step=[None, *values["step"][1:]]), tmp_path / "v5.csv")])
+    with pytest.raises(EvaluationsError, match=r"no row has a value"):
+        import_runs("long", [w, put(values.assign(value=np.nan), tmp_path / "v6.csv")])
+    with pytest.raises(EvaluationsError, match=r"'gpu' \(--cost\) varies within runs"):
+        import_runs("long", [w, put(values.assign(gpu=range(len(values))), tmp_path / "v7.csv")], cost="gpu")
+
+
+def test_long_settings_and_empty_values(tmp_path, mixed):
+    weights, values = long_tables(mixed)
+    values = values.assign(lr=values["run"].map({f"r{i}": 0.1 * (i % 2) for i in range(M)}), seconds=range(len(values)))
+    values.loc[(values["run"] == "r5") | ((values["run"] == "r2") & (values["step"] == 200)), "value"] = np.nan
+    found = import_runs("long", [put(weights, tmp_path / "w.csv"), put(values.assign(cost=2.0), tmp_path / "v.csv")])
+    runs = found.runs
+    assert len(runs) == 2 * M - 2
+    assert set(runs.cost) == {2.0}
+    np.testing.assert_allclose(runs.values[runs.origin == "r2", 0], [2.1, 3.1])  # the last step that has a value
+    said = left(found)
+    assert said["6 rows without value"] == "nothing was measured"
+    assert said["1 run (r5)"] == "no value of any metric"
+    assert said["column 'seconds'"] == "varies within runs"
+    assert runs.warnings == (
+        "runs and metrics end at different steps (100 to 200)",
+        "lr varies between runs (2 values)",
+    )
 
 
 # ---- olmix ----------------------------------------------------------------------------------------------------------
@@ -574,11 +625,11 @@ def test_climb_folders(iterations, mixed):
     assert runs.targets == ("arc/acc", "piqa/acc")
     assert runs.higher_is_better == (True, True)
     np.testing.assert_allclose(runs.values[:, 0], np.array(order) / 10)
-    assert left(found)["1 weights that scripts do not state"] == "taken as 0"
+    assert left(found)["1 weight not stated in scripts"] == "taken as 0"
     above = import_runs("climb", iterations, kind="weights").runs
     assert above.equals(runs)
     (iterations / "mixtures_0/n7.sh").unlink()
-    assert left(import_runs("climb", iterations, kind="weights"))["1 runs (0/n7)"] == "no mixture"
+    assert left(import_runs("climb", iterations, kind="weights"))["1 run (0/n7)"] == "no mixture"
 
 
 def test_climb_scripts_are_text(tmp_path):
@@ -706,8 +757,8 @@ def test_marin_registry(tmp_path, mixed):
     assert runs.values[:, 0].tolist() == list(range(M - 1))
     assert runs.masks[0, runs.tasks.index("phase_0:math")] == 0.0
     assert left(found) == {
-        "phase0_weights: 1 weights that are not stated": "taken as 0",
-        "1 rows": "no weights of some phase",
+        "phase0_weights: 1 weight not stated": "taken as 0",
+        "1 row": "no weights of some phase",
         "column 'group'": "a setting that never varies (swarm)",
     }
 
@@ -727,9 +778,9 @@ def test_mixtures_of_tables_and_documents(tmp_path):
     wide = pd.DataFrame({"run": ["r0", "r1", "r2"], "web": [1, 0.25, 0], "code": [0, 0.75, 1], "note": "x"})
     found, said = mixtures(put(wide, tmp_path / "m.csv"))
     assert found == expected
-    assert said == {"m.csv: note": "text, and no weight", "m.csv: 1 mixtures (r2)": "no run has such a name"}
+    assert said == {"m.csv: note": "text, and no weight", "m.csv: 1 mixture (r2)": "no run has such a name"}
     long = pd.DataFrame({"model": ["r0", "r1", "r1"], "source": ["web", "web", "code"], "share": [1, 0.25, 0.75]})
-    assert mixtures(put(long, tmp_path / "l.csv")) == (expected, {"l.csv: 1 weights that are not stated": "taken as 0"})
+    assert mixtures(put(long, tmp_path / "l.csv")) == (expected, {"l.csv: 1 weight not stated": "taken as 0"})
     (tmp_path / "m.json").write_text('{"r0": {"web": 1, "code": 0}, "org/r1": {"web": 0.25, "code": 0.75}}')
     assert mixtures(tmp_path / "m.json") == (expected, {})
     (tmp_path / "m.yaml").write_text("r0: {no: 1, on: 0}\nr1: {no: 0.25, on: 0.75}\n")
@@ -747,7 +798,7 @@ def test_mixtures_match_names_exactly_first(tmp_path):
     frame = pd.DataFrame({"index": [0, 1], "name": ["a/r1", "b/r1"], "web": [1.0, 0.5], "code": [0.0, 0.5]})
     found, _ = mixtures(put(frame, tmp_path / "m.csv"), ["b/r1", "a/r1"])
     assert found["web"] == [0.5, 1.0]
-    with pytest.raises(EvaluationsError, match=r"several mixtures for 1 runs, such as 'r1': 'a/r1', 'b/r1'"):
+    with pytest.raises(EvaluationsError, match=r"several mixtures for 1 run, such as 'r1': 'a/r1', 'b/r1'"):
         mixtures(tmp_path / "m.csv", ["r1"])
     with pytest.raises(
         EvaluationsError, match=r"no mixture for 2 of 3 runs: 'x', 'y'. Its mixtures are of 'a/r1', 'b/r1'"
@@ -799,3 +850,79 @@ def test_folders_of_mixtures_that_are_refused(tmp_path):
         mixtures(tmp_path)
     with pytest.raises(EvaluationsError, match="no task left"):
         mixtures(tmp_path / "a.yaml", ["r0"], ignore=("x",))
+
+
+def test_mixtures_are_refused_where_the_files_say_them(swarm, mixed):
+    other = put(mixed, swarm / "m.csv")
+    admire = put(mixed.set_index("run").add_prefix("ratio_").assign(metric_acc=1.0), swarm / "a.csv")
+    table = put(pd.DataFrame({"x": 1, "valid_avg": 1.0, "web": 0.5}, index=range(6)), swarm / "c.csv")
+    marin = put(mixed.set_index("run").add_prefix("phase_0_").assign(loss=1.0), swarm / "p.csv")
+    for name, files in (("olmix", swarm / "data"), ("admire", admire), ("climb", table), ("marin", marin)):
+        with pytest.raises(EvaluationsError, match=r"--mixtures.* says itself .* Leave m\.csv out"):
+            import_runs(name, files, mixtures=other)
+
+
+def test_more_that_is_refused(iterations, mixed):
+    copy = iterations / "again" / "mixtures_0"
+    copy.mkdir(parents=True)
+    (copy / "n0.sh").write_text(script({"web": 1}))
+    with pytest.raises(EvaluationsError, match="holds two scripts of one run"):
+        import_runs("climb", iterations)
+    with pytest.raises(EvaluationsError, match=r"'0/n0' has two mixtures"):
+        import_runs("climb", [iterations / "mixtures_0", copy, iterations / "lm_eval_results_0"])
+    (copy / "n0.sh").write_bytes(script({"wéb": 1}).encode("latin-1"))
+    with pytest.raises(EvaluationsError, match=r"n0\.sh is not text in UTF-8"):
+        scripts_in(copy)
+    again = iterations / "lm_eval_results_0" / "more" / "lm_eval_results_0" / "n0"
+    again.mkdir(parents=True)
+    (again / "results_1.json").write_text(harness({"a": 1}))
+    with pytest.raises(EvaluationsError, match=r"holds results of '0/n0' twice"):
+        import_runs("climb", [iterations / "mixtures_0", iterations / "lm_eval_results_0"])
+    place = iterations / "m.yaml"
+    place.write_bytes("a: {é: 1}".encode("latin-1"))
+    with pytest.raises(EvaluationsError, match="not text in UTF-8"):
+        mixtures(place)
+    place.write_bytes(b"PAR1")
+    with pytest.raises(EvaluationsError, match="table in Parquet"):
+        mixtures(place)
+    place.write_text('{"a": {"x": 1}, # a comment of YAML\n}')
+    assert mixtures(place, ["a"])[0] == {"x": [1.0]}
+    place.write_text("? [1]\n: 2")
+    with pytest.raises(EvaluationsError, match="a key that is no text"):
+        mixtures(place)
+
+
+# ---- what must hold always ------------------------------------------------------------------------------------------
+
+WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), names=st.lists(WORDS, min_size=2, max_size=4, unique_by=str.casefold))
+def test_one_table_in_many_shapes_gives_the_same_runs(tmp_path_factory, seed, names):
+    folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(seed)
+    weights = shares(rng, len(names), 6)
+    tasks = [f"w {n}" for n in names]
+    wide = pd.DataFrame(weights, columns=tasks).assign(
+        run=[f"r{i}" for i in range(6)], loss=np.round(rng.normal(size=6), 3)
+    )
+    how = {"tasks": "w *", "targets": "loss", "kind": "weights"}
+    expected = import_runs("wide", put(wide, folder / "a.csv"), **how).runs
+    np.testing.assert_array_equal(expected.masks, weights)
+    commas = put(wide, folder / "b.csv", sep=";", decimal=",", encoding="utf-8-sig")
+    packed = put(wide, folder / "c.tsv.gz", sep="\t", compression="gzip")
+    mixed_up = put(wide[rng.permutation(list(wide.columns))], folder / "d.csv")
+    for path in (commas, packed, mixed_up):
+        other = import_runs("wide", path, **how).runs
+        columns = [other.tasks.index(t) for t in expected.tasks]
+        np.testing.assert_array_equal(other.masks[:, columns], expected.masks)
+        np.testing.assert_array_equal(other.values, expected.values)
+    long = wide.melt(id_vars="run", value_vars=tasks, var_name="source", value_name="weight")
+    long = long[long["weight"] > 0].sample(frac=1, random_state=seed % 1000)
+    values = wide[["run", "loss"]].rename(columns={"loss": "value"}).assign(metric="loss")
+    files = [put(long, folder / "e.csv"), put(values, folder / "f.csv")]
+    other = import_runs("long", files, kind="weights").runs
+    for k, task in enumerate(expected.tasks):
+        column = other.masks[:, other.tasks.index(task)] if task in other.tasks else np.zeros(6)
+        np.testing.assert_array_equal(column, expected.masks[:, k])
+    np.testing.assert_array_equal(other.values, expected.values)

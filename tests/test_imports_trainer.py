@@ -25,7 +25,9 @@ def state(i: int, last: int = 1000, **more):
             {**at, "eval_loss": 3 - step / 1000 + i / 10, **SPEEDS},
             {**at, "eval_code_accuracy": (i + step / 1000) / 10, "eval_code_runtime": 1.0},
         ]
-    history.append({"epoch": last / 500, "step": last, "train_loss": 1.9, "train_runtime": 100.0 + i, "total_flos": 1.0})
+    history.append(
+        {"epoch": last / 500, "step": last, "train_loss": 1.9, "train_runtime": 100.0 + i, "total_flos": 1.0}
+    )
     return {"global_step": last, "max_steps": last, "log_history": history} | more
 
 
@@ -69,6 +71,9 @@ def test_the_last_evaluation_of_each_run(place):
     assert runs.warnings == ()
     assert whys(found, "'eval_runtime'") == ["how fast the evaluation was, or on how many examples"]
     assert whys(found, "'eval_code_runtime'") == whys(found, "'eval_runtime'")
+    assert whys(found, "log_history: learning_rate, loss, train_loss, total_flos") == [
+        "of the training, and no evaluation (eval_*)"
+    ]
 
 
 def test_another_step_or_epoch_is_asked_for(place):
@@ -79,7 +84,9 @@ def test_another_step_or_epoch_is_asked_for(place):
         wanted = ", ".join(f"{k}={v}" for k, v in where.items())
         assert whys(found, "run 'run-0'") == [f"no evaluation at {wanted}"]
         assert any("the last step of 5 runs was not evaluated" in w for w in found.runs.warnings)
-    with pytest.raises(EvaluationsError, match="none of 6 runs has an evaluation at step=7. There are some at steps 500, 1000"):
+    with pytest.raises(
+        EvaluationsError, match=r"none of 6 runs has an evaluation at step=7. There are some at steps 500, 1000"
+    ):
         read(place, where={"step": "7"})
     with pytest.raises(EvaluationsError, match="none of 6 runs has an evaluation at step=500, epoch=2"):
         read(place, where={"step": "500", "epoch": "2"})
@@ -102,14 +109,18 @@ def test_the_latest_checkpoint_holds_the_state(place):
     )
     alone = import_runs("trainer", [place / "runs" / r for r in RUNS], mixtures=place / "mixtures.csv")
     assert alone.runs.equals(found.runs)
-    files = [next(iter(sorted((place / "runs" / r).rglob("trainer_state.json"))[::-1])) for r in RUNS]
-    with pytest.raises(EvaluationsError, match="no mixture for 1 of 6 runs: 'checkpoint-500'"):
-        import_runs("trainer", files, mixtures=place / "mixtures.csv")
+    files = [place / "runs" / r / "trainer_state.json" for r in RUNS]
+    files[2] = folder / "checkpoint-1000" / "trainer_state.json"
+    one = import_runs("trainer", files, mixtures=place / "mixtures.csv").runs
+    assert one.origin.tolist() == RUNS
+    assert one.values[2].tolist() == pytest.approx([2.2, 0.3])
 
 
 def test_results_saved_beside_are_read_where_the_state_has_none(tmp_path):
     for i, run in enumerate(RUNS):
-        write(tmp_path / "runs" / run / "all_results.json", {"eval_loss": 2.0 + i, "epoch": 3.0, "train_runtime": 7.0 + i})
+        write(
+            tmp_path / "runs" / run / "all_results.json", {"eval_loss": 2.0 + i, "epoch": 3.0, "train_runtime": 7.0 + i}
+        )
         if i:
             write(tmp_path / "runs" / run / "trainer_state.json", {"global_step": 10, "log_history": []})
     mixtures(tmp_path / "mixtures.csv")
@@ -172,7 +183,9 @@ def test_targets_are_named_left_out_or_incomplete(place):
 
 
 def test_runs_that_are_left_are_named(place):
-    write(place / "runs" / "run-5" / "trainer_state.json", {"global_step": 3, "log_history": [{"loss": 1.0, "step": 1}]})
+    write(
+        place / "runs" / "run-5" / "trainer_state.json", {"global_step": 3, "log_history": [{"loss": 1.0, "step": 1}]}
+    )
     (place / "runs" / "notes").mkdir()
     found = read(place)
     assert whys(found, "run 'run-5'") == ["no evaluation in its log"]
@@ -187,7 +200,10 @@ def test_runs_that_are_left_are_named(place):
         ('{"log_history": 3}', "no state of a trainer: it has no list 'log_history'"),
         ('{"log_history": ["x"]}', "log_history holds 'x', which is no object"),
         ("[1, 2]", "no state of a trainer"),
-        ('{"results": {"arc": {}}, "versions": {}, "log_history": 1}', "looks like results of lm-eval; `interplay import lm-eval`"),
+        (
+            '{"results": {"arc": {}}, "versions": {}, "log_history": 1}',
+            "looks like results of lm-eval; `interplay import lm-eval`",
+        ),
         ("", "is empty"),
     ],
 )
@@ -195,6 +211,13 @@ def test_broken_states(place, text, match):
     (place / "runs" / "run-1" / "trainer_state.json").write_text(text)
     with pytest.raises(EvaluationsError, match=match):
         read(place)
+
+
+def test_the_best_of_several_evaluations_is_left(place):
+    write(place / "runs" / "run-3" / "trainer_state.json", state(3, best_metric=0.1))
+    assert whys(read(place), "best_metric") == [
+        "the best of several evaluations of a run, so that it looks better than the run is"
+    ]
 
 
 def test_other_places_are_refused(place):
@@ -206,11 +229,19 @@ def test_other_places_are_refused(place):
     write(place / "other.json", {"results": {"arc": {"acc,none": 1}}, "versions": {}})
     with pytest.raises(EvaluationsError, match="looks like results of lm-eval"):
         import_runs("trainer", place / "other.json", mixtures=place / "mixtures.csv")
+    write(place / "runs" / "run-0" / "again" / "trainer_state.json", state(0))
+    with pytest.raises(EvaluationsError, match="'run-0' holds states of 2 runs"):
+        read(place)
+    with pytest.raises(EvaluationsError, match="--run is not for states of a trainer"):
+        read(place, run="x")
 
 
 def test_hostile_names_are_kept_and_shown_plainly(place):
     for i, run in enumerate(RUNS):
-        held = {"step": 5, **{f"eval_{n}": i + k for k, n in enumerate(dict.fromkeys(n.strip() for n in NAMES.values()))}}
+        held = {
+            "step": 5,
+            **{f"eval_{n}": i + k for k, n in enumerate(dict.fromkeys(n.strip() for n in NAMES.values()))},
+        }
         write(place / "runs" / run / "trainer_state.json", {"global_step": 5, "log_history": [held]})
     found = read(place)
     assert "eval_<script>window.hacked=1</script>" in found.runs.targets

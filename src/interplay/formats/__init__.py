@@ -85,6 +85,8 @@ def _read(where: str | Path, tag: str | None = None) -> Table:
 
 def _module(path: Path, what: str) -> Any:
     name = FORMATS.get(path.suffix.lower())
+    if what == "read" and path.suffix.lower() == ".gz" and FORMATS.get(path.with_suffix("").suffix.lower()) == "csv":
+        name = "csv"
     if name is None:
         raise EvaluationsError(
             f"{path.name} cannot be {what}: suffix {path.suffix!r} is not one of .csv, .parquet, .npz (or .tsv, .txt)"

@@ -51,8 +51,12 @@ def as_numbers(frame: pd.DataFrame, column: str, name: str, remedy: str) -> np.n
         row, cell = int(bad[0]), plain.iloc[int(bad[0])]
     else:
         row, cell = 0, cells.iloc[0]
+    from .csv import odd_number
+
+    why = odd_number(cell)
     raise EvaluationsError(
-        f"{name}: column {column!r} holds {str(cell)[:40]!r} in row {row + 1}, which is no number. {remedy}"
+        f"{name}: column {column!r} holds {str(cell)[:40]!r} in row {row + 1}, which is no number"
+        f"{f': {why}' if why else ''}. {remedy}"
     )
 
 

@@ -34,7 +34,7 @@ __all__ = ["odd_number", "read", "write", "write_masks"]
 
 _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "null", "NULL", "None", "<NA>", "#N/A"]
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
-_COMMA = re.compile(rf"[+-]?\d+,\d+{_EXPONENT}")  # 0,25
+_COMMA = re.compile(rf"[+-]?\d*,\d+{_EXPONENT}")  # 0,25
 _EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # 1,234: a number above one thousand, or one above one
 _POINT = re.compile(rf"[+-]?(?:\d+\.\d*|\.\d+){_EXPONENT}")
 _WHOLE = re.compile(rf"[+-]?\d+{_EXPONENT}")
@@ -202,7 +202,10 @@ def _header(path: Path) -> tuple[list[str], str, bool]:
     """Return the names in the first line, what separates them, and whether a blank follows; refuse what is no table."""
     name = path.name
     tabbed = name.lower().removesuffix(".gz").endswith(".tsv")
-    refuse_other(path, start_of(path))
+    begin = start_of(path)
+    refuse_other(path, begin)
+    if b"\0" in begin[:1024]:
+        raise EvaluationsError(f"{name} is not a table: it holds binary data. Give a text file.")
     try:
         with opened(path) as packed_, io.TextIOWrapper(packed_, newline="", encoding="utf-8-sig") as file:
             start = file.read(65536)

@@ -15,7 +15,7 @@ from .sheets import read_sheet
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["mixed", "seeds_beside", "with_column"]
+__all__ = ["mixed", "refuse", "seeds_beside", "with_column"]
 
 
 def mixed(
@@ -49,6 +49,13 @@ def mixed(
             except EvaluationsError:
                 pass
         raise error
+
+
+def refuse(options: Options, names: Sequence[str], title: str, remedy: str) -> None:
+    """Raise an error for the first of some options that is given and that these results have no use for."""
+    for name in names:
+        if getattr(options, name):
+            raise EvaluationsError(f"--{name} is not for {title}, which have no columns. {remedy}")
 
 
 def seeds_beside(options: Options, runs: Sequence[str], other: Sequence[str] = ()) -> list[str] | None:

@@ -16,9 +16,9 @@ from ...directions import metric_word
 from ...fields import EvaluationsError, listed
 from ..contents import opened, refuse_other, start_of
 from ..table import Table, is_metadata
-from .draft import Draft, Left, Options, Target
+from .draft import Draft, Left, Options, Target, counted
 from .sheets import existing, numbers, read_sheet
-from .sorting import chosen, drafted, row_columns, stated_rows
+from .sorting import chosen, drafted, no_mixtures, row_columns, stated_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +121,7 @@ def _shortened(held: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, f
 
 def _together(table: Table, options: Options) -> Draft:
     """The table of results and mixtures: scores up to ``valid_avg``, then sources."""
+    no_mixtures(options, table.name)
     frame, left = stated_rows(table, options)
     columns = [str(c) for c in frame.columns]
     key = columns[0] if options.run is None else options.run
@@ -149,7 +150,7 @@ def _apart(
     left: list[Left] = []
     for mine, others, words in ((scripts, results, "no results"), (results, scripts, "no mixture")):
         if alone := [run for run in mine if run not in others]:
-            left.append(Left(f"{len(alone)} runs ({listed(alone, 4)})", words))
+            left.append(Left(counted(len(alone), "run", alone), words))
     both = [run for run in scripts if run in results]
     if not both:
         raise EvaluationsError(
@@ -161,7 +162,7 @@ def _apart(
     rows = named(held)
     sources = list(dict.fromkeys(s for run in both for s in scripts[run]))
     unsaid = sum(len(sources) - len(scripts[run]) for run in both)
-    left += [Left(f"{unsaid} weights that scripts do not state", "taken as 0")] if unsaid else []
+    left += [Left(f"{counted(unsaid, 'weight')} not stated in scripts", "taken as 0")] if unsaid else []
     ways = {n: score.higher_is_better for row in rows for n, score in row.items()}
     mixed = {f"script: {s}": [scripts[run].get(s, 0.0) for run in both] for s in sources}
     measured = {n: [row[n].value if n in row else None for row in rows] for n in ways}

@@ -39,7 +39,10 @@ def load(path: Path) -> Any:
         For text that is neither, a key that is there twice, a tag that is not plain YAML.
     """
     existing(path)
-    refuse_other(path, start_of(path))
+    start = start_of(path)
+    if start.startswith(b"PAR1"):
+        raise EvaluationsError(f"{path.name} is a table in Parquet, and no YAML or JSON.")
+    refuse_other(path, start)
     with opened(path) as file:
         held = file.read(_MOST + 1)
     if len(held) > _MOST:

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...directions import guess_direction
+from ...fields import listed
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ...evaluations import Evaluations
 
-__all__ = ["Draft", "Left", "Options", "Target"]
+__all__ = ["Draft", "Left", "Options", "Target", "as_paths", "counted"]
 
 _ROWS = ("run", "seed", "cost", "fidelity")
 
@@ -137,7 +140,9 @@ class Draft:
 
         words = {True: "target:higher:", False: "target:lower:", None: "target:"}
         columns: dict[str, Any] = {f"task:{task}": self.frame[column] for task, column in self.tasks.items()}
-        columns |= {words[way] + name: self.frame[column] for name, (column, way) in self.targets.items()}
+        for name, (column, way) in self.targets.items():
+            way = bool(guess_direction(name)) if way is None and name.startswith(("lower:", "higher:")) else way
+            columns[words[way] + name] = self.frame[column]
         columns |= {role: self.frame[self.rows[role]] for role in _ROWS if role in self.rows}
         return pd.DataFrame(columns).reset_index(drop=True)
 
@@ -145,3 +150,14 @@ class Draft:
 def as_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
     """One path or several, as a tuple."""
     return tuple(map(Path, [paths] if isinstance(paths, str | Path) else paths))
+
+
+def counted(n: int, word: str, names: Sequence[str] = ()) -> str:
+    """How many of something there are, and the first of their names.
+
+    Examples
+    --------
+    >>> counted(1, "run", ["r1"]), counted(2, "row")
+    ('1 run (r1)', '2 rows')
+    """
+    return f"{n} {word}{'s' * (n != 1)}" + (f" ({listed(list(names), 4)})" if names else "")

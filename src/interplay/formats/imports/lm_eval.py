@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...fields import EvaluationsError, listed, match
-from .beside import mixed, seeds_beside, with_column
+from .beside import mixed, refuse, seeds_beside, with_column
 from .draft import Draft, Left, Options, Target
 from .results import Results, Score, by_model, in_folder, named, results_of
 from .sheets import existing
@@ -27,8 +27,7 @@ _MOST_OF_IT = 0.5
 
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read the results of several runs, and their mixtures."""
-    if options.where:
-        raise EvaluationsError("--where picks no rows of results of lm-eval. Give the folders of the runs wanted.")
+    refuse(options, ("where", "run", "cost"), "results of lm-eval", "Give the folders of the runs wanted.")
     runs, left = _runs(paths)
     names = [run.name for run in runs]
     frame, tasks, more = mixed(names, options, "results of lm-eval", other=[run.model for run in runs])
@@ -50,16 +49,10 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
         tasks=tasks,
         targets=targets,
         rows=rows,
-        left=(*left, *more, *gone, *_ALWAYS),
+        left=(*dict.fromkeys(left), *more, *gone, *_blank(runs, held)),
         notes={"standard_errors": errors} if errors else {},
         warnings=(*_noise(scores, errors), *_differences(runs, scores)),
     )
-
-
-_ALWAYS = (
-    Left("seeds in config (random_seed, fewshot_seed, ...)", "they are of the evaluation, not of the training"),
-    Left("total_evaluation_time_seconds", "it is the cost of the evaluation, not of the training"),
-)
 
 
 def _runs(paths: Sequence[Path]) -> tuple[list[Results], list[Left]]:
@@ -129,6 +122,13 @@ def _chosen(
             f"({listed([*map(repr, names)], 5)}) name those wanted with --target."
         )
     return chosen, left
+
+
+def _blank(runs: Sequence[Results], held: Sequence[Mapping[str, Score]]) -> list[Left]:
+    """Results that are a number in no run."""
+    there = {f"{score.task}/{score.metric}" for one in held for score in one.values()}
+    names = dict.fromkeys(name for run in runs for name in run.blank if name not in there)
+    return [Left(f"result {name!r}", "no number in any run") for name in names]
 
 
 def _direction(cells: Sequence[Score | None]) -> bool | None:

@@ -128,7 +128,7 @@ class _Sorting:
         self.accounted |= gone
         self.open = {n: c for n, c in log.settings.items() if c not in gone}
         self.results = {n: c for n, c in log.results.items() if c not in gone}
-        self.frame: Any = log.frame.reset_index(drop=True)
+        self.frame: Any = log.frame.reset_index(drop=True).copy()
 
     @property
     def names(self) -> list[str]:
@@ -222,7 +222,7 @@ class _Sorting:
         left, varying = leftovers(self.frame, [*self.open.values()])
         self.left += left
         if varying:
-            self.warnings.append(f"{listed([*varying], 8)}: {_CONFOUNDED}")
+            self.warnings.append(f"{listed([*varying], 4)}: {_CONFOUNDED}")
         numeric = numbers_of(self.frame, self.results)
         for name, column in self.results.items():
             if column not in self.accounted:
@@ -241,7 +241,12 @@ class _Sorting:
         skip = self.options.missing == "skip"
         found = [n for n in called if skip or int((~np.isnan(numbers[n])).sum()) == most]
         if not found:
-            hint = f"Numbers that vary: {listed(varying, 12)}." if varying else "No result of it varies."
+            hint = (
+                f"Numbers that vary: {listed(varying, 12)}." if varying else "No result of it is a number that varies."
+            )
+            words = {n: texts(self.frame[c]) for n, c in self.results.items() if n not in numbers and metric_word(n)}
+            held = [f"{n} ({next(filter(None, cells))[:20]!r})" for n, cells in words.items() if any(cells)]
+            hint += f" No numbers: {listed(held)}." if held else ""
             raise EvaluationsError(
                 f"{self.log.name} does not say which results are targets. Name them with --target (repeatable, globs "
                 f"such as 'eval/*'). {hint}"

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...fields import EvaluationsError, listed
+from ...fields import EvaluationsError, listed, unknown
 from ..columns import as_numbers, as_text
 from ..table import Table
-from .draft import Draft, Left, Options, Target
+from .draft import Draft, Left, Options, Target, counted
+from .measurements import Part, filled, measured
 from .mixtures import mixtures_of
 from .sheets import column_called, read_sheet
 from .sorting import chosen, drafted, stated_rows
@@ -32,16 +33,6 @@ _TASK, _WEIGHT = ("task", "source", "domain"), ("weight", "share", "ratio", "pro
 _METRIC, _VALUE = ("metric", "target"), ("value", "score", "result")
 
 
-class Part(NamedTuple):
-    """One of the two halves of a long table: which rows, and its columns."""
-
-    frame: pd.DataFrame
-    name: str
-    run: str
-    item: str
-    value: str
-
-
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read one file of both, two files, or one of results beside ``--mixtures``."""
     if len(paths) not in (1, 2):
@@ -52,14 +43,14 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     values: list[Part] = []
     left: list[Left] = []
     tables = [read_sheet(path) for path in paths]
-    _known_where(tables, options)
+    _known_columns(tables, options)
     for table in tables:
         frame, said = stated_rows(table, _of_table(options, table))
         left += said
         weights += _part(frame, table, _TASK, _WEIGHT, options)
         values += _part(frame, table, _METRIC, _VALUE, options)
     _one_of_each(weights, values, tables, options)
-    frame, targets, more, warnings = _values(values[0], options)
+    frame, targets, more, warnings = measured(values[0], options)
     left += more
     runs = frame["run"].tolist()
     if weights:
@@ -72,12 +63,16 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     return _draft(frame, mixed, tasks, targets, listed([t.name for t in tables]), options, left, warnings)
 
 
-def _known_where(tables: Sequence[Table], options: Options) -> None:
+def _known_columns(tables: Sequence[Table], options: Options) -> None:
+    """Columns that the user names are in some table."""
+    columns = [str(c) for table in tables for c in table.frame.columns]
+    names = listed([t.name for t in tables])
     for column in options.where:
-        if not any(column in table.frame for table in tables):
-            raise EvaluationsError(
-                f"--where {column}: no table has such a column ({listed([t.name for t in tables])})."
-            )
+        if column not in columns:
+            raise unknown(column, columns, f"column of {names} (--where)")
+    for role in ("run", "seed", "cost"):
+        if (column := getattr(options, role)) is not None and column not in columns:
+            raise unknown(column, columns, f"column of {names} (--{role})")
 
 
 def _of_table(options: Options, table: Table) -> Options:
@@ -127,93 +122,10 @@ def _one_of_each(weights: list[Part], values: list[Part], tables: Sequence[Table
                 )
 
 
-def _values(part: Part, options: Options) -> tuple[pd.DataFrame, dict[str, Target], list[Left], list[str]]:
-    """A row for each run and seed, a column for each metric, and what else is known of the runs."""
-    import pandas as pd
-
-    frame = part.frame
-    runs, metrics = _filled(part, part.run), _filled(part, part.item)
-    numbers = as_numbers(frame, part.value, part.name, "Give a number, or leave the cell empty.")
-    seed = options.seed if options.seed in frame else column_called(frame, "seed")
-    seeds = [""] * len(frame) if seed is None else as_text(frame, seed)
-    step = column_called(frame, "step", "epoch", "global_step")
-    steps = (
-        np.zeros(len(frame))
-        if step is None or step in options.where
-        else as_numbers(frame, step, part.name, "Give a number.")
-    )
-    kept, earlier = _last(part, list(zip(runs, seeds, metrics, strict=True)), steps)
-    names = list(dict.fromkeys(metrics))
-    pairs = list(dict.fromkeys(zip(runs, seeds, strict=True)))
-    cells = {(r, s, m): numbers[i] for (r, s, m), i in kept.items()}
-    rows = [[cells.get((r, s, m), np.nan) for m in names] for r, s in pairs]
-    columns = {name: f"{part.item} {name}" for name in names}
-    wide = pd.DataFrame(rows, columns=[*columns.values()], dtype=float)
-    out = wide.assign(run=[r for r, _ in pairs])
-    if seed is not None:
-        out["seed"] = [s or None for _, s in pairs]
-    left = (
-        [
-            Left(
-                f"{earlier} values of earlier {step}s",
-                f"the last {step} of each counts; --where {step}=N takes another",
-            )
-        ]
-        if earlier
-        else []
-    )
-    ends = {float(steps[i]) for i in kept.values()}
-    warnings = [f"runs and metrics end at different {step}s ({min(ends):g} to {max(ends):g})"] if len(ends) > 1 else []
-    known = [part.run, part.item, part.value, *(c for c in (seed, step) if c is not None)]
-    out = _settings(
-        out,
-        part,
-        [c for c in frame.columns if c not in known],
-        dict(zip(pairs, range(len(pairs)), strict=True)),
-        runs,
-        seeds,
-    )
-    return out, {n: Target(c) for n, c in columns.items()}, left, warnings
-
-
-def _last(
-    part: Part, keys: Sequence[tuple[str, str, str]], steps: np.ndarray
-) -> tuple[dict[tuple[str, str, str], int], int]:
-    """The row of each run, seed and metric with the last step; and how many rows are earlier."""
-    kept: dict[tuple[str, str, str], int] = {}
-    seen: dict[tuple[str, str, str, float], int] = {}
-    for i, key in enumerate(keys):
-        j = kept.get(key)
-        if (first := seen.setdefault((*key, float(steps[i])), i)) != i:
-            rows = [int(part.frame.index[n]) + 1 for n in (first, i)]
-            raise EvaluationsError(
-                f"{part.name}: {part.item} {key[2]!r} of run {key[0]!r} is there twice (rows {rows[0]} and {rows[1]}). "
-                "Keep one; several results of one run need a column 'seed', several times a column 'step'."
-            )
-        if j is None or steps[i] > steps[j]:
-            kept[key] = i
-    return kept, len(keys) - len(kept)
-
-
-def _settings(
-    out: pd.DataFrame, part: Part, others: Sequence[str], place: dict, runs: Sequence[str], seeds: Sequence[str]
-) -> pd.DataFrame:
-    """Put other columns beside the runs, where a run has one value of them; what varies within runs is no setting."""
-    first: dict[int, int] = {}
-    for i, pair in enumerate(zip(runs, seeds, strict=True)):
-        first.setdefault(place[pair], i)
-    at = [first[n] for n in range(len(out))]
-    for column in others:
-        if column_called(part.frame.loc[:, [column]], *_TASK, *_WEIGHT) is not None:
-            continue
-        out[column] = part.frame[column].iloc[at].to_numpy()
-    return out
-
-
 def _weights(part: Part, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str], list[Left]]:
     import pandas as pd
 
-    owners, sources = _filled(part, part.run), _filled(part, part.item)
+    owners, sources = filled(part, part.run), filled(part, part.item)
     numbers = as_numbers(part.frame, part.value, part.name, "Give a weight.")
     held: dict[str, dict[str, float]] = {}
     for i, (run, source) in enumerate(zip(owners, sources, strict=True)):
@@ -232,22 +144,12 @@ def _weights(part: Part, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, s
     columns = {name: f"{part.item} {name}" for name in names}
     rows = [[held[run].get(name, 0.0) for name in names] if run in held else [np.nan] * len(names) for run in runs]
     there = {*runs}
-    left = [Left(f"{len(lost)} runs ({listed(lost, 4)})", "no weight of any source")] if lost else []
+    left = [Left(counted(len(lost), "run", lost), "no weight of any source")] if lost else []
     alone = [run for run in held if run not in there]
-    left += [Left(f"{len(alone)} runs ({listed(alone, 4)})", "no value of any metric")] if alone else []
+    left += [Left(counted(len(alone), "run", alone), "no value of any metric")] if alone else []
     unsaid = sum(len(names) - len(held[run]) for run in there if run in held)
-    left += [Left(f"{unsaid} weights that are not stated", "taken as 0")] if unsaid else []
+    left += [Left(f"{counted(unsaid, 'weight')} not stated", "taken as 0")] if unsaid else []
     return pd.DataFrame(rows, columns=[*columns.values()], dtype=float), columns, left
-
-
-def _filled(part: Part, column: str) -> list[str]:
-    texts = [text.strip() for text in as_text(part.frame, column)]
-    for i, text in enumerate(texts):
-        if not text:
-            raise EvaluationsError(
-                f"{part.name}: row {int(part.frame.index[i]) + 1} has no {column}. Every row needs one."
-            )
-    return texts
 
 
 def _draft(
@@ -278,6 +180,8 @@ def _draft(
     rows = {"run": "run"} | ({"seed": "seed"} if "seed" in frame else {})
     for role, called in (("cost", options.cost or "cost"), ("fidelity", options.fidelity or "fidelity")):
         rows |= {role: called} if called in both else {}
+    if options.cost is not None and "cost" not in rows:
+        raise EvaluationsError(f"{name}: column {options.cost!r} (--cost) varies within runs. Name one that does not.")
     return drafted(
         both,
         name,

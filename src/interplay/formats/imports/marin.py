@@ -17,10 +17,10 @@ from ...directions import metric_word
 from ...fields import EvaluationsError, listed
 from ..columns import as_text
 from ..table import Table
-from .draft import Draft, Left, Options, Target
+from .draft import Draft, Left, Options, Target, counted
 from .prefixes import single
 from .sheets import column_called, numbers
-from .sorting import chosen, drafted, row_columns, stated_rows
+from .sorting import chosen, drafted, no_mixtures, row_columns, stated_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ _SEEDS = ("trainer_seed", "data_seed")
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read one table or registry."""
     table = single(paths)
+    no_mixtures(options, table.name)
     frame, left = stated_rows(table, options)
     if any(_MAP.fullmatch(str(c)) for c in frame.columns):
         frame, more = _flat(frame, table.name)
@@ -108,7 +109,7 @@ def _flat(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Left]]:
         if phase:
             keep &= pd.Series([bool(m) for m in maps], index=frame.index)
             unsaid = sum(len(keys) - len(m) for m in maps if m)
-            left += [Left(f"{column}: {unsaid} weights that are not stated", "taken as 0")] if unsaid else []
+            left += [Left(f"{column}: {counted(unsaid, 'weight')} not stated", "taken as 0")] if unsaid else []
         del parts[column]
         for key in keys:
             called = f"phase_{phase[1]}_{key}" if phase else f"{column}/{key}"
@@ -117,7 +118,7 @@ def _flat(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Left]]:
                 raise EvaluationsError(f"{name}: column {called!r} is there, and {column} has {key!r} too. Rename one.")
             parts[called] = pd.Series([0.0 if v is None and phase else v for v in values], index=frame.index)
     if not keep.all():
-        left.append(Left(f"{int((~keep).sum())} rows", "no weights of some phase"))
+        left.append(Left(counted(int((~keep).sum()), "row"), "no weights of some phase"))
     return pd.DataFrame(parts).loc[keep.to_numpy(), :].reset_index(drop=True), left
 
 

@@ -15,7 +15,7 @@ from ...fields import EvaluationsError, listed, match
 from ..columns import as_numbers, as_text
 from ..table import FACTS, UNNAMED, Table, is_metadata
 from .documents import load, mapping_of, number
-from .draft import Left, Options
+from .draft import Left, Options, counted
 from .sheets import column_called, existing, numbers, read_sheet
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def mixtures_of(
         if n not in taken
     ]
     if spare := [n for i, n in enumerate(next(iter(held.names.values()))) if i not in set(rows)]:
-        left.append(Left(f"{path.name}: {len(spare)} mixtures ({listed(spare, 3)})", "no run has such a name"))
+        left.append(Left(f"{path.name}: {counted(len(spare), 'mixture', spare)}", "no run has such a name"))
     columns = {name: f"{path.name}: {name}" for name in taken}
     frame = held.frame[taken].iloc[rows].reset_index(drop=True)
     return frame.set_axis([*columns.values()], axis=1), columns, tuple(left)
@@ -142,7 +142,7 @@ def _made(held: Mapping[str, Mapping[str, float]], name: str) -> Mixtures:
     tasks = list(dict.fromkeys(task for weights in held.values() for task in weights))
     rows = [[weights.get(task, 0.0) for task in tasks] for weights in held.values()]
     unsaid = sum(len(tasks) - len(weights) for weights in held.values())
-    said = (Left(f"{name}: {unsaid} weights that are not stated", "taken as 0"),) if unsaid else ()
+    said = (Left(f"{name}: {counted(unsaid, 'weight')} not stated", "taken as 0"),) if unsaid else ()
     return Mixtures({"run": tuple(held)}, pd.DataFrame(rows, columns=tasks, dtype=float), said)
 
 
@@ -191,8 +191,8 @@ def _rows(held: Mixtures, runs: Sequence[str], name: str) -> list[int]:
     if several := [run for run, hits in zip(runs, rows, strict=True) if len(hits) > 1]:
         which = listed([repr(names[i]) for i in rows[runs.index(several[0])]], 3)
         raise EvaluationsError(
-            f"{name} has several mixtures for {len(set(several))} runs, such as {several[0]!r}: {which}. Keep one of "
-            "each, or name them as the runs are named."
+            f"{name} has several mixtures for {counted(len(set(several)), 'run')}, such as {several[0]!r}: {which}. "
+            "Keep one of each, or name them as the runs are named."
         )
     if absent := [run for run, hits in zip(runs, rows, strict=True) if not hits]:
         known = listed([repr(n) for n in names], 3)

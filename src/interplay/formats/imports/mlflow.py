@@ -164,8 +164,9 @@ def _row(
     tags: Mapping[str, str],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"run_id": run, "status": status, "start_time": start, "end_time": end}
-    row |= {f"metrics.{k}": v for k, v in metrics.items()} | {f"params.{k}": v for k, v in params.items()}
-    return row | {f"tags.{k}": v for k, v in tags.items()}
+    for word, held in (("metrics", metrics), ("params", params), ("tags", tags)):
+        row |= {f"{word}.{key}": value for key, value in sorted(held.items())}
+    return row
 
 
 def _experiments(names: Mapping[str, str], part: str | None, title: str) -> list[str]:

@@ -118,6 +118,9 @@ def _of_storage(address: Address) -> tuple[pd.DataFrame, list[bool], str]:
     """Trials of a study in a storage, the directions of its results, and what it is called."""
     if address.scheme == "redis":
         raise EvaluationsError(f"{address.title}: a storage in Redis holds pickles, and is not read. Save the trials.")
+    file = address.file
+    if file is not None and "studies" not in tables_of(file):
+        raise EvaluationsError(f"{file.name} is no storage of Optuna: it has no table of studies.")
     try:
         import optuna as library
     except ImportError:
@@ -126,7 +129,7 @@ def _of_storage(address: Address) -> tuple[pd.DataFrame, list[bool], str]:
             "study.trials_dataframe() returns as CSV."
         ) from None
     try:
-        storage: Any = address.url if address.file is None else _for_reading(address.file)
+        storage = _for_reading(address)
         names = library.get_all_study_names(storage)
         study = library.load_study(study_name=_study(names, address), storage=storage)
         frame = study.trials_dataframe()
@@ -135,7 +138,9 @@ def _of_storage(address: Address) -> tuple[pd.DataFrame, list[bool], str]:
     except (ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
         raise EvaluationsError(f"{address.title} cannot be read by Optuna: {address.scrubbed(error)}") from None
     except Exception as error:  # what a database driver raises has no common class
-        raise EvaluationsError(f"{address.title} cannot be reached: {address.scrubbed(error)}") from None
+        raise EvaluationsError(
+            f"{address.title} cannot be reached: {address.scrubbed(error.__cause__ or error)}"
+        ) from None
     title = address.title if address.part else f"{address.title}#{study.study_name}"
     if not len(frame):
         raise EvaluationsError(f"{title} holds no trials.")
@@ -143,14 +148,15 @@ def _of_storage(address: Address) -> tuple[pd.DataFrame, list[bool], str]:
     return frame, up, title
 
 
-def _for_reading(file: Path) -> Any:
-    """A storage in a SQLite file that nothing can be written to."""
+def _for_reading(address: Address) -> Any:
+    """A storage in which no tables are made; nothing at all can be written to a SQLite file."""
     import sqlite3
 
     from optuna.storages import RDBStorage
 
-    if "studies" not in tables_of(file):
-        raise EvaluationsError(f"{file.name} is no storage of Optuna: it has no table of studies.")
+    file = address.file
+    if file is None:
+        return RDBStorage(address.url, skip_table_creation=True)
     where = f"{file.resolve().as_uri()}?mode=ro"
 
     def opened() -> sqlite3.Connection:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ...fields import EvaluationsError, listed
 from ..columns import as_text
 from ..table import Table, is_metadata
-from .draft import Draft, Left, Options, Target
+from .draft import Draft, Left, Options, Target, counted
 from .leftovers import is_setting
 from .sheets import column_called, numbers
-from .sorting import chosen, drafted, stated_rows
+from .sorting import chosen, drafted, no_mixtures, stated_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,7 @@ def paired(
     higher_is_better : bool, optional
         Direction of all results, where the format fixes it.
     """
+    no_mixtures(options, ratios.name)
     frame, name, first, second, more = joined(ratios, metrics, options)
     unasked = {n: why for n, why in (unasked or {}).items() if n not in options.targets}
     numeric = numbers(frame, [*first.values(), *second.values()])
@@ -125,7 +126,7 @@ def joined(
         )
     for mine, theirs, this in ((runs, set(results), ratios.name), (results, set(runs), metrics.name)):
         if alone := [run for run in dict.fromkeys(mine) if run not in theirs]:
-            left.append(Left(f"{len(alone)} runs ({listed(alone, 4)})", f"only in {this}"))
+            left.append(Left(counted(len(alone), "run", alone), f"only in {this}"))
     one = tables[0].iloc[[i for i, _ in order]].reset_index(drop=True)
     two = tables[1].iloc[[j for _, j in order]].reset_index(drop=True)
     two = two.drop(

@@ -9,7 +9,7 @@ from ...fields import EvaluationsError, listed
 from ..table import Table
 from .draft import Draft, Left, Options, Target
 from .sheets import numbers, read_sheet
-from .sorting import chosen, drafted, row_columns, stated_rows
+from .sorting import chosen, drafted, no_mixtures, row_columns, stated_rows
 
 __all__ = ["of_names", "single"]
 
@@ -37,6 +37,7 @@ def of_names(
     form : str
         What the format's columns are called, for messages.
     """
+    no_mixtures(options, table.name)
     frame, left = stated_rows(table, options)
     columns = [str(c) for c in frame.columns]
     numeric = numbers(frame, columns)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...fields import EvaluationsError, MissingFileError
-from ..contents import refuse_other, start_of
+from ..contents import packed, refuse_other, start_of
 from ..table import Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def read_sheet(path: Path) -> Table:
     existing(path)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     start = start_of(path)
-    if start.startswith(b"PAR1") and path.suffix.lower() != ".gz":
+    if suffix == ".npz":
+        raise EvaluationsError(f"{path.name} is an archive of arrays. Give it to `interplay attribute` as it is.")
+    if start.startswith(b"PAR1") and packed(path):
+        raise EvaluationsError(f"{path.name} is a Parquet file compressed with gzip. Unpack it.")
+    if start.startswith(b"PAR1"):
         table = parquet.read(path)
     elif suffix in (".parquet", ".pq"):
         if start:

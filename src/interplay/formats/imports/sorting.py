@@ -16,14 +16,14 @@ from ...fields import EvaluationsError, listed, match, unknown
 from ..columns import as_numbers, as_text, as_whole
 from ..csv import odd_number
 from ..table import FACTS, Table
-from .draft import Draft, Left, Options, Target
+from .draft import Draft, Left, Options, Target, counted
 from .leftovers import leftovers
 from .sheets import column_called
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["chosen", "drafted", "row_columns", "stated_rows"]
+__all__ = ["chosen", "drafted", "no_mixtures", "row_columns", "stated_rows"]
 
 _ROLES = {"run": ("origin", "run", "run_id", "name", "index"), "seed": ("seed",), "cost": ("cost",)}
 
@@ -49,15 +49,24 @@ def stated_rows(table: Table, options: Options) -> tuple[pd.DataFrame, tuple[Lef
             held = listed([repr(text) for text in dict.fromkeys(cells)], 4)
             raise EvaluationsError(f"{name}: no row has {wanted!r} in column {column!r} (--where); it holds {held}.")
         if not keep.all():
-            left.append(Left(f"{int((~keep).sum())} rows", f"{column} is not {wanted} (--where)"))
+            left.append(Left(counted(int((~keep).sum()), "row"), f"{column} is not {wanted} (--where)"))
         frame = frame.loc[keep, :].reset_index(drop=True)
     return frame, tuple(left)
+
+
+def no_mixtures(options: Options, name: str) -> None:
+    """Refuse ``--mixtures`` where the files say themselves what each run was trained on."""
+    if options.mixtures is not None:
+        raise EvaluationsError(
+            f"mixtures (--mixtures): {name} says itself what each run was trained on. Leave "
+            f"{options.mixtures.name} out."
+        )
 
 
 def _same(text: str, wanted: str) -> bool:
     """Tell whether a cell holds what is wanted, in the same words or as the same number."""
     try:
-        return text == wanted or float(text) == float(wanted)
+        return text == wanted or text.lower() == wanted.lower() in ("true", "false") or float(text) == float(wanted)
     except ValueError:
         return False
 
@@ -142,41 +151,68 @@ def drafted(
         Names that ``--ignore`` may have meant and the importer has seen to.
     """
     rows = dict(row_columns(frame, name, options) if rows is None else rows)
-    for role, column in list(rows.items()):
-        if column in tasks.values() or any(column == t.column for t in targets.values()):
-            if getattr(options, role, None) == column:
-                raise EvaluationsError(
-                    f"{name}: {column!r} is named with --{role}, and is a task or a target. Name it once."
-                )
-            del rows[role]
-    if not tasks:
-        raise EvaluationsError(
-            f"{name} has no task: its columns are {listed([str(c) for c in frame.columns])}. Name them with --tasks."
-        )
-    if not targets:
-        raise EvaluationsError(
-            f"{name} has no target: its columns are {listed([str(c) for c in frame.columns])}. Name them with --target."
-        )
-    if both := [c for c in tasks.values() if any(c == t.column for t in targets.values())]:
-        raise EvaluationsError(
-            f"{name}: {both[0]!r} is a task and a target. Name it in one of --tasks and --target only."
-        )
-    used = {*tasks.values(), *(t.column for t in targets.values()), *rows.values(), *silent}
+    results = [target.column for target in targets.values()]
+    rows = _of_neither(rows, {*tasks.values(), *results}, name, options)
+    _refuse_none_or_both(frame, name, tasks, results)
+    used = {*tasks.values(), *results, *rows.values(), *silent}
     frame, dropped = _with_results(frame, name, targets, rows.get("run"))
-    for column in [*tasks.values(), *(t.column for t in targets.values()), *([rows["cost"]] if "cost" in rows else [])]:
+    for column in [*tasks.values(), *results, *([rows["cost"]] if "cost" in rows else [])]:
         _refuse_odd_numbers(frame, column, name)
+    _refuse_gaps(frame, name, [*tasks.values()], rows.get("run"))
     if "seed" in rows:
         as_whole(frame, rows["seed"], name)
     rest = [str(c) for c in frame.columns if c not in used]
-    ignored = set(
-        match(options.ignore, rest, f"column of {name}", also=[*map(str, frame.columns), *tasks, *targets, *known])
-    )
+    elsewhere = [*map(str, frame.columns), *tasks, *targets, *known]
+    ignored = set(match(options.ignore, rest, f"column of {name}", also=elsewhere))
     why, confounders = leftovers(frame, [c for c in rest if c not in ignored])
     out = [Left(f"column {c!r}", "left out by --ignore") for c in rest if c in ignored]
-    said = [*left, *dropped, *out, *why]
-    return Draft(
-        frame, name, dict(tasks), dict(targets), rows, tuple(said), notes or {}, (*warnings, *confounders), kind
-    )
+    said = (*left, *dropped, *out, *why)
+    told = (*warnings, *confounders, *([] if options.kind or kind else _percentages(frame, [*tasks.values()])))
+    return Draft(frame, name, dict(tasks), dict(targets), rows, said, notes or {}, told, kind)
+
+
+def _of_neither(rows: Mapping[str, str], used: set[str], name: str, options: Options) -> dict[str, str]:
+    """Leave out roles whose columns are tasks or targets; one that the user named is an error."""
+    for role, column in rows.items():
+        if column in used and getattr(options, role, None) == column:
+            raise EvaluationsError(
+                f"{name}: {column!r} is named with --{role}, and is a task or a target. Name it once."
+            )
+    return {role: column for role, column in rows.items() if column not in used}
+
+
+def _refuse_none_or_both(frame: pd.DataFrame, name: str, tasks: Mapping[str, str], results: Sequence[str]) -> None:
+    columns = listed([str(c) for c in frame.columns])
+    for what, found in (("task", tasks), ("target", results)):
+        if not found:
+            option = "--tasks" if what == "task" else "--target"
+            raise EvaluationsError(f"{name} has no {what}: its columns are {columns}. Name them with {option}.")
+    if both := [c for c in tasks.values() if c in results]:
+        raise EvaluationsError(
+            f"{name}: {both[0]!r} is a task and a target. Name it in one of --tasks and --target only."
+        )
+
+
+def _refuse_gaps(frame: pd.DataFrame, name: str, columns: Sequence[str], run: str | None) -> None:
+    """Tasks need a number in every run: an empty cell may be 0, or not known."""
+    for column in columns:
+        empty = np.isnan(as_numbers(frame, column, name, ""))
+        if empty.any():
+            i = int(np.flatnonzero(empty)[0])
+            where = f"row {i + 1}" + (f" ({as_text(frame, run)[i]})" if run is not None else "")
+            raise EvaluationsError(
+                f"{name}: column {column!r} has no value in {where}, {counted(int(empty.sum()), 'row')} in all; tasks "
+                "need a number in every run. Write 0 where it was out, take the rows out (--where), or leave it out "
+                f"with --ignore {column}."
+            )
+
+
+def _percentages(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Say that rows which sum to 100 are no mixtures as they stand."""
+    total = np.sum([as_numbers(frame, c, "", "") for c in columns], axis=0)
+    if len(columns) < 2 or not (np.abs(total - 100) < 0.5).all():
+        return []
+    return ["the tasks of every run sum to 100, as percentages do, and are taken as weights; divide them by 100"]
 
 
 def _with_results(
@@ -201,9 +237,8 @@ def _with_results(
 
 
 def _rows(frame: pd.DataFrame, which: np.ndarray, run: str | None) -> str:
-    n = int(which.sum())
     names = [str(i + 1) for i in np.flatnonzero(which)] if run is None else as_text(frame.loc[which, :], run)
-    return f"{n} row{'s' * (n != 1)} ({listed(names, 4)})"
+    return counted(len(names), "row", names)
 
 
 def _refuse_odd_numbers(frame: pd.DataFrame, column: str, name: str) -> None:

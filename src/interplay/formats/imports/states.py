@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...fields import EvaluationsError
+from ...fields import EvaluationsError, listed
 from .documents import load, looks_like
 
 __all__ = ["STATE", "Run", "plain_in", "run_of", "states_in"]
@@ -38,6 +38,10 @@ class Run:
     seed : str or None
     pickled : bool
         Whether its arguments lie beside it as a pickle.
+    others : tuple of str
+        What its log holds beside evaluations.
+    best : bool
+        Whether it states the best of its evaluations.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Run:
     seconds: float | None
     seed: str | None
     pickled: bool
+    others: tuple[str, ...] = ()
+    best: bool = False
 
 
 def states_in(folder: Path) -> list[Path]:
@@ -59,34 +65,54 @@ def plain_in(folder: Path) -> list[Path]:
     return [file for name in (STATE, *_RESULTS) if (file := folder / name).is_file()]
 
 
-def run_of(files: Sequence[Path], folder: Path, *, strict: bool) -> Run:
-    """Read one run: its latest state, and the results that were saved beside it where that has none."""
+def run_of(files: Sequence[Path], name: str, *, strict: bool) -> Run:
+    """Read one run: its latest state, and the results that were saved beside it where that has none.
+
+    Raises
+    ------
+    EvaluationsError
+        For files of several runs, and files that are no states (where `strict`).
+    """
+    folder = _owner(files, name)
     states = [(_document(file), file) for file in dict.fromkeys(files) if file.name not in _RESULTS]
     states = [(held, file) for held, file in states if "log_history" in held]
     if strict and not states:
         _document(files[0], refused=True)
     states.sort(key=lambda one: (_number(one[0].get("global_step")) or 0.0, one[1].parent == folder))
     held = states[-1][0] if states else {}
-    evaluations = _evaluations(held.get("log_history") or [])
+    history, last = held.get("log_history") or [], _number(held.get("global_step"))
+    evaluations = _evaluations(history)
     saved: dict[str, Any] = {}
-    for name in _RESULTS:
-        if (folder / name).is_file():
-            saved |= _document(folder / name)
+    for result in _RESULTS:
+        if (folder / result).is_file():
+            saved |= _document(folder / result)
     if not evaluations and (results := _results(saved)):
-        step = _number(held.get("global_step"))
-        evaluations = {-1.0 if step is None else step: results}
-    times = [t for entry in held.get("log_history") or [] if (t := _number(entry.get("train_runtime"))) is not None]
-    seconds = times[-1] if times else _number(saved.get("train_runtime"))
-    last = _number(held.get("global_step"))
+        evaluations = {-1.0 if last is None else last: results}
+    times = [t for entry in history if (t := _number(entry.get("train_runtime"))) is not None]
+    others = dict.fromkeys(k for e in history for k in e if not k.startswith("eval_") and k not in ("step", "epoch"))
     return Run(
-        folder.name or str(folder),
-        folder,
-        math.nan if last is None else last,
-        evaluations,
-        seconds,
-        _seed(folder),
-        any(folder.rglob("training_args.bin")),
+        name=name,
+        folder=folder,
+        last=math.nan if last is None else last,
+        evaluations=evaluations,
+        seconds=times[-1] if times else _number(saved.get("train_runtime")),
+        seed=_seed(folder),
+        pickled=any(folder.rglob("training_args.bin")),
+        others=tuple(k for k in others if k != "train_runtime"),
+        best=held.get("best_metric") is not None,
     )
+
+
+def _owner(files: Sequence[Path], name: str) -> Path:
+    """The folder of a run, in which its checkpoints lie."""
+    checkpoints = [file.parent.name.startswith("checkpoint-") for file in files]
+    owners = dict.fromkeys(f.parent.parent if c else f.parent for f, c in zip(files, checkpoints, strict=True))
+    if len(owners) > 1:
+        raise EvaluationsError(
+            f"{name!r} holds states of {len(owners)} runs: {listed([str(one) for one in owners], 3)}. Give the folder "
+            "that these lie in."
+        )
+    return next(iter(owners))
 
 
 def _document(file: Path, refused: bool = False) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ...fields import EvaluationsError, listed, match
-from .beside import mixed, seeds_beside, with_column
+from .beside import mixed, refuse, seeds_beside, with_column
 from .draft import Draft, Left, Options, Target
 from .sheets import existing
 from .states import STATE, Run, plain_in, run_of, states_in
@@ -29,11 +29,13 @@ _SPEEDS = re.compile(
 _PICKLE = Left(
     "training_args.bin", "a pickle, which is never loaded; a seed stands in training_args.json or --mixtures"
 )
+_BEST = Left("best_metric", "the best of several evaluations of a run, so that it looks better than the run is")
 _WHERE = ("step", "epoch")
 
 
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read the evaluations of several runs, and their mixtures."""
+    refuse(options, ("run", "cost"), "states of a trainer", "Rename the folders, or leave it out.")
     if wrong := [name for name in options.where if name not in _WHERE]:
         raise EvaluationsError(f"--where {wrong[0]}: evaluations are picked by step or epoch, as in --where step=1000.")
     found, left = _runs(paths)
@@ -64,14 +66,17 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     seeds = _seeds(runs, options)
     if seeds is not None:
         frame, rows["seed"] = with_column(frame, "seed", seeds)
-    pickled = (_PICKLE,) if any(run.pickled for run in runs) else ()
+    more = (*more, *([_PICKLE] if any(run.pickled for run in runs) else []))
+    more = (*more, *([_BEST] if any(run.best for run in runs) else []))
+    if others := [*dict.fromkeys(key for run in runs for key in run.others)]:
+        more = (*more, Left(f"log_history: {listed(others, 12)}", "of the training, and no evaluation (eval_*)"))
     return Draft(
         frame=frame,
         name=options.mixtures.name if options.mixtures else "states of a trainer",
         tasks=tasks,
         targets=targets,
         rows=rows,
-        left=(*left, *more, *gone, *pickled),
+        left=(*left, *more, *gone),
         warnings=_warnings(runs, steps),
     )
 
@@ -82,13 +87,15 @@ def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[Left]]:
     left: list[Left] = []
     for path in paths:
         if existing(path, folder=True).is_file():
-            found.append(run_of([path], path.parent, strict=True))
+            folder = path.absolute().parent
+            name = (folder.parent if folder.name.startswith("checkpoint-") else folder).name
+            found.append(run_of([path], name, strict=True))
             continue
         own = states_in(path)
         for folder in [path] if own else sorted(one for one in path.iterdir() if one.is_dir()):
             files = own if own else sorted(folder.rglob(STATE)) + plain_in(folder)
             if files:
-                found.append(run_of(files, folder, strict=False))
+                found.append(run_of(files, folder.absolute().name, strict=False))
             else:
                 left.append(Left(f"folder {folder.name!r}", f"no {STATE} in it"))
     if not found:

@@ -19,6 +19,7 @@ from ...directions import metric_word
 from ...fields import EvaluationsError, listed
 from ..contents import opened, refuse_other, start_of
 from .cells import numbers_of
+from .documents import looks_like
 from .draft import Draft, Options
 from .foreign import one_file, refuse_foreign
 from .log import Log, drafted
@@ -53,6 +54,8 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     start = start_of(path)
     if Path(path.name.lower().removesuffix(".gz")).suffix in _JSON or start.lstrip()[:1] in (b"{", b"["):
         refuse_other(path, start)
+        if shape := looks_like(start):
+            raise EvaluationsError(f"{path.name} looks like {shape}; `interplay import {shape.format}` reads it.")
         frame, settings, results, rest = _from_json(_records(path), path.name)
     else:
         frame = read_sheet(path).frame
