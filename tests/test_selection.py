@@ -428,6 +428,22 @@ def test_what_was_run_counts_beyond_what_the_surrogate_makes_of_it():
     assert fewer.choice.deviation[0] > chosen.choice.deviation[0]
 
 
+def test_intervals_of_choices_hold_what_they_measure():
+    """In rough games, in which every mask has a part of its own that no surrogate knows."""
+    S, inside, gains = ip.masks.all_subsets(8), [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        true = S @ rng.normal(size=8) * 0.2 + 0.3 * rng.normal(size=len(S))
+        rows = rng.permutation(len(S))[:50]
+        chosen = ip.select(runs_of(true[rows], S[rows]), surrogate="ridge")
+        at = lambda c, true=true: true[(c.weights == S).all(axis=1)][0]
+        choice, (baseline,) = chosen.choice, chosen.of(result.BASELINE)
+        inside.append(abs(at(choice) - choice.predicted[0]) < 1.96 * choice.deviation[0])
+        gains.append(abs(at(baseline) - at(choice) - baseline.gain[0]) < 1.96 * baseline.gain_deviation[0])
+    assert np.mean(inside) > 0.8
+    assert np.mean(gains) > 0.8
+
+
 @pytest.mark.parametrize("shares", [(0.0, 0.0), (0.9, 0.0), (0.0, 0.7), (0.4, 0.8)])
 def test_the_deviation_of_a_gain_is_that_of_a_difference(shares):
     """Beside the joint posterior of both choices, from the same surrogate."""

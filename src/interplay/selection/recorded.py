@@ -5,7 +5,7 @@ l_j(x)            what belongs to the choice beyond the surrogate, of variance L
 ybar_j(x)         mean of its n runs, each with noise of variance N_j
 share             L / (L + N / n), 0 where it was not run
 settled           g + share (ybar - g)
-its variance      (1 - share)^2 v + (1 - share) L where it was run, v where it was not
+its variance      (1 - share)^2 v + (1 - share) L: of a choice that was not run, what belongs to it is not known
 """
 
 from __future__ import annotations
@@ -100,11 +100,10 @@ class Recorded:
     def settled(self, X: Array, mean: Array) -> Settled:
         """What the runs of choices (n, P) show beyond their predictions (n, J), as far as it would show again."""
         lasting, noise = self.split
-        found = Settled(*(np.zeros(mean.shape) for _ in Settled._fields))
+        shift, shares = np.zeros((2, *mean.shape))
         for i, x in enumerate(X):
             of = self.of(x)
             if of.runs:
-                share = np.divide(lasting, lasting + noise / of.runs, out=np.zeros_like(noise), where=lasting > 0)
-                found.share[i], found.shift[i] = share, share * (of.mean - mean[i])
-                found.left[i] = (1.0 - share) * lasting
-        return found
+                shares[i] = np.divide(lasting, lasting + noise / of.runs, out=np.zeros_like(noise), where=lasting > 0)
+                shift[i] = shares[i] * (of.mean - mean[i])
+        return Settled(shift, shares, (1.0 - shares) * lasting)
