@@ -321,3 +321,35 @@ def test_tasks_that_are_called_like_columns_of_a_table(shell):
     assert {"task:seed", "task:cost", "math"} <= set(check.columns)
     check.assign(loss=[1.0, 2.0]).to_csv("check.csv", index=False)
     assert chosen(shell(*base, "--json", "--verified", "check.csv"))["tasks"] == ["seed", "cost", "math"]
+
+
+def test_choices_of_phases_are_verified_and_keep_the_share_of_each(shell):
+    """The baseline too: uniform within each phase."""
+    rng = np.random.default_rng(0)
+
+    def loss(frame):
+        main, anneal = (frame[[f"{p}:{t}" for t in TASKS[:3]]].to_numpy() for p in ("main", "anneal"))
+        main, anneal = (part / part.sum(axis=1, keepdims=True) for part in (main, anneal))
+        return 2 + ((main - [0.6, 0.3, 0.1]) ** 2).sum(axis=1) + 0.3 * ((anneal - [0.1, 0.2, 0.7]) ** 2).sum(axis=1)
+
+    X = np.hstack([rng.dirichlet(np.ones(3), 40), rng.dirichlet(np.ones(3), 40)])
+    frame = pd.DataFrame(X, columns=[f"{p}:{t}" for p in ("main", "anneal") for t in TASKS[:3]])
+    put(frame.assign(loss=loss(frame)), "runs.csv")
+    command = ("select", "runs.csv", "--target", "loss", "--phases", "main=0.9,anneal=0.1")
+    assert shell(*command, "--verify", "3", "--masks-out", "check.csv")[0] == 0
+    check = pd.read_csv("check.csv")
+    put(check.assign(loss=loss(check)), "check.csv")
+    assert shell(*command, "--verified", "check.csv", "--out", "choice.json")[0] == 0
+    found = Selection.load("choice.json")
+    assert (found.verified, found.verdict, found.choice.runs) == (3, "solid", 1)
+    for c in found.candidates:
+        np.testing.assert_allclose(c.weights[:3].sum(), 0.9, atol=1e-6)
+    (baseline,) = found.of("baseline")
+    np.testing.assert_allclose(baseline.weights, [0.3, 0.3, 0.3, 1 / 30, 1 / 30, 1 / 30])
+    assert baseline.name == "uniform in each phase"
+    tokens = pd.DataFrame({"task": frame.columns, "tokens": 1e9})
+    put(tokens, "tokens.csv")
+    refused(
+        shell(*command, "--tokens", "tokens.csv", "--against", "tokens"), "gives each phase the share of its tokens"
+    )
+    assert shell(*command, "--tokens", "tokens.csv")[0] == 0

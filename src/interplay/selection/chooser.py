@@ -19,6 +19,7 @@ from ..fields import match
 from ..fitting import Design, checked, fit_design
 from ..formats.points import Points
 from ..held_out import HeldOut
+from ..phases import phase_blocks
 from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
@@ -88,8 +89,10 @@ class Chooser:
     def baseline(self, against: ArrayLike | str | None) -> tuple[Array, str]:
         """What would be trained without a choice: weights (K,), and what they are called."""
         K, tokens = self.runs.K, self.constraints.tokens
+        phase = phase_blocks(self.runs.notes, self.runs.tasks)
         if against is None:
-            against = "all" if self.kind == "mask" else "tokens" if tokens is not None else "uniform"
+            proportional = tokens is not None and phase is None
+            against = "all" if self.kind == "mask" else "tokens" if proportional else "uniform"
             against = against if self.kind in ("mask", "mixture") else "mean"
         if not isinstance(against, str):
             given = np.asarray(against, float)
@@ -100,12 +103,20 @@ class Chooser:
         if against == "all" and self.kind == "mask":
             return on.astype(float), "all tasks" if on.all() else "all tasks that some run holds"
         if against == "uniform" and self.kind == "mixture":
-            return on / on.sum(), "uniform"
+            if phase is None:
+                return on / on.sum(), "uniform"
+            each, share = np.bincount(phase, on), np.bincount(phase, self.runs.masks.mean(axis=0))
+            return on * (share / each)[phase], "uniform in each phase"
         if against == "mean":
             return self.runs.masks.mean(axis=0), "the mean of the runs"
         if against == "tokens" and self.kind == "mixture":
             if tokens is None:
                 raise EvaluationsError("against='tokens' needs the token counts: tokens= (--tokens).")
+            if phase is not None:
+                raise EvaluationsError(
+                    "against='tokens' gives each phase the share of its tokens, not the one that it has in the runs; "
+                    "take 'uniform' or 'mean', or give a mixture."
+                )
             return tokens.reference(self.runs.masks), "token-proportional"
         raise EvaluationsError(
             f"against={against!r}; give {'all' if self.kind == 'mask' else 'uniform, tokens, mean'}, or the weights."
