@@ -1,4 +1,4 @@
-"""Shapley values and all pairs: against shapiq's exact computer at K = 16, and alone at K = 500; start-up."""
+"""Shapley values and all pairs, against shapiq's exact computer and alone at K = 500; choosing; start-up."""
 
 from __future__ import annotations
 
@@ -75,6 +75,31 @@ def large() -> None:
     print(fit_time, shapley_time, total - fit_time - shapley_time, peak(), before)
 
 
+def choosing() -> list[list[str]]:
+    """Seconds of a choice among 1,000 tasks, and of a batch of 16 for each question about 100, beside a tuned ridge."""
+    import interplay as ip
+    from interplay.surrogates import LinearSurrogate
+
+    def case(K: int, m: int, p: float) -> ip.Evaluations:
+        rng = np.random.default_rng(K)
+        X = ip.masks.bernoulli(K, m, rng, p=p)
+        y = 0.1 * X @ (rng.normal(size=K) * (rng.random(K) < 0.2)) + 0.02 * rng.normal(size=m)
+        y += 0.3 * np.tanh(0.2 * X[:, : K // 20] @ rng.normal(size=K // 20))
+        return ip.Evaluations.from_arrays(X, y, targets=["loss"], seed=0)
+
+    many, few = case(1000, 500, 0.5), case(100, 200, 0.9)
+    calls = {"select, K = 1,000, 500 runs, 100 to 400 tasks": (many, lambda: ip.select(many, size=(100, 400)), 2)}
+    for question in ("leave-one-out", "pairs", "shapley", "selection"):
+        ask = lambda question=question: ip.propose(few, question, batch=16, rng=np.random.default_rng(0))
+        calls[f"propose 16 for {question}, K = 100, 200 runs"] = few, ask, 3
+    rows = []
+    for name, (runs, call, repeats) in calls.items():
+        taken = seconds(call, repeats)
+        ridge = seconds(lambda runs=runs: LinearSurrogate().fit(runs.masks, runs.values[:, 0]), 3)
+        rows.append([name, "10 s", time_text(taken), "yes" if taken <= 10 else "no", f"{taken / ridge:,.0f}"])
+    return rows
+
+
 def start(code: list[str], repeats: int = 5) -> float:
     """Median seconds of a fresh Python."""
     return seconds(lambda: subprocess.run([sys.executable, *code], check=True, stdout=subprocess.DEVNULL), repeats)
@@ -104,6 +129,8 @@ def report(data: Path) -> str:
             ["fit", "Shapley values", "all 124,750 pairs", "together", "peak memory", "of it before the fit"],
             [[*map(time_text, (fit, single, pairs, fit + single + pairs)), f"{peak:.0f} MB", f"{before:.0f} MB"]],
         )
+        + "\nWhat to train next, all of it: fits, held-out proposals, search.\n\n"
+        + table(["", "at most", "time", "reached", "times fitting a tuned ridge"], choosing())
         + "\nStart-up, median of five fresh processes. Wanted: `import interplay` at most 1.3 times `import pandas`, "
         "`interplay --help` at most 1 s.\n\n" + table(["", "time", "times pandas"], rows)
     )
