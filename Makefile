@@ -16,7 +16,7 @@ ARGS ?=
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format lm bench clean
+.PHONY: help demo test lint format lm bench docs docs-serve pictures clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make format  what ruff can mend by itself'
 	@echo 'make lm      a small language model beside it, for interplay problem instruct'
 	@echo 'make bench   the tables of the benchmarks (some hours; ARGS="pairs speed" for some)'
+	@echo 'make docs    the documentation, into site/ (make docs-serve shows it while it is written)'
 	@echo 'make clean   remove .venv and everything built'
 
 demo: $(VENV)/.demo
@@ -54,8 +55,19 @@ lm: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Warnings are errors, links and anchors among them. Without network: nothing is fetched, in the build or by the pages.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+
+docs-serve: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve $(ARGS)
+
+# The pictures of the README and the pages, from recordings; needs Chromium (apt install chromium, or CHROMIUM=/path).
+pictures: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python docs/pictures.py
+
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
 
 # One stamp per set of extras, made anew when what it is made from changed. Tests compare with the rivals,
 # so tests, lint and benchmarks share one set; it holds all of the demo's and stamps that too.
