@@ -13,6 +13,7 @@ import interplay as ip
 from interplay import figures
 from interplay.evaluations import EvaluationsError
 from interplay.figures.look import label, labels, wrapped
+from interplay.report.summary import Summary
 from tests.test_attribution import W, loss, make, truth_of
 from tests.test_import import fresh, without
 
@@ -93,6 +94,11 @@ def test_effects_are_those_of_the_answer(answers):
     assert sorted(halves) == pytest.approx(sorted(1.96 * answer.deviation[:, 0]), rel=1e-3)
     assert truth["name"] == "leave-one-out retraining, 4 seeds"
     np.testing.assert_allclose(truth["x"], answer.truth.effects[order, 0], rtol=1e-4)
+    np.testing.assert_allclose(truth["error_x"]["array"], answer.truth.half[order, 0], rtol=1e-4)
+    assert "of retraining ± 1.96 standard errors over seeds" in text_of(figures.effects(answer))
+    once = replace(answer, truth=replace(answer.truth, error=answer.truth.error * np.nan))
+    assert "error_x" not in figures.effects(once)["data"][-1]
+    assert "retraining ±" not in text_of(figures.effects(once))
     assert {t["name"] for t in own} == {"helps", "hurts", "interval includes 0"}
     assert len({t["marker"]["symbol"] for t in own}) == 3
 
@@ -110,6 +116,58 @@ def test_interactions_are_symmetric_with_an_empty_diagonal(answers):
     assert np.isnan(np.diag(z)).all()
     np.testing.assert_array_equal(z, z.T)
     np.testing.assert_allclose(z[np.triu_indices(9, 1)], answer.interactions[:, 0], rtol=1e-2)
+
+
+def test_the_truth_has_standard_errors_over_its_seeds(rng):
+    near, truth = (rng.random((60, 8)) < 0.85).astype(float), truth_of(rng)
+    answer = ip.attribute(make(near, loss(near, rng)), truth)
+    sides = [truth.masks.sum(axis=1) == 8, *(truth.masks[:, k] == 0 for k in range(8))]
+    full, *left = (truth.values[side, 0][np.argsort(truth.seed[side])] for side in sides)
+    each = np.array([one - full for one in left])  # lower is better: what is lost without the task is its benefit
+    np.testing.assert_allclose(answer.truth.effects[:, 0], each.mean(axis=1))
+    np.testing.assert_allclose(answer.truth.error[:, 0], each.std(axis=1, ddof=1) / np.sqrt(each.shape[1]))
+    np.testing.assert_allclose(answer.truth.half, 1.96 * answer.truth.error)
+    held = {name: value for name, value in vars(answer.truth).items() if name != "error"}
+    before = type(answer.truth)(**held)  # as read from a file of an earlier version
+    assert before.half.shape == answer.truth.effects.shape
+    assert np.isnan(before.half).all()
+
+
+def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
+    answer = answers["hostile"]
+    spec = figures.overview(answer)
+    (cells,) = spec["data"]
+    order = np.argsort(-Summary.of(answer).mean, kind="stable")
+    sure = (answer.lower > 0) | (answer.upper < 0)
+    assert [[word == "●" for word in row] for row in cells["text"]] == sure[order].tolist()
+    scale = np.sqrt((answer.effects**2).mean(axis=0))
+    np.testing.assert_allclose(cells["z"], (answer.effects / scale)[order], rtol=0.06)
+    held = np.array(cells["customdata"])
+    np.testing.assert_allclose(held[..., 0], answer.effects[order], rtol=1e-2)
+    np.testing.assert_allclose(held[..., 1], 1.96 * answer.deviation[order], rtol=0.06)
+    assert "in its own unit" in cells["hovertemplate"]
+    assert "dots: the 95 % interval excludes 0" in text_of(spec)
+    assert "colours end" not in text_of(spec)
+    effects = np.where(np.arange(9)[:, None] == 0, 10.0, 0.1) * np.ones((9, 2))
+    large = figures.overview(replace(answer, effects=effects))
+    assert "colours end at ±2.5, 2 cells lie beyond" in text_of(large)
+    units = replace(answer, unit=("own", "per cent"))
+    assert figures.overview(units)["data"][0]["hovertemplate"].endswith("%{customdata[1]:.2g}<extra></extra>")
+
+
+def test_of_many_targets_what_is_open_has_no_colour(answers):
+    answer = answers["many"]
+    spec = figures.overview(answer)
+    (cells,) = spec["data"]
+    assert "text" not in cells
+    assert "without colour: the 95 % interval includes 0" in text_of(spec)
+    held, z = np.array(cells["customdata"], float), np.array(cells["z"], float)
+    np.testing.assert_array_equal(z != 0, np.abs(held[..., 0]) > held[..., 1])
+    assert (z == 0).any()
+    gone = answer.effects.copy()
+    gone[0, 0] = np.nan
+    unknown = figures.overview(replace(answer, effects=gone))["data"][0]
+    assert sum(value is None for row in unknown["z"] for value in row) == 1
 
 
 def test_runs_that_stand_out_are_named(answers):
@@ -378,16 +436,19 @@ def test_shapiq_takes_effects_and_pairs(answers):
 def test_the_index_is_the_one_that_shapiq_computes(rng):
     shapiq = pytest.importorskip("shapiq")
     masks = ip.masks.all_subsets(5)
-    answers = {
-        reading: ip.attribute(make(masks, 3 - masks @ W[:5] - masks[:, 0] * masks[:, 1]), reading=reading)
-        for reading in ("shapley", "banzhaf", "leave-one-out")
-    }
-    for answer in answers.values():
+    runs = make(masks, 3 - masks @ W[:5] - masks[:, 0] * masks[:, 1])
+    for reading in ("shapley", "banzhaf", "leave-one-out"):
+        answer = ip.attribute(replace(runs, notes={"deterministic": True}), reading=reading)
         values = answer.to_shapiq()
-        game = lambda S, answer=answer: -answer.predict(S.astype(float)).mean[:, 0]
-        theirs = shapiq.ExactComputer(game, 5)(index=values.index, order=2)
-        for players in [(0,), (3,), (0, 1), (2, 4)]:
-            assert values[players] == pytest.approx(theirs[players], abs=1e-6)
+        fitted = lambda S, answer=answer: -answer.predict(S.astype(float)).mean[:, 0]
+        measured = lambda S: S @ W[:5] + S[:, 0] * S[:, 1] - 3
+        theirs = shapiq.ExactComputer(fitted, 5)(index=values.index, order=2)
+        for pair in [(0, 1), (2, 4)]:
+            assert values[pair] == pytest.approx(theirs[pair], abs=1e-6)
+        if reading == "shapley":  # of sets that were all run: what they measured
+            theirs = shapiq.ExactComputer(measured, 5)(index=values.index, order=2)
+        for player in [(0,), (3,)]:
+            assert values[player] == pytest.approx(theirs[player], abs=1e-6)
 
 
 def test_readings_that_shapiq_does_not_know_keep_their_name(answers, rng):

@@ -7,15 +7,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import interplay as ip
-from interplay.report import document, downloads, page
-from interplay.report.words import safe_cell
+from interplay.predictor import Z
+from interplay.report import document, downloads, frames, page, tables
+from interplay.report.summary import Summary
+from interplay.report.table import text as terminal
+from interplay.report.words import kind_of_interaction, safe_cell
 
 from .hostile import NAMES
 from .reports import REPORTS
@@ -106,11 +112,12 @@ def test_only_the_scripts_of_the_page_may_run(answer):
     assert all(value.startswith("#") for name, value in Parts(text).attributes if name in ("href", "src"))
 
 
-def hostile_answer(names):
+def hostile_answer(names, targets=("<i>loss</i>",), **asked):
     rng = np.random.default_rng(0)
     masks = ip.masks.bernoulli(len(names), 3 * len(names), p=0.7, rng=rng)
-    runs = ip.Evaluations.from_arrays(masks, masks @ rng.normal(size=len(names)), tasks=names, targets=["<i>loss</i>"])
-    return ip.attribute(runs, pairs=False)
+    values = masks @ rng.normal(size=(len(names), len(targets)))
+    runs = ip.Evaluations.from_arrays(masks, values, tasks=names, targets=targets, origin=names[0])
+    return ip.attribute(runs, **{"pairs": False, "surrogate": "ridge", **asked})
 
 
 def taken(name):
@@ -152,6 +159,35 @@ def test_a_hostile_name_is_no_formula_in_a_download_and_is_not_lost(case, hostil
     assert safe_cell(NAMES[case])[:1] not in tuple("=+-@\t\r＝")
 
 
+@pytest.fixture(scope="module")
+def every_table():
+    """All tables of an answer whose names, of whatever, are hostile."""
+    names = list(dict.fromkeys(taken(name) for name in NAMES.values()))
+    point = (np.ones(len(names)), np.eye(len(names))[0])
+    asked = {"groups": {name: names[:2] for name in names}, "contrasts": dict.fromkeys(names, point)}
+    answer = hostile_answer(names, [f"{name} " for name in names[:12]], pairs=True, **asked)
+    texts = {name: text for name, _, text in downloads.downloads(answer) if text is not None}
+    assert set(texts) >= {
+        f"{name}.csv" for name in ("effects", "overview", "targets", "pairs", "groups", "contrasts", "runs")
+    }
+    return {name: pd.read_csv(io.StringIO(text), keep_default_na=False, dtype=str) for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_no_cell_of_any_download_is_a_formula_and_names_are_kept(case, every_table):
+    same = lambda text: text.removeprefix("'").replace("\r\n", "\n").replace("\r", "\n")
+    for file, column in (("pairs", "first"), ("groups", "group"), ("contrasts", "contrast"), ("overview", "task")):
+        cells = set(every_table[f"{file}.csv"][column])
+        if column == "first":
+            cells |= set(every_table["pairs.csv"]["second"])
+        assert same(taken(NAMES[case])) in {same(cell) for cell in cells}, file
+    for file, frame in every_table.items():
+        named = [name for name in downloads.NAMES if name in frame]
+        assert named or file == "surrogates.csv"
+        cells = {cell for name in named for cell in frame[name]}
+        assert not [cell for cell in cells if cell.lstrip(" ")[:1] in tuple("=+-@\t\r＝")], file
+
+
 @pytest.mark.parametrize("case", NAMES)
 def test_a_hostile_name_writes_no_control_codes_to_a_terminal(case, hostile):
     text = repr(hostile_answer([taken(NAMES[case]), "other", "third"]))
@@ -180,6 +216,7 @@ def test_the_command_line_writes_a_page(tmp_path):
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "report.html").read_text()
     assert "attribute runs.csv --target loss --out report.html" in text
+    assert done.stderr == "The page is written: report.html\n"
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -194,4 +231,277 @@ def test_many_pairs_are_cut_to_the_strongest_in_the_download(monkeypatch):
     for target, own in frame.groupby("target"):
         strongest = whole.xs(target, level="target").abs().nlargest(2).to_numpy()
         np.testing.assert_allclose(np.sort(own["interaction"].abs())[::-1], strongest, rtol=1e-5)
-    assert "runs.csv" not in files
+    said, text = files["runs.csv"]
+    assert text is None
+    rows = answer.held_out.predicted.size
+    assert said == f"not in this page, since it has {rows} rows, more than 10; in Python: answer.held_out_frame()"
+    assert files["groups.csv"][1] is not None
+    monkeypatch.setattr(downloads, "MOST", 5)
+    files = {name: (what, text) for name, what, text in downloads.downloads(answer)}
+    assert files["groups.csv"] == (
+        "not in this page, since it has 10 rows, more than 5; in Python: answer.groups_frame()",
+        None,
+    )
+    files = {name: what for name, what, _ in downloads.downloads(REPORTS["one"]())}
+    assert files["pairs.csv"] == "the 5 strongest of 28 pairs; all: pairs_frame()"
+    assert "target" not in files["pairs.csv"]
+    assert {"overview.csv", "groups.csv"}.isdisjoint(files)
+
+
+def column(table, title):
+    """Cells of one column of a table of the page."""
+    place = [one["title"] for one in table["columns"]].index(title)
+    return [row[place] for row in table["rows"]]
+
+
+# ---- what is said, with its unit and its interval
+
+
+def test_groups_and_contrasts_say_what_they_measure_in_the_own_unit_of_their_target():
+    answer = REPORTS["many"]()
+    answer = replace(answer, unit=("per cent of the gap to the floor 1",) * 5)
+    one = document.of_target(answer, 1)
+    assert one["about"].startswith("Benefit in loss/b, per cent of the gap to the floor 1: 100")
+    for kind, own in (("groups", answer.groups), ("contrasts", answer.contrasts)):
+        said = one["tables"][kind]["words"]
+        assert said.lower().startswith(own.words.lower())
+        assert said.endswith("benefit in loss/b, its own unit; from, to: the 95 % interval.")
+        over = document.whole(answer)["tables"][f"{kind}_over"]
+        assert column(over, "helps") == (own.lower > 0).sum(axis=1).tolist()
+        assert column(over, "hurts") == (own.upper < 0).sum(axis=1).tolist()
+        t = int(np.argmax(own.effects[0] / own.deviation[0]))
+        sure = f"{answer.targets[t]} ({own.effects[0, t]:+.3g} ± {1.96 * own.deviation[0, t]:.2g})"
+        assert column(over, "surest help")[0] == sure
+        assert sure in repr(answer)  # the terminal says the same
+    assert document.whole(REPORTS["one"]())["tables"].keys() == {"surrogates"}
+
+
+def test_a_solid_answer_says_how_many_targets_are_less():
+    answer = REPORTS["many"]()
+    levels = ("solid", "indicative", "solid", "not supported", "solid")
+    some = replace(answer, trust=replace(answer.trust, verdict="solid", targets=levels))
+    whole = document.whole(some)
+    assert (
+        whole["meaning"]
+        == "The answer is sound for this question, on average over targets: 3 of 5 are solid by themselves."
+    )
+    assert ("Targets", "3 solid, 1 indicative, 1 not supported") in whole["short"]
+    every = replace(answer, trust=replace(answer.trust, verdict="solid", targets=("solid",) * 5))
+    assert document.whole(every)["meaning"] == "The answer is sound for this question."
+
+
+def test_the_best_on_average_is_named_though_it_hurts_as_many():
+    answer = REPORTS["many"]()
+    sign = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
+    effects = np.outer([2.0, -0.5, 1.0, -3.0, 0.1, -1.0], sign) + 0.02
+    answer = replace(answer, effects=effects, deviation=np.full((6, 5), 0.05))
+    said = dict(document.short_over(answer))
+    found = Summary.of(answer)
+    first = answer.tasks[int(np.argmax(found.mean))]
+    assert said["Best on average"].startswith(f"{first} ({found.mean.max():+.2f}")
+    assert "helps 3 of 5 targets, hurts 2" in said["Best on average"]
+    assert said["Helps some targets, hurts others"].startswith(f"{answer.tasks[3]}, most loss/b (+1.89 ± 0.061)")
+    worse = dict(document.short_over(replace(answer, effects=-np.abs(effects))))
+    assert worse["Best on average"] == "no task: every mean is at most 0"
+    assert worse["Helps more targets than it hurts"] == "no task"
+    assert "Helps some targets, hurts others" not in worse
+
+
+def test_the_mean_over_targets_has_the_interval_that_it_comes_to_at_most():
+    answer = REPORTS["many"]()
+    found = Summary.of(answer)
+    scale = np.sqrt((answer.effects**2).mean(axis=0))
+    np.testing.assert_allclose(found.mean, (answer.effects / scale).mean(axis=1))
+    sd = answer.deviation / scale
+    for together in (0.0, 0.5, 1.0):  # correlation of the errors of any two targets
+        covariance = together * np.ones((5, 5)) + (1 - together) * np.eye(5)
+        widths = Z * np.sqrt(np.einsum("kt,ts,ks->k", sd, covariance, sd)) / 5
+        assert (widths <= found.half * (1 + 1e-9)).all()
+    np.testing.assert_allclose(widths, found.half)
+    table = tables.over_targets(answer)
+    rows = dict(zip(column(table, "task"), zip(column(table, "from"), column(table, "to"), strict=True), strict=True))
+    for k, name in enumerate(answer.tasks):
+        assert rows[name] == pytest.approx((found.mean[k] - found.half[k], found.mean[k] + found.half[k]), rel=1e-2)
+
+
+def test_most_helped_and_most_hurt_are_certain_or_not_named():
+    answer = REPORTS["many"]()
+    effects, deviation = np.full((6, 5), 0.1), np.full((6, 5), 1.0)
+    effects[0] = [5.0, 1.0, 0.5, -0.5, -9.0]
+    deviation[0] = [9.0, 0.1, 0.1, 0.1, 9.0]
+    answer = replace(answer, effects=effects, deviation=deviation)
+    table = tables.over_targets(answer)
+    named = zip(column(table, "task"), column(table, "most helped"), column(table, "most hurt"), strict=True)
+    assert {name: ends for name, *ends in named} == {
+        "web": ["loss/b", "accuracy/d"],
+        **{name: ["", ""] for name in answer.tasks[1:]},
+        "base": ["", ""],
+    }
+    lines = {
+        line.split()[0]: line.split()[-2:] for line in terminal(answer).splitlines() if line[:4] in ("web ", "code")
+    }
+    assert lines == {"web": ["loss/b", "accuracy/d"], "code": ["-", "-"]}
+
+
+def test_what_helps_and_hurts_has_an_interval_and_a_unit():
+    answer = REPORTS["one"]()
+    said = dict(document.whole(answer)["short"])
+    k = int(np.argmax(answer.effects[:, 0]))
+    half = answer.upper[k, 0] - answer.effects[k, 0]
+    assert said["Helps"].startswith(f"{answer.tasks[k]} ({answer.effects[k, 0]:+.3g} ± {half:.2g})")
+    assert said["Unit"] == "loss, its own unit; ± is half of the 95 % interval"
+    assert "± is half of the 95 % interval" in document.of_target(answer, 0)["about"]
+
+
+def test_names_that_are_tested_together_have_intervals():
+    answer = REPORTS["one"]()
+    found = answer.discoveries
+    n = int(np.flatnonzero(found.named[:, 0])[0])
+    half = 1.96 * abs(found.interaction[n, 0] / found.statistic[n, 0])
+    said = next(line for line in document.of_target(answer, 0)["pairs"] if line.startswith("All tested together"))
+    assert f"({found.interaction[n, 0]:+.3g} ± {half:.2g})" in said
+    few = replace(found, q=np.where(np.arange(len(found.q))[:, None] == 5, np.nan, found.q))
+    said = document.of_target(replace(answer, discoveries=few), 0)["pairs"][-1]
+    assert "1 pairs cannot be tested" in said
+
+
+def test_where_no_shares_of_the_variance_are_known_it_is_said_why():
+    one, mixture, half = REPORTS["one"](), REPORTS["mixture"](), REPORTS["nothing"]()
+    assert document.of_target(one, 0)["orders"] == [
+        "How much is additive: shares of the variance are not read with leave-one-out; runs on about half of the tasks "
+        "tell them (reading banzhaf)."
+    ]
+    assert "switched on and off, and not of weights" in document.of_target(mixture, 0)["orders"][0]
+    unknown = replace(half, reading="banzhaf", orders=np.full((3, 1), np.nan))
+    assert "tuned ridge was taken" in document.of_target(unknown, 0)["orders"][0]
+
+
+def test_every_column_has_a_title_and_notes_are_not_called_so_twice(answer):
+    parts = [document.whole(answer), document.of_target(answer, 0)]
+    for part in parts:
+        for name, table in part["tables"].items():
+            assert table is None or all(one["title"] for one in table["columns"]), name
+    warned = replace(answer, warnings=("something", "Note: twice"))
+    assert [line for line in document.whole(warned)["notes"] if "something" in line] == ["something"]
+
+
+def test_correlations_say_which_kind_they_are():
+    answer = REPORTS["one"]()
+    table = tables.targets(answer)
+    assert column(table, "Pearson with truth") == pytest.approx(answer.truth.pearson, rel=1e-2)
+    assert column(table, "Spearman with truth") == pytest.approx(answer.truth.spearman, rel=1e-2)
+    assert column(table, "expected Pearson") == pytest.approx(answer.trust.agreement, rel=1e-2)
+
+
+# ---- downloads
+
+
+def test_every_table_of_the_page_has_a_file(answer):
+    texts = {name: text for name, _, text in downloads.downloads(answer)}
+    several = len(answer.targets) > 1
+    wanted = {"effects.csv", "targets.csv", "pairs.csv", "runs.csv", "surrogates.csv"}
+    wanted |= {"overview.csv"} if several else set()
+    assert wanted <= set(texts)
+    read = {name: pd.read_csv(io.StringIO(text)) for name, text in texts.items()}
+    effects = read["effects.csv"].dropna(subset="benefit")
+    own = effects.set_index(["target", "task"])
+    for t, target in enumerate(answer.targets):
+        cells = own.loc[target].loc[list(answer.tasks)]
+        np.testing.assert_allclose(cells["benefit"], answer.effects[:, t], rtol=1e-5)
+        np.testing.assert_allclose(cells["coverage"], answer.coverage.known[:, t], rtol=1e-5)
+        assert cells["runs_with"].tolist() == answer.coverage.present.tolist()
+    assert read["targets.csv"]["target"].tolist() == list(answer.targets)
+    np.testing.assert_allclose(read["targets.csv"]["expected_correlation"], answer.trust.agreement, rtol=1e-5)
+    assert set(read["surrogates.csv"]["surrogate"]) == set(answer.skill)
+    if several:
+        found = Summary.of(answer)
+        table = read["overview.csv"].set_index("task").loc[list(answer.tasks)]
+        np.testing.assert_allclose(table["mean_benefit"], found.mean, rtol=1e-4)
+        assert table["hurts"].tolist() == found.hurts.tolist()
+
+
+def test_pairs_have_their_interval_and_kind(answer):
+    frame, T = answer.pairs_frame(), len(answer.targets)
+    value, half = answer.interactions.ravel(), 1.96 * answer.interaction_deviation.ravel()
+    np.testing.assert_allclose(frame["lower"], value - half)
+    np.testing.assert_allclose(frame["upper"], value + half)
+    for place, kind in enumerate(frame["kind"]):
+        wanted = "open"
+        if abs(value[place]) > half[place]:
+            wanted = kind_of_interaction(answer, place // T, place % T)
+        assert kind == wanted
+    assert frame["kind"].nunique() > 1 or answer.trust.verdict == "not supported"
+    unknown = replace(answer, interaction_deviation=np.full_like(answer.interactions, np.nan))
+    assert set(frames.pairs(unknown)["kind"]) == {"no interval"}
+    assert set(frames.pairs(replace(answer, interactions=answer.interactions * np.nan))["kind"]) == {""}
+
+
+# ---- pages of many targets
+
+
+@given(
+    st.lists(
+        st.lists(st.text(alphabet=st.sampled_from('ab"\\\x7f:,é<0'), max_size=9), max_size=6), min_size=1, max_size=6
+    )
+)
+def test_common_strings_are_carried_once_and_nothing_is_lost(parts):
+    values = [{"a:": part, "common name": ["common name", "\x7f0", *part]} for part in parts]
+    texts = [page.as_text(value) for value in values]
+    common = page.Common(texts)
+    short = [common.short(text) for text in texts]
+    assert "common name" in common.strings
+
+    def restored(value):
+        if isinstance(value, dict):
+            return {name: restored(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [restored(one) for one in value]
+        return common.strings[int(value[1:])] if value[:1] == page.MARK else value
+
+    assert [restored(json.loads(text)) for text in short] == values
+    assert page.Common(()).short(texts[0]) == texts[0]
+
+
+def wide(P, T, m):
+    """An answer of this size whose numbers do not compress and whose names are long and unlike each other."""
+    rng = np.random.default_rng(0)
+    named = lambda n: tuple("".join(map(chr, rng.integers(97, 123, 40))) for _ in range(n))
+    tasks, targets, small = named(P), named(T), REPORTS["one"]()
+    n, held, noise = P * (P - 1) // 2, small.held_out, lambda *shape: rng.normal(size=shape)
+    many = lambda values: tuple(rng.uniform(0.3, 0.9, T).tolist()) if len(values) else ()
+    evidence = ("coverage", "skill", "resolution", "agreement", "ranks", "p", "calibration", "ceiling")
+    return replace(
+        small,
+        **{
+            "tasks": tasks,
+            "targets": targets,
+            "unit": ("own",) * T,
+            "higher_is_better": (True,) * T,
+            "links": ("y",) * T,
+        },
+        **{"effects": noise(P, T), "deviation": np.abs(noise(P, T)), "pairs": np.argwhere(np.triu(np.ones((P, P)), 1))},
+        **{"interactions": noise(n, T), "interaction_deviation": np.abs(noise(n, T)) / 3, "rows": (m,) * T},
+        **{"orders": np.zeros((3, 0)), "orders_deviation": np.zeros((3, 0)), "discoveries": None, "truth": None},
+        trust=replace(
+            small.trust, targets=("solid",) * T, **{name: many(getattr(small.trust, name)) for name in evidence}
+        ),
+        coverage=replace(
+            small.coverage, present=rng.integers(0, m, P), absent=rng.integers(0, m, P), known=rng.random((P, T))
+        ),
+        held_out=replace(
+            held,
+            **{"measured": noise(m, T), "predicted": noise(m, T), "deviation": rng.uniform(1.4, 1.5, (m, T))},
+            **{"origin": ("runs",) * m, "seed": np.arange(m), "weights": rng.integers(0, 2, (m, P)).astype(float)},
+        ),
+        predictor=None,
+        pairs_trust=(("solid", "nothing"),) * T,
+    )
+
+
+@pytest.mark.slow
+def test_a_page_of_900_targets_and_long_names_stays_small():
+    text = page.html(wide(50, 900, 200))
+    data = carried(text)
+    assert len(text.encode()) < 15e6
+    assert len(data["each"]) == 900
+    assert "runs.csv" in [file["name"] for file in data["files"] if file["data"] is None]

@@ -109,7 +109,10 @@ def test_downloads_are_the_tables(browser, files, tmp_path):
     raw = (tmp_path / "effects.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")  # so that spreadsheets read it as UTF-8
     frame = pd.read_csv(tmp_path / "effects.csv")
-    np.testing.assert_allclose(frame["benefit"].dropna(), answer.to_frame()["benefit"].dropna(), rtol=1e-5)
+    whole = answer.to_frame().set_index(["task", "target"])["benefit"]
+    assert frame["target"].drop_duplicates().tolist() == list(answer.targets)  # target by target
+    shown = frame.set_index(["task", "target"])["benefit"].reindex(whole.index)
+    np.testing.assert_allclose(shown, whole, rtol=1e-5)
     assert len(pd.read_csv(tmp_path / "runs.csv")) == answer.held_out.predicted.size
 
 

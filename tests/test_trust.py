@@ -232,7 +232,7 @@ def test_constant_targets_count_in_no_mean(rng):
     y = np.column_stack([runs.values[:, 0], 2 * runs.values[:, 0], np.ones(len(runs))])
     trust = ip.attribute(make(runs.masks, y), pairs=False).trust
     assert trust.verdict == "solid"
-    assert "of 3 targets 2 solid, 1 not supported" in trust.reason
+    assert "of 3 targets 2 are solid, 1 is not supported" in trust.reason
 
 
 # ---- the learning curve

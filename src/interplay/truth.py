@@ -6,7 +6,7 @@ reliability stepped up by Spearman-Brown: no estimate can be expected to correla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Comparison:
         Seeds of the truth.
     one_round : array (T,)
         Mean Spearman of one seed's round of leave-one-out with the mean of the others: what K + 1 trainings buy.
+    error : array (P, T)
+        Standard errors of the effects over seeds; NaN with one seed, and where a file of an earlier version lacks them.
     """
 
     effects: Array
@@ -43,6 +45,12 @@ class Comparison:
     ceiling: Array
     seeds: int
     one_round: Array
+    error: Array = field(default_factory=lambda: np.full((1, 1), np.nan))
+
+    @property
+    def half(self) -> Array:
+        """Half widths of the 95 % intervals of the effects, array (P, T); NaN where they are not known."""
+        return 1.96 * np.broadcast_to(self.error, self.effects.shape)
 
 
 def separate(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[Evaluations, int]:
@@ -101,6 +109,7 @@ def compare(effects: Array, players: Players, runs: Evaluations, truth: Evaluati
     mean, rounds = measured.effects[players.first].copy(), measured.per_seed[:, players.first]
     joint = [len(group) > 1 for group in players.members]
     mean[joint] = np.nan
+    error = np.where(np.isnan(mean), np.nan, measured.se[players.first])
     T = effects.shape[1]
     spearman, pearson, ceiling, one_round = (np.full(T, np.nan) for _ in range(4))
     for t in range(T):
@@ -115,4 +124,4 @@ def compare(effects: Array, players: Players, runs: Evaluations, truth: Evaluati
             ceiling[t] = metrics.ceiling(metrics.reliability(repeats, method=metrics.spearman))
             others = (repeats.sum(axis=0) - repeats) / (len(repeats) - 1)
             one_round[t] = np.mean([float(metrics.spearman(a, b)) for a, b in zip(repeats, others, strict=True)])
-    return Comparison(mean, spearman, pearson, ceiling, len(measured.seeds), one_round)
+    return Comparison(mean, spearman, pearson, ceiling, len(measured.seeds), one_round, error)

@@ -130,6 +130,8 @@ def attribute(
     answer = replace(answer, made={**answer.made, "command": command()})
     if out is not None:
         write_answer(answer, out)
+        if out.suffix.lower() == ".html":
+            typer.echo(f"The page is written: {plain(str(out), 200)}", err=True)
     if save is not None and answer.predictor is not None:
         answer.predictor.save(save)
     if as_json:

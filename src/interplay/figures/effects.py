@@ -25,6 +25,7 @@ from .look import (
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
+    from ..truth import Comparison
 
 MOST = 60
 WORDS = {HELPS: "helps", HURTS: "hurts", OPEN: "interval includes 0"}
@@ -55,19 +56,11 @@ def effects(answer: Attribution, target: int = 0, most: int = MOST) -> Spec:
                 "hovertemplate": "%{y}<br>%{x:.4g} ± %{error_x.array:.2g}<extra></extra>",
             }
         )
-    if answer.truth is not None and np.isfinite(true := answer.truth.effects[shown, target]).any():
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": f"leave-one-out retraining, {answer.truth.seeds} seed{'s' * (answer.truth.seeds != 1)}",
-                "x": numbers(true),
-                "y": names,
-                "marker": {"color": TRUTH, "symbol": SHAPES[TRUTH], "size": 9, "line": {"width": 2, "color": TRUTH}},
-                "hovertemplate": "%{y}<br>retrained: %{x:.4g}<extra></extra>",
-            }
-        )
-    title = f"benefit in {unit_of(answer, target)}; right of 0 helps<br>95 % intervals"
+    beside = ""
+    if answer.truth is not None and np.isfinite(answer.truth.effects[shown, target]).any():
+        data.append(_truth(answer.truth, names, shown, target))
+        beside = "; of retraining ± 1.96 standard errors over seeds" * ("error_x" in data[-1])
+    title = f"benefit in {unit_of(answer, target)}; right of 0 helps<br>95 % intervals{beside}"
     if len(shown) < len(order):
         title += f"; the {most // 2} at either end of {len(order)} tasks"
     title += left_out
@@ -75,3 +68,21 @@ def effects(answer: Attribution, target: int = 0, most: int = MOST) -> Spec:
         "data": data,
         "layout": layout(title, rows=len(shown) + 2, yaxis=names_axis(names), xaxis=zero(), showlegend=True),
     }
+
+
+def _truth(truth: Comparison, names: list[str], shown: np.ndarray, target: int) -> Spec:
+    """What retraining measured of the same tasks, with intervals where there are seeds to tell them by."""
+    half, seeds = truth.half[shown, target], f"{truth.seeds} seed{'s' * (truth.seeds != 1)}"
+    dots: Spec = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"leave-one-out retraining, {seeds}",
+        "x": numbers(truth.effects[shown, target]),
+        "y": names,
+        "marker": {"color": TRUTH, "symbol": SHAPES[TRUTH], "size": 9, "line": {"width": 2, "color": TRUTH}},
+        "hovertemplate": "%{y}<br>retrained: %{x:.4g}<extra></extra>",
+    }
+    if np.isfinite(half).any():
+        dots["error_x"] = {"type": "data", "array": numbers(half), "color": TRUTH, "thickness": 1, "width": 0}
+        dots["hovertemplate"] = "%{y}<br>retrained: %{x:.4g} ± %{error_x.array:.2g}<extra></extra>"
+    return dots

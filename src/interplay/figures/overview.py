@@ -7,39 +7,59 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..report.summary import Summary
-from .look import SCALE, Spec, colorbar, ends, labels, layout, names_axis, numbers, turned_axis
+from .look import SCALE, Spec, colorbar, ends, label, labels, layout, names_axis, numbers, turned_axis
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
 
 MOST = 60
-LABELLED = 40  # targets whose names are written
+LABELLED = 40  # targets whose names are written, and whose cells have room for a dot
+VALUE = "%{customdata[0]:+.3g} ± %{customdata[1]:.2g}"
+CLIP = 2.5  # root mean squares at which the scale of colours ends
 
 
 def overview(answer: Attribution, most: int = MOST) -> Spec | None:
-    """Heat map of tasks by targets; None for one target. What the intervals leave open is faint."""
+    """Heat map of tasks by targets; None for one target.
+
+    A dot says that the interval excludes 0. Of many targets, where dots find no room, what is open has no colour.
+    """
     T = len(answer.targets)
     if T < 2:
         return None
     found = Summary.of(answer)
     shown = ends(found.order, most)
     (tasks, left_out), (targets, around) = labels(answer.tasks, shown), labels(answer.targets, width=24)
+    order = np.argsort(-found.relative.mean(axis=0), kind="stable") if T > LABELLED else np.arange(T)
+    cells = np.ix_(shown, order)
+    effects, half = answer.effects[cells], (answer.upper - answer.effects)[cells]
     with np.errstate(invalid="ignore"):
-        sure = (answer.lower > 0) | (answer.upper < 0)
-    z = np.where(sure, found.relative, 0.35 * found.relative)[shown]
-    order = np.argsort(-z.mean(axis=0), kind="stable") if T > LABELLED else np.arange(T)
+        sure = np.abs(effects) > half
+    z = np.where(np.isfinite(effects), found.relative[cells], np.nan)
+    said = "dots: the 95 % interval excludes 0"
+    if T > LABELLED:
+        z, said = np.where(sure | np.isnan(z), z, 0.0), "without colour: the 95 % interval includes 0"
+    pairs = [
+        [list(cell) for cell in zip(*row, strict=True)] for row in zip(_rows(effects, 3), _rows(half, 2), strict=True)
+    ]
     spec = {
         "type": "heatmap",
         "x": [targets[t] for t in order],
         "y": tasks,
-        "z": [numbers(row, 2) for row in z[:, order]],
-        "zmin": -2.5,
-        "zmax": 2.5,
+        "z": _rows(z, 2),
+        "zmin": -CLIP,
+        "zmax": CLIP,
         "colorscale": SCALE,
         "colorbar": colorbar("benefit"),
-        "hovertemplate": "%{y}<br>%{x}<extra></extra>",
+        "hoverongaps": False,
+        "customdata": pairs,
+        "hovertemplate": f"%{{y}}<br>%{{x}}<br>{VALUE}{_unit(answer)}<extra></extra>",
     }
-    title = f"{T} targets; benefit in root mean squares of each target's effects<br>faint: the 95 % interval includes 0"
+    if T <= LABELLED:
+        spec["text"] = [["●" if one else "" for one in row] for row in sure]
+        spec |= {"texttemplate": "%{text}", "textfont": {"size": 7, "color": "#1c2126"}, "xgap": 1, "ygap": 1}
+    title = f"{T} targets; benefit in root mean squares of each target's effects<br>{said}"
+    if beyond := int((np.abs(z) > CLIP).sum()):
+        title += f"; colours end at ±{CLIP:g}, {beyond} cell{'s lie' if beyond > 1 else ' lies'} beyond"
     if T > LABELLED:
         title += "; targets in the order of their mean"
     title += left_out + around.replace("names", "targets", 1)
@@ -48,3 +68,15 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     look["height"] += 110 if T <= LABELLED else 20
     look["xaxis"]["title"]["standoff"] = 8
     return {"data": [spec], "layout": look}
+
+
+def _rows(values: np.ndarray, digits: int) -> list[list[float | None]]:
+    return [numbers(row, digits) for row in values]
+
+
+def _unit(answer: Attribution) -> str:
+    """Unit of the numbers beside a cell, where all targets share it."""
+    own = set(answer.unit)
+    if own == {"own"}:
+        return " in its own unit"
+    return f" {label(answer.unit[0], 80)}" if len(own) == 1 else ""

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
 ORDERS = ("single tasks", "pairs", "three and more")
 
 
+def unread(answer: Attribution) -> str:
+    """Why an answer, or one target of it, has no spectrum, in words."""
+    if answer.reference is not None:
+        return "shares of the variance are those of tasks that are switched on and off, and not of weights"
+    if answer.reading not in ("shapley", "banzhaf"):
+        return (
+            f"shares of the variance are not read with {answer.reading}; runs on about half of the tasks tell them "
+            "(reading banzhaf)"
+        )
+    return (
+        "the runs do not tell shares of the variance, since tuned ridge was taken, which has single tasks only, or "
+        "nothing shows that the target depends on the tasks"
+    )
+
+
 def spectrum(answer: Attribution, target: int = 0) -> Spec | None:
     """Bars with 95 % intervals of one target (column); None where the runs do not answer this."""
     if target >= answer.orders.shape[1] or not np.isfinite(share := answer.orders[:, target]).all():

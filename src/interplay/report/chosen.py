@@ -151,7 +151,7 @@ def candidates(chosen: Selection, j: int) -> Table:
         ("measured", "number"),
     ]
     columns += [("runs", "number"), ("gain of the choice", "signed"), ("from", "signed"), ("to", "signed")]
-    return table([*columns, ("", "text"), ("holds", "text")], rows)
+    return table([*columns, ("standing", "text"), ("holds", "text")], rows)
 
 
 def made(chosen: Selection) -> list[tuple[str, str]]:

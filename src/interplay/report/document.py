@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import figures
 from ..fields import listed
+from ..figures.spectrum import unread
 from . import tables
 from .summary import Summary
 from .table import head, links, notes, orders_lines, pairs_lines, tested, truth_line
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 Part = dict[str, Any]
 NAMED = 5
 COVERS = "standard deviation of an effect after the runs over that before (median)"
-#: Targets above which each shows fewer pairs, so that the page stays small.
-MANY = 100
+HALF = "± is half of the 95 % interval"
+#: Tasks of the largest mean, or of the largest effect on one target, that are named.
+BEST = 3
+#: Targets up to which each shows so many tasks in the map of pairs, and so many pairs; so that the page stays small.
+ROOM = ((100, 40, 200), (500, 24, 60), (np.inf, 16, 40))
 WORDS = {
-    "solid": "The answer is sound for this question.",
+    "solid": "The answer is sound for this question{}.",
     "indicative": "Trust the largest effects, not the order of the rest.",
     "not supported": "These runs do not answer this question. Do not act on the effects below.",
 }
@@ -36,35 +40,49 @@ def whole(answer: Attribution) -> Part:
         "title": title,
         "reading": reading,
         "verdict": answer.trust.verdict,
-        "meaning": WORDS[answer.trust.verdict],
+        "meaning": meaning(answer),
         "reason": answer.trust.reason,
         "advice": answer.trust.advice,
         "fidelities": [] if answer.fidelities is None else list(answer.fidelities.sentences),
         "surrogate": answer.surrogate,
         "links": links(answer),
         "facts": list(answer.trust.facts),
-        "notes": notes(answer),
+        "notes": [note.removeprefix("Note: ") for note in notes(answer)],
         "truth": truth_line(answer),
-        "short": short(answer, 0) if T == 1 else short_over(answer),
+        "short": [*short(answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")] if T == 1 else short_over(answer),
         "made": made(answer),
         "targets": [shown(name) for name in answer.targets],
         "verdicts": list(answer.trust.targets),
     }
     part["figures"] = {"overview": figures.overview(answer), "learning_curve": figures.learning_curve(answer)}
-    part["tables"] = {"surrogates": tables.surrogates(answer)}
+    held: dict[str, tables.Table | None] = {"surrogates": tables.surrogates(answer)}
     if T > 1:
-        part["tables"] |= {"over_targets": tables.over_targets(answer), "targets": tables.targets(answer)}
-    return part
+        held |= {"over_targets": tables.over_targets(answer), "targets": tables.targets(answer)}
+        for kind, given in (("group", answer.groups), ("contrast", answer.contrasts)):
+            held[f"{kind}s_over"] = tables.asked_over(answer, given, kind)
+    return part | {"tables": held}
+
+
+def meaning(answer: Attribution) -> str:
+    """What the verdict means for who acts on it."""
+    T, sound = len(answer.targets), answer.trust.targets.count("solid")
+    over = f", on average over targets: {sound} of {T} are solid by themselves" if sound < T else ""
+    return WORDS[answer.trust.verdict].format(over)
+
+
+def unit(answer: Attribution, t: int) -> str:
+    """In what the benefits of one target are, in words."""
+    own, name = answer.unit[t], shown(answer.targets[t], 80)
+    return f"{name}, its own unit" if own == "own" else f"{name}, {own}: 100 × a difference of logarithms"
 
 
 def of_target(answer: Attribution, t: int) -> Part:
     """What concerns one target (column)."""
     direction = "higher is better" if answer.higher_is_better[t] else "lower is better"
-    unit = "its own unit" if answer.unit[t] == "own" else f"{answer.unit[t]}: 100 × a difference of logarithms"
-    trust, many = answer.trust, len(answer.targets) > MANY
-    names = ("expected correlation with the true effects", "held-out R²", "held-out Spearman", "ceiling by repeats")
+    trust, (tasks, pairs) = answer.trust, next(room[1:] for room in ROOM if len(answer.targets) <= room[0])
+    names = ("expected Pearson correlation with the true effects", "held-out R²", "held-out Spearman")
     values = zip(
-        (*names, COVERS),
+        (*names, "ceiling by repeats", COVERS),
         (trust.agreement, trust.skill, trust.ranks, trust.ceiling, trust.coverage),
         strict=True,
     )
@@ -72,14 +90,14 @@ def of_target(answer: Attribution, t: int) -> Part:
     return {
         "name": shown(answer.targets[t]),
         "verdict": trust.targets[t],
-        "about": f"Benefit in {shown(answer.targets[t], 80)}, {unit}; {direction}; positive helps.",
+        "about": f"Benefit in {unit(answer, t)}; {direction}; positive helps; {HALF}.",
         "known": known[:1].upper() + known[1:],
         "short": short(answer, t),
-        "pairs": [*pairs_lines(answer, t, 60), *tested(answer, t)] if len(answer.interactions) else [],
-        "orders": [line for line in orders_lines(answer, [t]) if line],
+        "pairs": [*pairs_lines(answer, t, 60), *tested(answer, t, intervals=True)] if len(answer.interactions) else [],
+        "orders": [line for line in orders_lines(answer, [t]) if line] or [f"How much is additive: {unread(answer)}."],
         "figures": {
             "effects": figures.effects(answer, t),
-            "interactions": figures.interactions(answer, t, **({"most": 24} if many else {})),
+            "interactions": figures.interactions(answer, t, tasks),
             "measured_vs_predicted": figures.measured_vs_predicted(answer, t),
             "spectrum": figures.spectrum(answer, t),
             "coverage": figures.coverage(answer, t),
@@ -87,7 +105,7 @@ def of_target(answer: Attribution, t: int) -> Part:
         },
         "tables": {
             "effects": tables.effects(answer, t),
-            "pairs": tables.pairs(answer, t, 60 if many else 200),
+            "pairs": tables.pairs(answer, t, pairs),
             "groups": tables.asked(answer, answer.groups, "group", t),
             "contrasts": tables.asked(answer, answer.contrasts, "contrast", t),
             "outliers": tables.outliers(answer, t),
@@ -101,7 +119,8 @@ def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
     order = np.argsort(-np.nan_to_num(effects), kind="stable")
     helps, hurts = [k for k in order if low[k] > 0], [k for k in order[::-1] if high[k] < 0]
     unknown = [k for k in range(len(effects)) if not (low[k] > 0 or high[k] < 0)]
-    named = lambda found: listed([f"{shown(answer.tasks[k], 40)} ({effects[k]:+.3g})" for k in found], NAMED)
+    cell = lambda k: f"{shown(answer.tasks[k], 40)} ({effects[k]:+.3g} ± {high[k] - effects[k]:.2g})"
+    named = lambda found: listed([cell(k) for k in found], NAMED)
     said = [("Helps", named(helps) or "nothing for certain"), ("Hurts", named(hurts) or "nothing for certain")]
     if unknown:
         said.append(("Cannot be told from 0", f"{len(unknown)} of {len(effects)} tasks"))
@@ -120,12 +139,41 @@ def short_over(answer: Attribution) -> list[tuple[str, str]]:
     named = lambda rows: listed(
         [f"{shown(answer.tasks[k], 40)} (helps {helps[k]} of {T} targets, hurts {hurts[k]})" for k in rows], NAMED
     )
-    counts = [f"{list(answer.trust.targets).count(v)} {v}" for v in ("solid", "indicative", "not supported")]
-    return [
-        ("Helps more targets than it hurts", named(best) or "no task"),
-        ("Hurts more targets than it helps", named(worst) or "no task"),
-        ("Targets", ", ".join(counts)),
-    ]
+    counts = {v: answer.trust.targets.count(v) for v in ("solid", "indicative", "not supported")}
+    said = [("Best on average", _on_average(answer, found))]
+    said.append(("Helps more targets than it hurts", named(best) or "no task"))
+    if single := _on_one(answer, found):
+        said.append(("Helps some targets, hurts others", single))
+    said.append(("Hurts more targets than it helps", named(worst) or "no task"))
+    return [*said, ("Targets", ", ".join(f"{n} {v}" for v, n in counts.items() if n))]
+
+
+def _on_average(answer: Attribution, found: Summary) -> str:
+    """The tasks of the highest mean benefit, in words."""
+    T, helps, hurts = len(answer.targets), found.helps, found.hurts
+    best = [k for k in found.order if found.known[k] and found.mean[k] > 0][:BEST]
+    if not best:
+        return "no task: every mean is at most 0"
+    words = []
+    for k in best:
+        sure = "" if found.mean[k] > found.half[k] else "?"
+        size = f"{found.mean[k]:+.2f}{sure} ± {found.half[k]:.2g} at most"
+        words.append(f"{shown(answer.tasks[k], 40)} ({size}; helps {helps[k]} of {T} targets, hurts {hurts[k]})")
+    open_ = "; ? = that interval includes 0" if any("?" in word for word in words) else ""
+    return f"{'; '.join(words)}. In root mean squares of each target's own effects{open_}"
+
+
+def _on_one(answer: Attribution, found: Summary) -> str:
+    """Tasks that help and hurt targets for certain, and the target that each helps most, in words; '' for none."""
+    both = np.flatnonzero((found.best >= 0) & (found.worst >= 0))
+    order = both[np.argsort(-found.relative[both, found.best[both]], kind="stable")]
+    words = []
+    for k in order[:NAMED]:
+        t = found.best[k]
+        value, half = found.relative[k, t], found.width[k, t]
+        words.append(f"{shown(answer.tasks[k], 40)}, most {shown(answer.targets[t], 40)} ({value:+.2f} ± {half:.2g})")
+    more = f"; ... ({len(order) - NAMED} more)" if len(order) > NAMED else ""
+    return f"{'; '.join(words)}{more}. In root mean squares of that target's effects" if words else ""
 
 
 def made(answer: Attribution) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..trust import VERDICTS, of_named
-from .words import safe_cell
+from .summary import Summary
+from .words import kinds_of_interactions, safe_cell
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -41,8 +42,11 @@ def effects(answer: Attribution) -> pd.DataFrame:
         frame["epochs"] = np.repeat(counted.epochs, T)
         frame["per_billion_tokens"] = counted.per_billion(answer.effects).ravel()
         frame["per_cost"] = counted.per_cost(answer.effects).ravel()
+    if (held := answer.coverage) is not None:
+        frame["coverage"] = held.known.ravel()
+        frame["runs_with"], frame["runs_without"] = np.repeat(held.present, T), np.repeat(held.absent, T)
     if answer.truth is not None:
-        frame["truth"] = answer.truth.effects.ravel()
+        frame["truth"], frame["truth_error"] = answer.truth.effects.ravel(), answer.truth.half.ravel() / 1.96
     if answer.unidentified:
         missing = pd.DataFrame(
             {
@@ -63,13 +67,17 @@ def pairs(answer: Attribution, rows: NDArray[np.int64] | None = None) -> pd.Data
     n, T = answer.interactions.shape
     rows = np.arange(n * T) if rows is None else rows
     names, (k, l) = np.array(answer.tasks, dtype=object), answer.pairs[rows // T].T
+    value, deviation = answer.interactions.ravel()[rows], answer.interaction_deviation.ravel()[rows]
     frame = pd.DataFrame(
         {
             "first": names[k],
             "second": names[l],
             "target": np.array(answer.targets, dtype=object)[rows % T],
-            "interaction": answer.interactions.ravel()[rows],
-            "deviation": answer.interaction_deviation.ravel()[rows],
+            "interaction": value,
+            "deviation": deviation,
+            "lower": value - 1.96 * deviation,
+            "upper": value + 1.96 * deviation,
+            "kind": kinds_of_interactions(answer, rows),
             "unit": np.array(answer.unit, dtype=object)[rows % T],
             "reading": answer.reading,
         }
@@ -78,6 +86,58 @@ def pairs(answer: Attribution, rows: NDArray[np.int64] | None = None) -> pd.Data
         frame["named"] = found.named.ravel()[rows]
         frame["false_share"] = found.q.ravel()[rows]
     return frame
+
+
+def over_targets(answer: Attribution) -> pd.DataFrame:
+    """One row per task: its mean benefit over all targets, see `Summary`, and how many it helps and hurts."""
+    found, names = Summary.of(answer), np.array([*answer.targets, ""], dtype=object)
+    mean, half = (np.where(found.known, values, np.nan) for values in (found.mean, found.half))
+    frame = pd.DataFrame(
+        {
+            "task": answer.tasks,
+            "mean_benefit": mean,
+            "lower": mean - half,
+            "upper": mean + half,
+            "helps": found.helps,
+            "hurts": found.hurts,
+            "most_helped": names[found.best],
+            "most_hurt": names[found.worst],
+            "of_targets": len(answer.targets),
+        }
+    )
+    return frame.iloc[found.order].reset_index(drop=True)
+
+
+def targets(answer: Attribution) -> pd.DataFrame:
+    """One row per target: its verdict, and what this rests on."""
+    trust = answer.trust
+    frame = pd.DataFrame(
+        {
+            "target": answer.targets,
+            "unit": answer.unit,
+            "fitted": answer.links or "y",
+            "higher_is_better": answer.higher_is_better,
+            "runs": answer.rows,
+            "verdict": trust.targets,
+        }
+    )
+    evidence = {"expected_correlation": trust.agreement, "p": trust.p, "held_out_r2": trust.skill}
+    evidence |= {"held_out_spearman": trust.ranks, "inside_intervals": trust.calibration}
+    evidence |= {"ceiling": trust.ceiling, "coverage": trust.coverage}
+    for name, values in evidence.items():
+        frame[name] = np.array(values) if len(values) else np.nan
+    if (truth := answer.truth) is not None:
+        frame["truth_spearman"], frame["truth_pearson"] = truth.spearman, truth.pearson
+        frame["truth_ceiling"] = truth.ceiling
+    return frame
+
+
+def surrogates(answer: Attribution) -> pd.DataFrame:
+    """One row per surrogate that was compared; of a loaded answer its mean held-out R^2 alone."""
+    if answer.predictor is not None:
+        frame = answer.predictor.comparison()
+        return frame if len(answer.choices) > 1 else frame.drop(columns="targets")
+    return pd.DataFrame({"surrogate": list(answer.skill), "r2": [np.nanmean(v) for v in answer.skill.values()]})
 
 
 def held_out(answer: Attribution) -> pd.DataFrame:

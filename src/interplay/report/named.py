@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,27 +44,32 @@ def many(answer: Attribution) -> list[str]:
     names, _ = short_targets(answer)
     lines = []
     for kind, asked in _asked(answer):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sure = np.nan_to_num(asked.effects / asked.deviation, posinf=0.0, neginf=0.0)
-        covered = asked.coverage <= COVERED
-        rows = []
-        for i in range(len(asked.names)):
-            best, worst = sure[i].argmax(), sure[i].argmin()
-            cell = lambda t, v=asked.effects[i], sd=asked.deviation[i]: f"{names[t]} ({v[t]:+.3g} ± {1.96 * sd[t]:.2g})"
-            rows.append(
-                [
-                    plain(asked.names[i]),
-                    str((asked.lower[i] > 0).sum()),
-                    str((asked.upper[i] < 0).sum()),
-                    str((~covered[i]).sum()),
-                    cell(best) if sure[i, best] > 0 else "-",
-                    cell(worst) if sure[i, worst] < 0 else "-",
-                ]
-            )
+        counts = over(asked, names)
+        rows = [
+            [plain(name), *map(str, cells[:3]), cells[3] or "-", cells[4] or "-"]
+            for name, cells in zip(asked.names, counts, strict=True)
+        ]
         about = ": number of targets whose interval lies above 0 (helps), below 0 (hurts), or that no run tells of"
         columns = [kind, "helps", "hurts", "unknown", "surest help", "surest harm"]
         lines += ["", _heading(kind, asked, about), *_cut(table(columns, rows), len(rows), kind)]
     return lines
+
+
+def over(asked: Named, targets: Sequence[str]) -> Iterator[tuple[int, int, int, str, str]]:
+    """Over targets of these names, for each group or contrast: how many it helps, hurts and that nothing is known of.
+
+    Then the surest help and the surest harm in words, with their intervals in the target's own unit; '' for none.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sure = np.nan_to_num(asked.effects / asked.deviation, posinf=0.0, neginf=0.0)
+    helps, hurts, covered = asked.lower > 0, asked.upper < 0, asked.coverage <= COVERED
+    for i in range(len(asked.names)):
+        best, worst = int(sure[i].argmax()), int(sure[i].argmin())
+        said = [
+            f"{targets[t]} ({asked.effects[i, t]:+.3g} ± {1.96 * asked.deviation[i, t]:.2g})" for t in (best, worst)
+        ]
+        surest = said[0] if sure[i, best] > 0 else "", said[1] if sure[i, worst] < 0 else ""
+        yield int(helps[i].sum()), int(hurts[i].sum()), int((~covered[i]).sum()), *surest
 
 
 def _asked(answer: Attribution) -> list[tuple[str, Named]]:

@@ -11,6 +11,8 @@ import base64
 import gzip
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["html", "waiting", "write"]
 
 PLOTLY = "plotly-cartesian.min.js"
+#: Targets above which strings that most of them hold are carried once, and about how many are looked at for that.
+SHARE, SAMPLED = 100, 8
+#: Stands before the place of such a string, which no text that is shown holds.
+MARK = "\x7f"
+#: A string of JSON; the name of a member with its colon.
+STRING = re.compile(r'"(?:[^"\\]|\\.)*":?')
 
 
 def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
@@ -40,13 +48,18 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
         What a server adds, which keeps the page up to date: ``where`` the runs come from, the ``version`` of the
         answer, how the runs stand in ``words`` (see `report.live`).
     """
-    document = whole(answer)
+    document, T = whole(answer), len(answer.targets)
+    common = Common([as_text(of_target(answer, t)) for t in range(0, T, T // SAMPLED)] if T > SHARE else ())
+    each = [compressed(common.short(as_text(of_target(answer, t)))) for t in range(T)]
     data = {
         "targets": document["targets"],
         "verdicts": document["verdicts"],
-        "whole": packed({name: document[name] for name in ("figures", "tables")}),
-        "each": [packed(of_target(answer, t)) for t in range(len(answer.targets))],
-        "files": [{"name": name, "what": what, "data": packed(text)} for name, what, text in downloads(answer)],
+        "whole": packed({**{name: document[name] for name in ("figures", "tables")}, "common": common.strings}),
+        "each": each,
+        "files": [
+            {"name": name, "what": what, "data": None if text is None else packed(text)}
+            for name, what, text in downloads(answer)
+        ],
         "live": None if live is None else {"version": live["version"]},
     }
     words = {**document, "many": len(answer.targets) > 1}
@@ -88,9 +101,52 @@ def write(answer: Attribution, path: str | Path) -> Path:
     return path
 
 
+class Common:
+    """Strings that most of several texts of JSON hold, which a page of many targets carries once.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Some of the texts; of none, nothing is shared.
+
+    Attributes
+    ----------
+    strings : list of str
+        What `short` puts `MARK` and a place for.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        counts = Counter(literal for text in texts for literal in set(STRING.findall(text)))
+        literals = [
+            literal for literal, n in counts.items() if literal[-1] == '"' and 2 * n > len(texts) and len(literal) > 6
+        ]
+        self.strings: list[str] = [json.loads(literal) for literal in literals]
+        self._places = {literal: f'"{MARK}{i}"' for i, literal in enumerate(literals)}
+
+    def short(self, text: str) -> str:
+        """Put the place of each common string for it; a string that looks like a place becomes a common one."""
+        return STRING.sub(self._place, text) if self._places else text
+
+    def _place(self, found: re.Match[str]) -> str:
+        literal = found[0]
+        if literal.startswith(f'"{MARK}') and literal[-1] == '"' and literal not in self._places:
+            self._places[literal] = f'"{MARK}{len(self.strings)}"'
+            self.strings.append(json.loads(literal))
+        return self._places.get(literal, literal)
+
+
+def as_text(value: Any) -> str:
+    """A value as JSON, as short as can be."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
 def packed(value: Any) -> str:
     """A value as JSON, gzip, base64."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return compressed(as_text(value))
+
+
+def compressed(text: str) -> str:
+    """A text as gzip, base64."""
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 

@@ -1,6 +1,10 @@
 """An answer on many targets, task by task: mean benefit, and how many targets each helps and hurts.
 
 relative_kt = effect_kt / rms over tasks of target t's effects          so that targets of any unit can be averaged
+half_k      = mean over targets of the half widths of the relative intervals
+
+Targets share their runs, so their errors go together to an unknown extent; half_k is what the interval of the mean
+comes to at most, where they do so wholly (the standard deviation of a mean is at most the mean of the deviations).
 """
 
 from __future__ import annotations
@@ -27,16 +31,21 @@ class Summary:
         Benefits in root mean squares of each target's own; 0 where not known.
     known : array (P,) of bool
         Tasks with an effect on any target.
-    mean : array (P,)
+    width : array (P, T)
+        Half the widths of their 95 % intervals; 0 where not known.
+    mean, half : array (P,)
+        Mean over targets, and half the width of its 95 % interval at most.
     helps, hurts : array (P,) of int
         Targets whose interval lies above and below 0.
     best, worst : array (P,) of int
-        Target most helped and most hurt.
+        Of the targets whose interval excludes 0, the one most helped and most hurt; -1 where there is none.
     """
 
     relative: Array
+    width: Array
     known: NDArray[np.bool_]
     mean: Array
+    half: Array
     helps: NDArray[np.int64]
     hurts: NDArray[np.int64]
     best: NDArray[np.int64]
@@ -48,12 +57,15 @@ class Summary:
         squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
         scale = np.sqrt(squares.sum(axis=0) / np.maximum(found, 1))
         relative = answer.effects / np.where(scale > 0, scale, np.inf)
-        known = np.isfinite(relative)
-        relative = np.where(known, relative, 0.0)
-        mean = relative.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        helps, hurts = (answer.lower > 0).sum(axis=1), (answer.upper < 0).sum(axis=1)
-        ends = relative.argmax(axis=1), relative.argmin(axis=1)
-        return cls(relative, np.asarray(known.any(axis=1)), mean, helps, hurts, *ends)
+        known, width = np.isfinite(relative), (answer.upper - answer.effects) / np.where(scale > 0, scale, np.inf)
+        relative, width = np.where(known, relative, 0.0), np.where(known, width, 0.0)
+        count = np.maximum(known.sum(axis=1), 1)
+        mean, half = relative.sum(axis=1) / count, width.sum(axis=1) / count
+        helps, hurts = answer.lower > 0, answer.upper < 0
+        best = np.where(helps.any(axis=1), np.where(helps, relative, -np.inf).argmax(axis=1), -1)
+        worst = np.where(hurts.any(axis=1), np.where(hurts, relative, np.inf).argmin(axis=1), -1)
+        counts = helps.sum(axis=1), hurts.sum(axis=1)
+        return cls(relative, width, np.asarray(known.any(axis=1)), mean, half, *counts, best, worst)
 
     @property
     def order(self) -> NDArray[np.int64]:

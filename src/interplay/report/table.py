@@ -9,10 +9,11 @@ import numpy as np
 
 from ..readings.discoveries import reliability
 from ..readings.functional import Reading
+from ..readings.spike_slab import CELL
 from . import named
 from .columns import table
 from .summary import Summary
-from .words import pair_words, plain, rounding, shortened
+from .words import named_pairs, pair_words, plain, rounding, shortened
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 15  # tasks of each end that are printed
 NARROW = 22  # characters of a target's name in a column
 MOST_ORDERS = 6
+LONG = 4000  # characters of what nobody would cut
 ORDERS = ("single tasks", "pairs", "more")
 
 
@@ -55,10 +57,10 @@ def head(answer: Attribution) -> list[str]:
     lines = [
         f"Attribution of {target} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
         f"Reading: {answer.reading}, {answer.words}; {answer.why}.",
-        f"Verdict: {answer.trust.verdict}. {answer.trust.reason}",
+        f"Verdict: {answer.trust.verdict}. {plain(answer.trust.reason, LONG)}",
     ]
     if answer.trust.verdict != "solid":
-        lines.append(f"Next: {answer.trust.advice}")
+        lines.append(f"Next: {plain(answer.trust.advice, LONG)}")
     said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
     return [*lines, *said, answer.surrogate, *links(answer)]
 
@@ -109,7 +111,7 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
     rows += [[plain(name), "not identifiable", *blank] for name in answer.unidentified]
     lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *table(columns, rows)]
     if len(answer.interactions):
-        lines += ["", *pairs_lines(answer, t), *tested(answer, t)]
+        lines += ["", *pairs_lines(answer, t), *tested(answer, t, intervals=False)]
     return lines
 
 
@@ -164,13 +166,19 @@ def _known_pairs(answer: Attribution, t: int) -> Reading:
     return Reading(mean[known], deviation[known], np.full_like(mean[known], np.nan))
 
 
-def tested(answer: Attribution, t: int) -> list[str]:
-    """What the test of all pairs names on one target."""
+def tested(answer: Attribution, t: int, *, intervals: bool) -> list[str]:
+    """What the test of all pairs names on one target; with room for them, with intervals."""
     found = answer.discoveries
     if found is None or np.isnan(found.q[:, t]).all():
         return [f"Not tested together: {answer.untested.removesuffix('.')}."] if answer.untested else []
     unit = "" if not answer.links or answer.links[t] == "y" else f" Sizes are those of {answer.links[t]}."
-    return [f"All tested together: {found.sentence(t)}{unit}"]
+    said = found.sentence(t)
+    if intervals and (n := int(found.named[:, t].sum())):
+        rate = f"{n} pair{'s' * (n != 1)} named at {100 * found.level:.3g} % false discoveries"
+        said = f"{rate}: {named_pairs(found, t)}."
+        if unseen := int(np.isnan(found.q[:, t]).sum()):
+            said += f" {unseen} pairs cannot be tested: fewer than {CELL} runs hold one of their four combinations."
+    return [f"All tested together: {said}{unit}"]
 
 
 def _tested_together(answer: Attribution) -> list[str]:
@@ -196,7 +204,7 @@ def _many(answer: Attribution, top: int) -> list[str]:
     """Over many targets: effects in units of the spread of each target's effects, and how many they help or hurt."""
     found = Summary.of(answer)
     names, around = short_targets(answer)
-    order, relative = found.order, found.relative
+    names, order = [*names, "-"], found.order  # the last stands for none
     rows = []
     for k in _ends(order, top):
         if k is None:
@@ -208,8 +216,8 @@ def _many(answer: Attribution, top: int) -> list[str]:
                 f"{found.mean[k]:+.2f}" if found.known[k] else "not identifiable",
                 str(found.helps[k]),
                 str(found.hurts[k]),
-                names[found.best[k]] if relative[k, found.best[k]] > 0 else "-",
-                names[found.worst[k]] if relative[k, found.worst[k]] < 0 else "-",
+                names[found.best[k]],
+                names[found.worst[k]],
             ]
         )
     rows += [[plain(name), "not identifiable", "", "", "", ""] for name in answer.unidentified]

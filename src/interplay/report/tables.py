@@ -11,8 +11,9 @@ from ..figures.look import numbers
 from ..figures.predictions import run_name
 from ..trust import COVERED, VERDICTS, of_named
 from .comparison import NAMES
+from .named import over
 from .summary import Summary
-from .words import binary, kind_of_interaction, of_mask, shown
+from .words import binary, kinds_of_interactions, of_mask, shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -23,9 +24,10 @@ Table = dict[str, Any]
 RUNS = 50
 
 
-def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> Table:
-    """Columns of (title, kind) and rows; kinds: 'text', 'number', 'signed', 'share'."""
-    return {"columns": [{"title": title, "kind": kind} for title, kind in columns], "rows": [list(r) for r in rows]}
+def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]], words: Sequence[str] = ()) -> Table:
+    """Columns of (title, kind), rows, and what the titles mean in words; kinds: 'text', 'number', 'signed'."""
+    heads = [{"title": title, "kind": kind} for title, kind in columns]
+    return {"columns": heads, "rows": [list(r) for r in rows], "words": " ".join(words)}
 
 
 def effects(answer: Attribution, t: int) -> Table:
@@ -37,10 +39,14 @@ def effects(answer: Attribution, t: int) -> Table:
         ("benefit", "signed"): numbers(answer.effects[:, t]),
         ("from", "signed"): numbers(low, 4),
         ("to", "signed"): numbers(high, 4),
-        ("", "text"): [one if np.isfinite(v) else "not identifiable" for one, v in zip(said, low, strict=True)],
+        ("sign", "text"): [one if np.isfinite(v) else "not identifiable" for one, v in zip(said, low, strict=True)],
     }
+    words = ["From, to: the 95 % interval; open where it includes 0."]
     if answer.truth is not None:
         cells["retrained", "signed"] = numbers(answer.truth.effects[:, t])
+        if np.isfinite(half := answer.truth.half[:, t]).any():
+            cells["± of it", "number"] = numbers(half, 2)
+            words.append("Retrained: leave-one-out retraining, ± 1.96 standard errors over its seeds.")
     if answer.reference is not None:
         cells["weight", "number"] = numbers(answer.reference, 3)
     if (counted := answer.amounts) is not None:
@@ -50,12 +56,16 @@ def effects(answer: Attribution, t: int) -> Table:
         cells |= {(name, "number"): numbers(v, 4) for name, v in amounts.items() if np.isfinite(v).any()}
     if (held := answer.coverage) is not None:
         cells["runs with", "number"], cells["without", "number"] = held.present.tolist(), held.absent.tolist()
-        cells["sd after / before", "number"] = numbers(held.known[:, t], 2)
+        cells["narrowed to", "number"] = numbers(held.known[:, t], 2)
+        words.append("Runs with, without: those that hold the task, and those that do not.")
+        words.append(
+            "Narrowed to: standard deviation of the effect after the runs over that before; near 1 they tell nothing."
+        )
     order = np.argsort(-np.nan_to_num(answer.effects[:, t], nan=-np.inf), kind="stable")
     rows = [[values[k] for values in cells.values()] for k in order]
     blank = [None] * (len(cells) - 5)
     rows += [[shown(name), None, None, None, "not identifiable", *blank] for name in answer.unidentified]
-    return table(list(cells), rows)
+    return table(list(cells), rows, words)
 
 
 def pairs(answer: Attribution, t: int, most: int) -> Table | None:
@@ -64,20 +74,25 @@ def pairs(answer: Attribution, t: int, most: int) -> Table | None:
         return None
     half = 1.96 * answer.interaction_deviation[:, t]
     order = np.argsort(-np.abs(np.nan_to_num(value)), kind="stable")[:most]
+    order = order[np.isfinite(value[order])]
     rows = []
-    for n in order[np.isfinite(value[order])]:
+    for n, kind in zip(order, kinds_of_interactions(answer, order * len(answer.targets) + t), strict=True):
         k, l = answer.pairs[n]
-        sure = bool(abs(value[n]) > half[n]) if np.isfinite(half[n]) else None
-        kind = kind_of_interaction(answer, int(n), t) if sure else "open" if sure is False else "no interval"
         low, high = numbers([value[n] - half[n], value[n] + half[n]], 3)
         rows.append([shown(answer.tasks[k]), shown(answer.tasks[l]), *numbers([value[n]], 4), low, high, kind])
         if answer.discoveries is not None:
             rows[-1] += ["named" if answer.discoveries.named[n, t] else "", *numbers([answer.discoveries.q[n, t]], 2)]
     columns = [("task", "text"), ("with", "text"), ("interaction", "signed"), ("from", "signed"), ("to", "signed")]
-    columns += [("", "text")]
+    columns += [("kind", "text")]
+    words = ["From, to: the 95 % interval of one pair by itself; open where it includes 0."]
     if answer.discoveries is not None:
-        columns += [("tested together", "text"), ("false share", "number")]
-    return table(columns, rows)
+        columns += [("tested together", "text"), ("false names", "number")]
+        rate = f"{100 * answer.discoveries.level:.3g} %"
+        words.append(f"Tested together: named at an expected share of {rate} false names.")
+        words.append("False names: their expected share among the pairs that are at least as probable.")
+    if len(rows) < len(answer.pairs):
+        words.append(f"The strongest of {len(answer.pairs):,} pairs.")
+    return table(columns, rows, words)
 
 
 def asked(answer: Attribution, given: Named | None, kind: str, t: int) -> Table | None:
@@ -91,7 +106,26 @@ def asked(answer: Attribution, given: Named | None, kind: str, t: int) -> Table 
         far = given.coverage[i, t] > COVERED
         rows.append([shown(name), *cells, VERDICTS[levels[i, t]], "the runs say almost nothing of it" if far else ""])
     columns = [(kind, "text"), ("benefit", "signed"), ("from", "signed"), ("to", "signed")]
-    return table([*columns, ("verdict", "text"), ("", "text")], rows)
+    name = shown(answer.targets[t], 80)
+    words = [
+        f"{given.words[:1].upper()}{given.words[1:]}; benefit in {name}, its own unit; from, to: the 95 % interval."
+    ]
+    return table([*columns, ("verdict", "text"), ("note", "text")], rows, words)
+
+
+def asked_over(answer: Attribution, given: Named | None, kind: str) -> Table | None:
+    """Groups or contrasts over all targets."""
+    if given is None or not given.names:
+        return None
+    counts = over(given, [shown(name, 80) for name in answer.targets])
+    rows = [[shown(name), *cells] for name, cells in zip(given.names, counts, strict=True)]
+    columns = [(kind, "text"), ("helps", "number"), ("hurts", "number"), ("unknown", "number")]
+    words = [
+        f"{given.words[:1].upper()}{given.words[1:]}: number of targets whose 95 % interval",
+        "lies above 0 (helps), below 0 (hurts), or that no run tells of (unknown).",
+        "Surest help and harm: the benefit that is farthest from 0 beside its interval, in that target's own unit.",
+    ]
+    return table([*columns, ("surest help", "text"), ("surest harm", "text")], rows, words)
 
 
 def outliers(answer: Attribution, t: int) -> Table | None:
@@ -114,17 +148,21 @@ def outliers(answer: Attribution, t: int) -> Table | None:
 
 def over_targets(answer: Attribution) -> Table:
     """Every task over all targets."""
-    found, names = Summary.of(answer), [shown(name) for name in answer.targets]
+    found, names = Summary.of(answer), [*(shown(name) for name in answer.targets), ""]
     rows = []
     for k in found.order:
-        best = names[found.best[k]] if found.relative[k, found.best[k]] > 0 else ""
-        worst = names[found.worst[k]] if found.relative[k, found.worst[k]] < 0 else ""
-        mean = numbers([found.mean[k] if found.known[k] else np.nan], 3)
-        rows.append([shown(answer.tasks[k]), *mean, int(found.helps[k]), int(found.hurts[k]), best, worst])
-    rows += [[shown(name), None, None, None, "", ""] for name in answer.unidentified]
+        ends = found.mean[k] + found.half[k] * np.array([0.0, -1.0, 1.0])
+        mean = numbers(ends if found.known[k] else ends * np.nan, 3)
+        counts = [int(found.helps[k]), int(found.hurts[k])]
+        rows.append([shown(answer.tasks[k]), *mean, *counts, names[found.best[k]], names[found.worst[k]]])
+    rows += [[shown(name), None, None, None, None, None, "", ""] for name in answer.unidentified]
+    means = [("mean benefit", "signed"), ("from", "signed"), ("to", "signed")]
     counts = [("helps", "number"), ("hurts", "number")]
-    columns = [("task", "text"), ("mean benefit", "signed"), *counts, ("most helped", "text"), ("most hurt", "text")]
-    return table(columns, rows)
+    words = [
+        "From, to: the 95 % interval of the mean, at its widest: as if the errors of all targets were one.",
+        "Most helped, most hurt: of the targets whose own interval excludes 0.",
+    ]
+    return table([("task", "text"), *means, *counts, ("most helped", "text"), ("most hurt", "text")], rows, words)
 
 
 def targets(answer: Attribution) -> Table:
@@ -133,14 +171,23 @@ def targets(answer: Attribution) -> Table:
     arrows = ["higher" if one else "lower" for one in up]
     held = [numbers(values, 3) for values in (trust.agreement, trust.skill, trust.ranks, trust.ceiling)]
     names = [shown(name) for name in answer.targets]
-    columns = [("target", "text"), ("better", "text"), ("verdict", "text"), ("expected correlation", "number")]
+    columns = [("target", "text"), ("better", "text"), ("verdict", "text"), ("expected Pearson", "number")]
     columns += [("held-out R²", "number"), ("held-out Spearman", "number"), ("ceiling", "number"), ("runs", "number")]
+    words = [
+        "Expected Pearson: correlation of the effects with the true ones, as far as the runs tell.",
+        "Ceiling: the",
+    ]
+    words += ["highest correlation that any prediction can reach with single runs; unknown where none is repeated."]
     if answer.truth is not None:
-        columns += [("Spearman with truth", "number"), ("its ceiling", "number")]
-        held += [numbers(answer.truth.spearman, 3), numbers(answer.truth.ceiling, 3)]
+        columns += [
+            ("Pearson with truth", "number"),
+            ("Spearman with truth", "number"),
+            ("Spearman's ceiling", "number"),
+        ]
+        held += [numbers(values, 3) for values in (answer.truth.pearson, answer.truth.spearman, answer.truth.ceiling)]
     order = [*held[:4], list(answer.rows), *held[4:]]
     each = zip(names, arrows, trust.targets, *order, strict=True)
-    return table(columns, each)
+    return table(columns, each, words)
 
 
 def surrogates(answer: Attribution) -> Table:
@@ -160,5 +207,6 @@ def surrogates(answer: Attribution) -> Table:
         ]
         for row in frame.to_dict(orient="records")
     ]
-    columns += [("error above the best", "number"), ("from", "signed"), ("to", "signed"), ("", "text")]
-    return table([*columns, *([("targets", "text"), ("runs", "number")] if several else [])], rows)
+    columns += [("error above the best", "number"), ("from", "signed"), ("to", "signed"), ("choice", "text")]
+    words = ["Error: absolute, of held-out runs, in standard deviations of each target; from, to: its 95 % interval."]
+    return table([*columns, *([("targets", "text"), ("runs", "number")] if several else [])], rows, words)

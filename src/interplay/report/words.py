@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..fields import listed
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
+    from ..readings.discoveries import Discoveries
 
 
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -98,6 +100,43 @@ def kind_of_interaction(answer: Attribution, pair: int, target: int) -> str:
     """Synergy, redundancy or antagonism of one pair (row) on one target, see `kind_of_pair`."""
     first, second = answer.effects[answer.pairs[pair], target]
     return kind_of_pair(float(answer.interactions[pair, target]), first, second, _share(answer))
+
+
+def kinds_of_interactions(answer: Attribution, places: NDArray[np.int64]) -> list[str]:
+    """What the interval of each interaction says, for places in the interactions laid out row by row.
+
+    Synergy, redundancy or antagonism; 'open' where it includes 0, 'no interval' where there is none, '' where nothing
+    is known.
+    """
+    pair, t = np.divmod(places, answer.interactions.shape[1])
+    value, half = answer.interactions.ravel()[places], 1.96 * answer.interaction_deviation.ravel()[places]
+    least = np.array([rounding(answer, target) for target in range(len(answer.targets))])
+    inside = _share(answer) * value
+    with np.errstate(invalid="ignore"):
+        redundant = (answer.effects[answer.pairs[pair].T, t] > inside).all(axis=0)
+        found = np.where(value > 0, "synergy", np.where(redundant, "redundancy", "antagonism"))
+        found = np.where((np.abs(value) > half) & (np.abs(value) > least[t]), found, "open")
+    found = np.where(np.isfinite(half), found, "no interval")
+    return np.where(np.isfinite(value), found, "").tolist()
+
+
+def named_pairs(found: Discoveries, target: int, limit: int = 5, width: int = 60) -> str:
+    """Pairs that a test of all together names on one target, the surest first, each with its 95 % interval.
+
+    The interval is that of the pair's own t; of pairs that were picked for their size it is a little too far out.
+    """
+    order = np.lexsort((-np.abs(found.statistic[:, target]), found.q[:, target]))
+    order = order[found.named[order, target]]
+    words = []
+    for n in order[:limit]:
+        (k, l), both = found.pairs[n], float(found.interaction[n, target])
+        alone = found.effects[[k, l], target] - found.presence[[l, k]] * both  # while the other is out
+        kind = kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
+        half = 1.96 * abs(both / found.statistic[n, target])
+        words.append(
+            f"{plain(found.tasks[k], width)} + {plain(found.tasks[l], width)} {kind} ({both:+.3g} ± {half:.2g})"
+        )
+    return ", ".join([*words, *([f"{len(order) - limit} more"] if len(order) > limit else [])])
 
 
 def _share(answer: Attribution) -> float:

@@ -100,7 +100,7 @@ class Recorded:
     def settled(self, X: Array, mean: Array) -> Settled:
         """What the runs of choices (n, P) show beyond their predictions (n, J), as far as it would show again."""
         lasting, noise = self.split
-        shift, shares = np.zeros((2, *mean.shape))
+        shift, shares = np.zeros_like(mean), np.zeros_like(mean)
         for i, x in enumerate(X):
             of = self.of(x)
             if of.runs:

@@ -7,8 +7,12 @@ leave-one-out over R seeds (K + 1 runs each) correlates with the truth by sqrt(s
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import listed
 from ..readings import Question
 from .evidence import MANY, Evidence
 
@@ -17,14 +21,22 @@ BETTER = 0.03  # of the expected correlation
 MARGIN = 0.03  # beyond the threshold, so that it is reached more often than by half
 
 
-def more_runs(found: Evidence, runs: int, wanted: float, at: str | None = None) -> str:
+def more_runs(
+    found: Evidence,
+    runs: int,
+    wanted: float,
+    at: str | None = None,
+    own: NDArray[np.bool_] | None = None,
+    what: str = "it",
+) -> str:
     """How many more runs of the same design would bring the expected correlation to ``wanted``, in a sentence.
 
-    Of several fidelities more of the one asked about, ``at``, are advised without a number.
+    Of several fidelities more of the one asked about, ``at``, are advised without a number. The number is that of the
+    median over the targets ``own`` (T,), those that change if not given, which the sentence calls ``what``.
     """
     if at is not None:
-        return f"More {at} runs would make it better; what one more of each fidelity brings is said below."
-    own = found.changes
+        return f"More {at} runs would make {what} better; what one more of each fidelity brings is said below."
+    own = found.changes if own is None else own
     resolution = float(np.median(found.resolution[own])) if own.any() else 0.0
     limits = found.agreement / np.sqrt(np.maximum(found.resolution, 1e-12))  # by what such runs cannot lift
     limit = float(np.median(limits[own])) if own.any() and found.masks >= MANY * found.players else 1.0
@@ -34,18 +46,56 @@ def more_runs(found: Evidence, runs: int, wanted: float, at: str | None = None) 
     factor = max((1.0 - resolution) / resolution * needed / max(1.0 - needed, 1e-9), 1.25)
     name = "solid" if wanted > 0.8 else "indicative"
     if factor > FARTHEST:
-        return f"More than {FARTHEST:.0f} times the runs would be needed for it to be {name}."
+        return f"More than {FARTHEST:.0f} times the runs would be needed for {what} to be {name}."
     more = int(np.ceil((factor - 1.0) * runs / 5.0) * 5)
-    return f"About {more} more runs of the same design should make it {name}."
+    return f"About {more} more runs of the same design should make {what} {name}."
 
 
-def repeats_that_tell(found: Evidence) -> str:
+def beside_solid(
+    found: Evidence,
+    runs: int,
+    targets: Sequence[str],
+    each: Sequence[int],
+    lost: NDArray[np.bool_],
+    wanted: tuple[float, float],
+    at: str | None = None,
+) -> str:
+    """How many targets are below an answer that is solid over all of them, and what would lift them; or nothing.
+
+    Parameters
+    ----------
+    each : sequence of int (T,)
+        Levels: 0 not supported, 1 indicative, 2 solid.
+    lost : array (T,) of bool
+        Targets whose own runs never switch some task.
+    wanted : (float, float)
+        Expected correlations of an indicative and of a solid target.
+    """
+    level = np.array(each)
+    below = (level < 2) & found.changes
+    if not (n := int(below.sum())):
+        return ""
+    names = [name for name, one in zip(targets, below, strict=True) if one]
+    are = "is less than solid by itself" if n == 1 else "are less than solid by themselves"
+    head = f"{n} of {len(targets)} targets {are}{f' ({listed(names, 4)})' if n <= 4 else ''}"
+    own, what = below & (level == 1) & ~lost, "it" if n == 1 else "half of them"
+    if own.any():
+        what = what if own.sum() == n else f"half of the {own.sum()} that are indicative"
+        lifted = more_runs(found, runs, wanted[1], at, own, what)
+    elif lost[below].all():
+        lifted = "Measure them in runs that switch every task."
+    else:
+        lifted = more_runs(found, runs, wanted[0], at, below & ~lost, what)
+    return f"{head}: {lifted[:1].lower()}{lifted[1:]}"
+
+
+def repeats_that_tell(found: Evidence, of: str = " of them") -> str:
     """How many masks to repeat so that the noise ceiling is known, in a sentence; nothing where it is known."""
     if np.isfinite(found.share).any():
         return ""
     left = 1.0 - float(np.clip(np.median(found.skill), 0.0, 1.0))
     n = int(np.clip(np.ceil(2.0 * (1.96 * left / 0.1) ** 2), 5, 30))
-    return f"Repeating {min(n, found.masks)} of them under another seed would tell how much reproduces."
+    return f"Repeating {min(n, found.masks)}{of} under another seed would tell how much reproduces."
 
 
 def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:

@@ -28,11 +28,19 @@ def numbers(found: Evidence, believed: Array, each: Sequence[int], estimated: bo
     whose = "those of all estimates" if estimated else "the true effects"
     if believed.any():
         said.append(f"expected correlation with {whose} {overall(found, believed):.2f}{', mean of targets' * (T > 1)}")
-    said.append(f"held-out R^2 {np.median(found.skill):.2f}")
+    said.append(f"held-out R^2 {np.median(found.skill):.2f}{', median of targets' * (T > 1)}")
     if T > 1:
-        counts = [f"{each.count(level)} {VERDICTS[level]}" for level in (2, 1, 0) if level in each]
-        said.append(f"of {T} targets {', '.join(counts)}")
+        said.append(counted(each))
     return f"({'; '.join(said)})"
+
+
+def counted(each: Sequence[int]) -> str:
+    """How many targets have which verdict, in words."""
+    T, held = len(each), [level for level in (2, 1, 0) if level in each]
+    if len(held) == 1:
+        return f"{'both' if T == 2 else f'all {T}'} targets {VERDICTS[held[0]]}"
+    are = lambda n: "is" if n == 1 else "are"
+    return f"of {T} targets " + ", ".join(f"{(n := each.count(level))} {are(n)} {VERDICTS[level]}" for level in held)
 
 
 def facts(
@@ -73,8 +81,8 @@ def facts(
         said.append(f"Intervals of effects are wider than the surrogate's: {why}.")
     if found.curve is not None and believed.any():
         mean, low, high = found.curve.forecast(2 * found.curve.runs)
-        now = f"R^2 {1.0 - found.curve.now:.2f} to {mean:.2f}{', mean of targets' * (T > 1)}"
-        said.append(f"Twice the runs ({2 * found.curve.runs}): {now} expected ({low:.2f} to {high:.2f}).")
+        now = f"from R^2 {1.0 - found.curve.now:.2f} now to {mean:.2f} expected ({low:.2f} to {high:.2f})"
+        said.append(f"Twice the runs ({2 * found.curve.runs}): {now}{', mean of targets' * (T > 1)}.")
     if training:
         said.append(training)
     silent = [name for name, level in zip(targets, each, strict=True) if level == 0]

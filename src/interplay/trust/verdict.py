@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..fields import listed
 from ..readings import Question
-from .advice import by_leave_one_out, more_runs, repeats_that_tell
+from .advice import beside_solid, by_leave_one_out, more_runs, repeats_that_tell
 from .evidence import Evidence
 from .facts import VERDICTS, facts, numbers, overall
 from .reach import HALF
@@ -138,7 +138,10 @@ def weigh(
         if not (found.skill > 1.96 * found.skill_error)[found.changes].any():
             by = "repeat well"
         reason = f"The {runs} runs tell {asked.name} effects apart and {by}."
-        advice = "Nothing is missing for this reading."
+        weaker = beside_solid(found, runs, targets, each, lost, wanted=(HINTS, AGREES), at=at)
+        repeats = "" if estimated else repeats_that_tell(found, " runs")
+        rest = f"The verdict needs nothing more. {repeats}" if repeats else "Nothing is missing for this reading."
+        advice = weaker or rest
     else:
         level, reason, advice = worst.level, worst.reason, worst.advice
     better = "" if estimated else by_leave_one_out(found, asked, single)
@@ -230,7 +233,10 @@ def _doubts(
         which = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
         reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}"
         reason += "." if unidentified else ": the effects are those of groups that always switch together."
-        advice = f"Add runs in which the other{'s' * (missing > 1)} {'are' if missing > 1 else 'is'} switched alone."
+        alone = len(unidentified) == 1
+        wanted = [f"with and without {'it' if alone else 'them, each switched by itself'}"] * bool(unidentified)
+        wanted += ["that switch tasks of one group apart"] * (missing > len(unidentified))
+        advice = f"Add runs {', and runs '.join(wanted)}."
         cap = 1 if unidentified or missing else 2
         apart = np.sqrt(max(found.players - 1, 0) / (found.tasks - 1))
         out.append(Doubt(min(cap, 0 if apart < HINTS else level), reason, advice, 1.8))

@@ -15,10 +15,12 @@ function element(name, text, attributes) {
   for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
   return made;
 }
-async function unpack(text) {
+const MARK = "\x7f"; // before the place of a string that most targets hold
+async function unpack(text, common) {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  const restored = (_, value) => (typeof value === "string" && value[0] === MARK ? common[value.slice(1)] : value);
+  return JSON.parse(await new Response(stream).text(), common && common.length ? restored : undefined);
 }
 
 // ---- tables
@@ -41,7 +43,7 @@ function order(rows, column, down, kind) {
 }
 function drawTable(place, table) {
   const name = place.dataset.table, title = place.dataset.name;
-  place.querySelectorAll(".tools, .scroll").forEach((old) => old.remove());
+  place.querySelectorAll(".about, .tools, .scroll").forEach((old) => old.remove());
   place.classList.toggle("empty", !table || !table.rows.length);
   if (!table || !table.rows.length) return;
   const tools = element("div", null, { class: "tools" }), said = element("span", "", { role: "status" });
@@ -54,10 +56,11 @@ function drawTable(place, table) {
   grid.append(element("caption", title, { hidden: "" }), head, body);
   head.append(top);
   scroll.append(grid);
+  if (table.words) place.append(element("p", table.words, { class: "reading about" }));
   place.append(tools, scroll);
   const heads = table.columns.map((column, i) => {
     const cell = element("th", null, { scope: "col", class: column.kind === "text" ? "" : "number" });
-    const button = element("button", column.title || "in words", { type: "button" });
+    const button = element("button", column.title, { type: "button" });
     button.addEventListener("click", () => {
       const before = sorting[name];
       sorting[name] = { column: i, down: before && before.column === i ? !before.down : column.kind !== "text" };
@@ -75,7 +78,7 @@ function drawTable(place, table) {
     heads.forEach((cell, i) => {
       const mine = sort && sort.column === i;
       cell.setAttribute("aria-sort", mine ? (sort.down ? "descending" : "ascending") : "none");
-      cell.firstChild.textContent = (table.columns[i].title || "in words") + (mine ? (sort.down ? " ↓" : " ↑") : "");
+      cell.firstChild.textContent = table.columns[i].title + (mine ? (sort.down ? " ↓" : " ↑") : "");
     });
     said.textContent = rows.length === table.rows.length ? `${rows.length} rows` : `${rows.length} of ${table.rows.length} rows`;
     body.replaceChildren();
@@ -196,7 +199,7 @@ function list(place, pairs) {
 }
 async function choose(t, go) {
   current = t;
-  const mine = ++drawing, found = await unpack(data.each[t]);
+  const mine = ++drawing, found = await unpack(data.each[t], whole.common);
   if (mine !== drawing) return;
   target = found;
   if ($("target") && ![...$("target").options].some((o) => Number(o.value) === t)) { $("find").value = ""; options(); }
@@ -223,7 +226,12 @@ function options() {
   const select = $("target"), words = $("find").value.trim().toLowerCase();
   const kept = data.targets.map((name, i) => [name, i]).filter(([name]) => name.toLowerCase().includes(words));
   select.replaceChildren(...kept.map(([name, i]) => element("option", `${name} (${data.verdicts[i]})`, { value: String(i) })));
-  select.value = String(current);
+  if (kept.some(([, i]) => i === current)) select.value = String(current);
+  else {
+    const said = kept.length ? `${kept.length} target${kept.length > 1 ? "s" : ""} found` : "no target";
+    select.prepend(element("option", said, { value: "none", disabled: "" }));
+    select.value = "none";
+  }
   return kept;
 }
 
@@ -241,17 +249,17 @@ function theme(name) {
 async function read(text) {
   for (;;) {
     const mine = drawing, made = JSON.parse(text), t = Math.max(target ? made.targets.indexOf(data.targets[current]) : 0, 0);
-    const parts = await Promise.all([unpack(made.whole), unpack(made.each[t])]);
-    if (mine === drawing) return [made, t, ...parts];
+    const all = await unpack(made.whole), one = await unpack(made.each[t], all.common);
+    if (mine === drawing) return [made, t, all, one];
   }
 }
 async function show(found) {
   [data, current, whole, target] = found;
   for (const place of all(".table")) if (place.dataset.table in whole.tables) drawTable(place, whole.tables[place.dataset.table]);
   $("files").replaceChildren(...data.files.map((file) => {
-    const item = element("li"), button = element("button", file.name, { type: "button" });
-    button.addEventListener("click", () => save(file));
-    item.append(button, " ", element("span", file.what));
+    const item = element("li"), name = element(file.data ? "button" : "span", file.name, file.data ? { type: "button" } : {});
+    if (file.data) name.addEventListener("click", () => save(file));
+    item.append(name, " ", element("span", file.what));
     return item;
   }));
   if ($("target")) {
