@@ -49,7 +49,7 @@ PASSING = [
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|min|h)\b"), "(time)"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?"), "(date)"),
     (re.compile(r"\b\d+\.\d+\.\d+\b"), "(version)"),
-    (re.compile(r"^( *\d+  done +\d+  .*? +)\d+\.\d\d(?=  )"), r"\1(time)"),
+    (re.compile(r"^( *\d+  done +\d+  .*? +)\d+(?:\.\d+)?(?=  )"), r"\1(time)"),
 ]
 
 

@@ -84,7 +84,7 @@ def test_only_the_converter(shell):
     assert "share of the tokens drawn" in shown
     with open("blend.txt") as file:
         assert file.read() == "0.6 web\n0.4 code\n"
-    with open("blend.provenance.json") as file:
+    with open("blend.txt.provenance.json") as file:
         facts = json.load(file)
     assert facts["objective"] == "none: a mixture made by hand (mix.csv)"
     assert facts["command"] == "interplay export mix.csv --to megatron-lm --out blend.txt --unit tokens"

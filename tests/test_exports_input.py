@@ -59,8 +59,8 @@ def test_inputs_are_kept(tmp_path):
         tmp_path / "mine.json",
         inputs=[tmp_path / "mine.json"],
     )
-    rows = tmp_path / "mix.provenance.json"
-    refuse("would write over .*mix.provenance.json", ASKED, "megatron-lm", tmp_path / "mix.txt", inputs=[rows])
+    rows = tmp_path / "mix.txt.provenance.json"
+    refuse("would write over .*mix.txt.provenance.json", ASKED, "megatron-lm", tmp_path / "mix.txt", inputs=[rows])
     assert path.read_bytes() == before
 
 
@@ -213,7 +213,7 @@ def test_provenance_of_a_choice(tmp_path):
     ):
         assert words in text
     chosen.export("interleave-datasets", tmp_path / "mix.json", unit="examples")
-    beside = json.loads((tmp_path / "mix.provenance.json").read_text())
+    beside = json.loads((tmp_path / "mix.json.provenance.json").read_text())
     assert beside["runs"] == {"rows": 64, "fingerprint": "0123456789abcdef"}
     gain, low, high = beside["predicted_gain"]["loss"]
     assert low < gain < high
@@ -226,7 +226,7 @@ def test_provenance_by_hand(tmp_path):
     assert "# objective: none: a mixture made by hand (a mapping)" in (tmp_path / "mix.yaml").read_text()
     export(ASKED, "megatron-lm", tmp_path / "blend.txt")
     assert "#" not in (tmp_path / "blend.txt").read_text()
-    assert json.loads((tmp_path / "blend.provenance.json").read_text())["for"] == "Megatron-LM"
+    assert json.loads((tmp_path / "blend.txt.provenance.json").read_text())["for"] == "Megatron-LM"
 
 
 def test_not_supported_is_a_note(tmp_path):

@@ -350,3 +350,13 @@ def test_names_tell_all_scores_apart(scores):
     held = {(s.task, s.metric, "none" if s.filter == "" else s.filter) for s in run.scores}
     if len(held) == len(scores):
         assert len(named([run])[0]) == len(scores)
+
+
+def test_directions_that_files_disagree_on_are_asked_for(place):
+    odd = document(2)
+    odd["higher_is_better"] = {**odd["higher_is_better"], "mmlu": {"acc": False}}
+    write(place / "results" / RUNS[2] / "org__model-2", odd)
+    with pytest.raises(EvaluationsError, match=r"'mmlu/acc': some files say that higher is better.*--higher-is-better"):
+        read(place)
+    runs = read(place, higher_is_better="mmlu/*").runs
+    assert runs.higher_is_better[runs.targets.index("mmlu/acc")]

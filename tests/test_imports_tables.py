@@ -926,3 +926,21 @@ def test_one_table_in_many_shapes_gives_the_same_runs(tmp_path_factory, seed, na
         column = other.masks[:, other.tasks.index(task)] if task in other.tasks else np.zeros(6)
         np.testing.assert_array_equal(column, expected.masks[:, k])
     np.testing.assert_array_equal(other.values, expected.values)
+
+
+def test_shares_of_which_one_is_missing_are_said(tmp_path):
+    W = np.random.default_rng(0).dirichlet(np.ones(4), 12)
+    frame = pd.DataFrame(W[:, :3], columns=["web", "code", "math"]).assign(loss=W @ [1.0, 2.0, 3.0, 4.0])
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    runs = import_runs("wide", tmp_path / "runs.csv", targets="loss").runs
+    assert any("if they are shares, a source is missing" in w for w in runs.warnings)
+    frame.assign(wiki=W[:, 3]).to_csv(tmp_path / "whole.csv", index=False)
+    whole = import_runs("wide", tmp_path / "whole.csv", targets="loss").runs
+    assert not any("missing" in w for w in whole.warnings)
+    index = pd.DataFrame({"index": range(12)})
+    pd.concat([index, frame.drop(columns="loss").add_prefix("train_")], axis=1).to_csv(
+        tmp_path / "mix.csv", index=False
+    )
+    pd.concat([index, frame[["loss"]].add_prefix("metric/")], axis=1).to_csv(tmp_path / "loss.csv", index=False)
+    with pytest.raises(EvaluationsError, match="sum"):
+        import_runs("regmix", [tmp_path / "mix.csv", tmp_path / "loss.csv"])

@@ -83,7 +83,7 @@ def test_another_step_or_epoch_is_asked_for(place):
         np.testing.assert_allclose(found.runs["eval_loss"].values[:, 0], 2.5 + np.arange(1, 6) / 10)
         wanted = ", ".join(f"{k}={v}" for k, v in where.items())
         assert whys(found, "run 'run-0'") == [f"no evaluation at {wanted}"]
-        assert any("the last step of 5 runs was not evaluated" in w for w in found.runs.warnings)
+        assert any("5 runs were trained beyond what was asked for" in w for w in found.runs.warnings)
     with pytest.raises(
         EvaluationsError, match=r"none of 6 runs has an evaluation at step=7. There are some at steps 500, 1000"
     ):

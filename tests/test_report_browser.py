@@ -1,5 +1,6 @@
 """The page of an answer in a real Chromium: it opens, sorts, filters, switches, downloads; names stay text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ def files(tmp_path_factory):
     for name, path in made.items():
         pages.write(REPORTS[name](), path)
     return made
+
+
+RIGHT = "all => all.map(one => one.getBoundingClientRect().right)"
 
 
 def column(page, table, n):
@@ -98,10 +102,69 @@ def test_targets_are_found_chosen_and_shown(browser, files):
         assert page.said == []
 
 
+def test_what_is_not_found_is_said(browser, files):
+    with opened(browser, files["many"]) as page:
+        shown = lambda: page.locator("#target").evaluate("select => select.selectedOptions[0].text")
+        page.locator("#find").fill("nowhere")
+        assert page.locator("#target option").all_text_contents() == ["no target"]
+        assert shown() == "no target"
+        page.locator("#find").fill("accuracy")
+        assert shown() == "2 targets found"
+        page.locator("#target").select_option("4")
+        page.locator("#target-about", has_text="accuracy/e").wait_for()
+        page.locator("#find").fill("")
+        assert page.locator("#target option").count() == 5
+        assert page.locator("#target").input_value() == "4"
+        assert page.said == []
+
+
+def test_groups_say_their_unit_and_stand_over_all_targets_too(browser, files):
+    with opened(browser, files["many"]) as page:
+        own = page.locator('[data-table="groups"]')
+        assert "benefit in loss/a, its own unit" in own.inner_text()
+        assert column(page, "groups_over", 1) == ["text", "all but base"]
+        assert "surest help" in page.locator('[data-table="groups_over"]').inner_text()
+        page.locator("#target").select_option("3")
+        page.locator("#target-about", has_text="accuracy/d").wait_for()
+        assert "benefit in accuracy/d, its own unit" in own.inner_text()
+        assert page.locator(".about").count() == page.locator(".table:not(.empty):has(.about)").count()
+    with opened(browser, files["one"]) as page:
+        assert page.locator('[data-table="groups"]').evaluate("one => one.classList.contains('empty')")
+
+
+def test_long_names_leave_room_for_benefits_and_their_intervals(browser, tmp_path):
+    answer = REPORTS["one"]()
+    names = tuple(f"a/rather/long/name/of/a/source/{name}" for name in answer.tasks)
+    path = pages.write(replace(answer, tasks=names), tmp_path / "long.html")
+    with opened(browser, path, 400) as page:
+        heads = page.locator('[data-table="effects"] thead th')
+        right = dict(zip(heads.all_inner_texts(), heads.evaluate_all(RIGHT), strict=True))
+        assert right["to"] < page.locator('[data-table="effects"] .scroll').evaluate_all(RIGHT)[0]
+        assert sorted(column(page, "effects", 1)) == sorted(names)
+
+
+def test_a_page_of_many_targets_carries_common_strings_once(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    masks = ip.masks.bernoulli(6, 40, p=0.6, rng=rng)
+    names = ["web", "\x7f0", "<b>bold</b>", *"def"]
+    runs = ip.Evaluations.from_arrays(masks, masks @ rng.normal(size=(6, 101)), tasks=names)
+    answer = ip.attribute(runs, surrogate="ridge", pairs=False)
+    with opened(browser, pages.write(answer, tmp_path / "wide.html")) as page:
+        for t in (0, 100):
+            page.locator("#target").select_option(str(t))
+            page.locator("#target-about", has_text=answer.targets[t]).wait_for()
+            order = np.argsort(-answer.effects[:, t], kind="stable")
+            assert column(page, "effects", 1) == [answer.tasks[k].replace("\x7f", "?") for k in order]
+        assert page.locator("main b").count() == 0
+        assert page.said == []
+
+
 def test_downloads_are_the_tables(browser, files, tmp_path):
     answer = REPORTS["many"]()
     with opened(browser, files["many"]) as page:
-        for name in ("effects.csv", "pairs.csv", "groups.csv", "contrasts.csv", "runs.csv"):
+        listed = page.locator("#files button").all_inner_texts()
+        assert {"overview.csv", "targets.csv", "pairs.csv", "groups.csv", "surrogates.csv"} < set(listed)
+        for name in listed:
             with page.expect_download() as download:
                 page.get_by_role("button", name=name).click()
             download.value.save_as(tmp_path / name)

@@ -13,7 +13,7 @@ from interplay.report import live, page
 from interplay.report.store import harmless
 from interplay.report.words import plain
 from tests.browser import chromium, opened, pages_of, served
-from tests.evaluators import Additive
+from tests.evaluators import DESIGN, Additive
 from tests.hostile import NAMES
 from tests.reports import REPORTS
 from tests.test_report import Parts, carried, taken, unpacked
@@ -141,6 +141,30 @@ def test_names_make_no_elements_in_pages_that_are_served(seen):
     state = {"where": "runs.db", "version": "0", "words": "11 done"}
     for text, harmless_text in ((seen.waiting, page.waiting(state)), (seen.page, page.html(REPORTS["many"](), state))):
         assert set(Parts(text).tags) == set(Parts(harmless_text).tags)
+
+
+def test_axe_finds_nothing_serious_before_there_is_an_answer_and_after(tmp_path, everything_shown):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    place, failing = tmp_path / "runs.db", Additive(fails=[15])  # a run that fails stands in the table of the last
+    with Store(place) as store:
+        store.enlist(store.settle(failing, failing.tasks), DESIGN, np.zeros(len(DESIGN), int))
+    evaluate(failing, DESIGN[:3], store=place, progress=False)
+    pages = pages_of(place)
+    pages.step()
+    with chromium() as browser, served(pages) as ask:
+        address = f"http://127.0.0.1:{ask.port}/"
+        for ready in (False, True):
+            if ready:
+                evaluate(failing, DESIGN, store=place, progress=False)
+                pages.step()
+            for scheme in ("light", "dark"):
+                with opened(browser, address, scheme=scheme, ready=ready) as tab:
+                    tab.wait_for_selector("#live-rows td")
+                    assert ("No attribution yet" in tab.locator("main").inner_text()) != ready
+                    found = axe.Axe().run(tab).response["violations"]
+                    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+                    assert [(one["id"], [n["html"][:120] for n in one["nodes"][:3]]) for one in serious] == []
+                    assert tab.said == []
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,8 @@
 """Trust: the evidence by itself, the verdicts on cases that leave no doubt, what is advised, and that it helps."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,9 @@ from interplay.surrogates import compare
 from interplay.surrogates.rows import Rows
 from interplay.training import training
 from interplay.trust import reach, signal
+from interplay.trust.advice import beside_solid
 from interplay.trust.curve import learning_curve
+from interplay.trust.facts import counted
 from tests.test_attribution import make
 
 W = np.array([1.0, -0.6, 0.5, 0.3, 0.0, -0.2, 0.8, 0.1])
@@ -233,6 +238,93 @@ def test_constant_targets_count_in_no_mean(rng):
     trust = ip.attribute(make(runs.masks, y), pairs=False).trust
     assert trust.verdict == "solid"
     assert "of 3 targets 2 are solid, 1 is not supported" in trust.reason
+
+
+def test_a_solid_answer_says_which_targets_are_less_and_what_would_lift_them(rng):
+    X = ip.masks.bernoulli(8, 60, p=0.85, rng=rng)
+    y = X @ np.outer(W, np.ones(9)) + np.array([0.05] * 8 + [2.0]) * rng.normal(size=(60, 9))
+    trust = ip.attribute(make(X, y), surrogate="ridge", pairs=False).trust
+    assert trust.verdict == "solid"
+    assert trust.targets[-1] == "indicative"
+    n = 9 - trust.targets.count("solid")
+    assert trust.advice.startswith(f"{n} of 9 targets ")
+    assert "loss_8" in trust.advice
+    more = re.search(r"about (\d+) more runs of the same design should make (it|half of them) solid\.", trust.advice)
+    assert int(more[1]) > 0
+    assert f"of 9 targets {9 - n} are solid, {n} {'is' if n == 1 else 'are'} indicative" in trust.reason
+
+
+def test_a_solid_answer_without_repeats_says_how_many_would_tell(rng):
+    runs = runs_of(rng, m=100)
+    trust = ip.attribute(runs, surrogate="ridge", pairs=False).trust
+    assert trust.verdict == "solid"
+    said = r"The verdict needs nothing more\. Repeating \d+ runs under another seed would tell how much reproduces\."
+    assert re.match(said, trust.advice)
+    y = np.repeat(runs.values, 2, axis=0)[:, 0] + 0.01 * rng.normal(size=200)
+    twice = make(np.repeat(runs.masks, 2, axis=0), y, seed=np.tile([0, 1], 100))
+    trust = ip.attribute(twice, surrogate="ridge", pairs=False).trust
+    assert trust.verdict == "solid"
+    assert trust.advice.startswith("Nothing is missing for this reading.")
+
+
+@pytest.mark.parametrize(
+    ("each", "lost", "said"),
+    [
+        ([2, 2, 2, 2], [], ""),
+        ([2, 1, 2, 2], [], "1 of 4 targets is less than solid by itself (b): about "),
+        ([1, 1, 2, 2], [], "2 of 4 targets are less than solid by themselves (a, b): about "),
+        ([2, 1, 0, 2], [], "should make the one that is indicative solid."),
+        ([2, 0, 0, 2], [], "make half of them indicative."),
+        ([2, 1, 2, 2], [1], "(b): measure them in runs that switch every task."),
+    ],
+)
+def test_what_lifts_targets_below_a_solid_answer(each, lost, said):
+    found = SimpleNamespace(
+        changes=np.ones(4, bool), resolution=np.full(4, 0.7), agreement=np.full(4, 0.8), masks=100, players=10
+    )
+    gone = np.isin(np.arange(4), lost)
+    words = beside_solid(found, 100, "abcd", each, gone, wanted=(0.53, 0.89))
+    assert said in words
+    assert bool(said) == bool(words)
+    elsewhere = beside_solid(found, 100, "abcd", each, gone, wanted=(0.53, 0.89), at="1b")
+    assert ("more 1b runs would make" in elsewhere) == (bool(said) and not lost)
+
+
+def test_targets_are_counted_in_words():
+    assert counted([2, 2]) == "both targets solid"
+    assert counted([1, 1, 1]) == "all 3 targets indicative"
+    assert counted([2, 1, 0, 2]) == "of 4 targets 2 are solid, 1 is indicative, 1 is not supported"
+
+
+def test_means_and_medians_over_targets_are_told_apart(rng):
+    X = ip.masks.bernoulli(8, 60, p=0.85, rng=rng)
+    runs = make(X, X @ rng.normal(size=(8, 3)) + 0.3 * rng.normal(size=(60, 3)))
+    trust = ip.attribute(runs, surrogate="ridge", pairs=False).trust
+    assert ", mean of targets; held-out R^2 " in trust.reason
+    assert ", median of targets; " in trust.reason
+    twice = next(fact for fact in trust.facts if fact.startswith("Twice the runs"))
+    number = r"-?\d\.\d\d"
+    assert re.fullmatch(
+        rf"Twice the runs \(120\): from R\^2 {number} now to {number} expected "
+        rf"\({number} to {number}\), mean of targets\.",
+        twice,
+    )
+    one = ip.attribute(runs_of(rng), surrogate="ridge", pairs=False).trust
+    assert "of targets" not in one.reason + " ".join(one.facts)
+
+
+def test_tasks_that_are_never_switched_or_never_apart_are_said_to_need_runs(rng):
+    X = ip.masks.bernoulli(6, 60, p=0.7, rng=rng)
+    y = X @ W[:6] + 0.02 * rng.normal(size=60)
+    wide = lambda *columns: make(np.column_stack([X, *columns]), y)
+    advice = lambda *columns: ip.attribute(wide(*columns), surrogate="ridge", pairs=False).trust.advice
+    on, off = np.ones(60), np.zeros(60)
+    assert advice(on).startswith("Add runs with and without it.")
+    assert advice(on, off).startswith("Add runs with and without them, each switched by itself.")
+    assert advice(X[:, 0]).startswith("Add runs that switch tasks of one group apart.")
+    assert advice(on, X[:, 0]).startswith(
+        "Add runs with and without it, and runs that switch tasks of one group apart."
+    )
 
 
 # ---- the learning curve

@@ -80,7 +80,8 @@ def beside_solid(
     head = f"{n} of {len(targets)} targets {are}{f' ({listed(names, 4)})' if n <= 4 else ''}"
     own, what = below & (level == 1) & ~lost, "it" if n == 1 else "half of them"
     if own.any():
-        what = what if own.sum() == n else f"half of the {own.sum()} that are indicative"
+        some = "the one that is indicative" if own.sum() == 1 else f"half of the {own.sum()} that are indicative"
+        what = what if own.sum() == n else some
         lifted = more_runs(found, runs, wanted[1], at, own, what)
     elif lost[below].all():
         lifted = "Measure them in runs that switch every task."

@@ -86,7 +86,7 @@ def export(
     to : str
         Name of a format, see `FORMATS`.
     out : path
-        File to write. Where the format has no comments, what the mixture came from stands in ``NAME.provenance.json``.
+        File to write. Where the format has no comments, what the mixture came from stands in ``FILE.provenance.json``.
     sources : path, frame or mapping, optional
         One row per task: ``task`` and, where they are known, ``source`` (what the trainer calls it; the task's own name
         if not given), ``tokens`` and ``examples`` (how much there is), and columns that the format takes

@@ -47,7 +47,7 @@ def place(out: Path, format_: Format, inputs: Iterable[Path | None]) -> Path:
 
 def beside(out: Path) -> Path:
     """The file of the provenance, where the format has no comments."""
-    return out.with_name(f"{out.stem}.provenance.json")
+    return out.with_name(f"{out.name}.provenance.json")
 
 
 def _apart(out: Path, format_: Format) -> bool:

@@ -116,23 +116,27 @@ class Draft:
         """
         from dataclasses import replace
 
-        from ...evaluations import Evaluations
+        from ...evaluations import Evaluations, EvaluationsError
         from ..table import Table, build
 
-        fields = build(
-            Table(self._columns(), self.name),
-            targets=None,
-            tasks=[*self.tasks],
-            ignore=(),
-            kind=options.kind or self.kind,
-            higher_is_better=options.higher_is_better,
-            lower_is_better=options.lower_is_better,
-            missing=options.missing,
-            fidelity=options.fidelity if "fidelity" not in self.rows else None,
-            min_runs=min_runs,
-        )
+        try:
+            fields = build(
+                Table(self._columns(), self.name),
+                targets=None,
+                tasks=[*self.tasks],
+                ignore=(),
+                kind=options.kind or self.kind,
+                higher_is_better=options.higher_is_better,
+                lower_is_better=options.lower_is_better,
+                missing=options.missing,
+                fidelity=options.fidelity if "fidelity" not in self.rows else None,
+                min_runs=min_runs,
+            )
+        except EvaluationsError as error:  # columns by the names that the user knows
+            raise EvaluationsError(str(error).replace("'task:", "'").replace("--ignore task:", "--ignore ")) from None
         runs = Evaluations(**fields)
-        return replace(runs, notes={**runs.notes, **self.notes}, warnings=(*runs.warnings, *self.warnings))
+        said = (*runs.warnings, *self.warnings, *_short(runs))
+        return replace(runs, notes={**runs.notes, **self.notes}, warnings=said)
 
     def _columns(self) -> pd.DataFrame:
         """The frame under the names that `build` needs no option for."""
@@ -145,6 +149,17 @@ class Draft:
             columns[words[way] + name] = self.frame[column]
         columns |= {role: self.frame[self.rows[role]] for role in _ROWS if role in self.rows}
         return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _short(runs: Evaluations) -> list[str]:
+    """What looks like shares of which one is missing."""
+    total = runs.masks.sum(axis=1)
+    if runs.kind != "weights" or runs.masks.max() > 1 or total.max() > 1.01 or total.min() > 0.99:
+        return []
+    return [
+        f"the weights of a run sum to {total.min():.3g} to {total.max():.3g}, and none above 1: if they are shares, a "
+        "source is missing"
+    ]
 
 
 def as_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ between runs in how they were evaluated (examples in the prompt, versions, limit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     targets: dict[str, Target] = {}
     for name, cells in scores.items():
         frame, column = with_column(frame, f"results: {name}", [np.nan if s is None else s.value for s in cells])
-        targets[name] = Target(column, _direction(cells))
+        targets[name] = Target(column, _direction(name, cells, options))
     frame, run = with_column(frame, "run", names)
     rows = {"run": run}
     if (seeds := seeds_beside(options, names, [run.model for run in runs])) is not None:
@@ -131,10 +132,23 @@ def _blank(runs: Sequence[Results], held: Sequence[Mapping[str, Score]]) -> list
     return [Left(f"result {name!r}", "no number in any run") for name in names]
 
 
-def _direction(cells: Sequence[Score | None]) -> bool | None:
-    """What the files agree on; None where they say nothing, or differ."""
+def _direction(name: str, cells: Sequence[Score | None], options: Options) -> bool | None:
+    """What the files say; None where they say nothing."""
     stated = {s.higher_is_better for s in cells if s is not None and s.higher_is_better is not None}
-    return stated.pop() if len(stated) == 1 else None
+    if len(stated) > 1:
+        if not _told(name, options):
+            raise EvaluationsError(
+                f"{name!r}: some files say that higher is better, others that lower is. Say which with "
+                "--higher-is-better or --lower-is-better, or leave it out with --ignore."
+            )
+        return None
+    return stated.pop() if stated else None
+
+
+def _told(name: str, options: Options) -> list[str]:
+    """Patterns of the user's directions that stand for a result."""
+    patterns = (*options.higher_is_better, *options.lower_is_better)
+    return [pattern for pattern in patterns if pattern == name or fnmatchcase(name, pattern)]
 
 
 def _error(cells: Sequence[Score | None]) -> float | None:

@@ -130,7 +130,9 @@ def _stated(fit: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[Lef
         )
     warnings = []
     if tokens and sizes and _far(_prior(tokens, {}), _prior({}, sizes)):
-        warnings.append("priors.relative_sizes of the fit are not the shares of its token_counts; the counts are taken")
+        warnings.append(
+            "priors.relative_sizes of the fit are not the shares of its token_counts; the prior is of the sizes"
+        )
     return said, left, warnings
 
 
@@ -166,7 +168,7 @@ def _families(tasks: Any, name: str) -> dict[str, list[str]]:
 
 
 def _prior(tokens: Mapping[str, float], sizes: Mapping[str, float]) -> dict[str, float]:
-    held = tokens or sizes
+    held = sizes or tokens  # as olmix takes them
     total = sum(held.values())
     return {name: value / total for name, value in held.items()} if total > 0 else {}
 
@@ -179,12 +181,13 @@ def _unknown(stated: Mapping[str, Any], draft: Draft) -> list[str]:
     """Names of the fit that are not among the runs', and sources that its priors lack."""
     out = []
     for what, names, there in (
-        ("priors", stated["prior"], draft.tasks),
+        ("priors", {**stated["prior"], **stated["token_counts"]}, draft.tasks),
         ("obj_weights", stated["weights"], draft.targets),
     ):
         if lost := [n for n in names if n not in there]:
             out.append(f"{what} of the fit name {listed(lost, 4)}, which no column is called; left out")
-    if stated["prior"] and (lacking := [t for t in draft.tasks if t not in stated["prior"]]):
+    held = [given for given in (stated["prior"], stated["token_counts"]) if given]
+    if lacking := [t for t in draft.tasks if any(t not in given for given in held)]:
         out.append(f"priors of the fit do not name {listed(lacking, 4)}")
     return out
 

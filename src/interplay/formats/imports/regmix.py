@@ -33,7 +33,7 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
             raise EvaluationsError(
                 f"{ratios.name} holds losses. Give the mixtures first: {metrics.name} {ratios.name}."
             )
-        return paired(ratios, metrics, options, higher_is_better=False)
+        return paired(ratios, metrics, options, kind="mixture", higher_is_better=False)
     if len(paths) != 1:
         raise EvaluationsError(f"{len(paths)} files are given; give the mixtures and the losses.")
     if options.mixtures is None:

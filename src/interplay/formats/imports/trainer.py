@@ -77,7 +77,7 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
         targets=targets,
         rows=rows,
         left=(*left, *more, *gone),
-        warnings=_warnings(runs, steps),
+        warnings=_warnings(runs, steps, options.where),
     )
 
 
@@ -157,7 +157,7 @@ def _seeds(runs: Sequence[Run], options: Options) -> list[str] | None:
     return seeds_beside(options, [run.name for run in runs])
 
 
-def _warnings(runs: Sequence[Run], steps: Sequence[float]) -> tuple[str, ...]:
+def _warnings(runs: Sequence[Run], steps: Sequence[float], asked: Mapping[str, str]) -> tuple[str, ...]:
     """What differs between runs in when they were evaluated."""
     said = []
     known = sorted({step for step in steps if step >= 0})
@@ -167,6 +167,8 @@ def _warnings(runs: Sequence[Run], steps: Sequence[float]) -> tuple[str, ...]:
             "a run was trained are not told apart; --where step=N takes one step of all"
         )
     early = [run.name for run, step in zip(runs, steps, strict=True) if run.last > step >= 0]
-    if early:
+    if early and asked:
+        said.append(f"{len(early)} runs were trained beyond what was asked for: {listed([*map(repr, early)], 4)}")
+    elif early:
         said.append(f"the last step of {len(early)} runs was not evaluated: {listed([*map(repr, early)], 4)}")
     return tuple(said)
