@@ -273,6 +273,10 @@ def test_groups_and_contrasts_say_what_they_measure_in_the_own_unit_of_their_tar
         sure = f"{answer.targets[t]} ({own.effects[0, t]:+.3g} ± {1.96 * own.deviation[0, t]:.2g})"
         assert column(over, "surest help")[0] == sure
         assert sure in repr(answer)  # the terminal says the same
+    vague = replace(answer.groups, deviation=np.abs(answer.groups.effects))  # a deviation from 0 each
+    cells = column(document.whole(replace(answer, groups=vague))["tables"]["groups_over"], "surest help")
+    assert all("? ± " in cell for cell in cells if cell)
+    assert any(cells)
     assert document.whole(REPORTS["one"]())["tables"].keys() == {"surrogates"}
 
 

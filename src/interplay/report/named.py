@@ -58,16 +58,18 @@ def many(answer: Attribution) -> list[str]:
 def over(asked: Named, targets: Sequence[str]) -> Iterator[tuple[int, int, int, str, str]]:
     """Over targets of these names, for each group or contrast: how many it helps, hurts and that nothing is known of.
 
-    Then the surest help and the surest harm in words, with their intervals in the target's own unit; '' for none.
+    Then the surest help and the surest harm in words, with their intervals in the target's own unit; '' for none, and
+    a question mark where even that interval includes 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         sure = np.nan_to_num(asked.effects / asked.deviation, posinf=0.0, neginf=0.0)
     helps, hurts, covered = asked.lower > 0, asked.upper < 0, asked.coverage <= COVERED
     for i in range(len(asked.names)):
         best, worst = int(sure[i].argmax()), int(sure[i].argmin())
-        said = [
-            f"{targets[t]} ({asked.effects[i, t]:+.3g} ± {1.96 * asked.deviation[i, t]:.2g})" for t in (best, worst)
-        ]
+        said = []
+        for t in (best, worst):
+            mark = "" if helps[i, t] or hurts[i, t] else "?"
+            said.append(f"{targets[t]} ({asked.effects[i, t]:+.3g}{mark} ± {1.96 * asked.deviation[i, t]:.2g})")
         surest = said[0] if sure[i, best] > 0 else "", said[1] if sure[i, worst] < 0 else ""
         yield int(helps[i].sum()), int(hurts[i].sum()), int((~covered[i]).sum()), *surest
 

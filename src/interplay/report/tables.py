@@ -123,7 +123,8 @@ def asked_over(answer: Attribution, given: Named | None, kind: str) -> Table | N
     words = [
         f"{given.words[:1].upper()}{given.words[1:]}: number of targets whose 95 % interval",
         "lies above 0 (helps), below 0 (hurts), or that no run tells of (unknown).",
-        "Surest help and harm: the benefit that is farthest from 0 beside its interval, in that target's own unit.",
+        "Surest help and harm: the benefit that is farthest from 0 beside its interval, in that target's own unit;",
+        "? where even that includes 0.",
     ]
     return table([*columns, ("surest help", "text"), ("surest harm", "text")], rows, words)
 
