@@ -27,7 +27,7 @@ from .fields import match
 from .fitting import Design
 from .players import Players
 from .predictor import Predictor
-from .repeats import reproduced
+from .repeats import reproduced, share_shown
 from .units import OWN
 
 Array = NDArray[np.float64]
@@ -98,8 +98,7 @@ def completed(effects: Effects, design: Design, predictor: Predictor, none: Arra
     np.add.at(total, which, np.nan_to_num(y))
     mean = predictor.at(masks)[0]
     lasting, noise = _split(design, predictor, X, runs)
-    share = np.divide(lasting, lasting + noise / np.maximum(count, 1.0), out=np.zeros_like(count), where=lasting > 0)
-    share *= (count > 0) * (design.seeds is None)  # levels of coupled seeds are not what a mask shows
+    share = share_shown(lasting, noise, count * (design.seeds is None))  # a coupled seed's level is no mask's own
     shift = share * (total / np.maximum(count, 1.0) - mean)
     W = shapley_weights(masks)
     moved, left = W.T @ shift, lasting * (_squares(masks.shape[1]) - (W**2).T @ share)

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["groups", "means", "reproduced"]
+__all__ = ["groups", "means", "reproduced", "share_shown"]
 
 LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
 TOLD = 3  # repeats from which the noise of a run is told
@@ -93,3 +93,9 @@ def reproduced(
         return unknown
     noise = (left**2).sum(axis=0) / freedom
     return np.maximum(nugget - noise / averaged, 0.0), noise
+
+
+def share_shown(lasting: np.ndarray, noise: np.ndarray, runs: np.ndarray | int) -> np.ndarray:
+    """How much of what runs show beyond a fit would show again: lasting / (lasting + noise / runs), 0 without runs."""
+    shown = np.multiply(lasting, runs)
+    return np.divide(shown, shown + noise, out=np.zeros(np.shape(shown)), where=shown > 0)

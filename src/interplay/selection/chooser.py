@@ -229,7 +229,7 @@ class Chooser:
         if fresh is None:
             worth = found.worth + unexplained(self.objective, X, self.fitted.held, self.kind == "mask")
         else:
-            worth = self._worth(X)
+            worth = self._worth(*self._settled(X)[:2])
         order = np.argsort(-worth, kind="stable")
         best = self._distinct(X[order])[: SHOWN + 1]
         measured = self.recorded.best(self.region)
@@ -293,10 +293,9 @@ class Chooser:
         found = self.recorded.settled(X, mean)
         return mean + found.shift, np.sqrt(((1.0 - found.share) * deviation) ** 2 + found.left), found
 
-    def _worth(self, X: Array) -> Array:
-        """What choices (n,) are worth, what they measured being counted as far as it would show again."""
-        (y, sd, _), J = self._settled(X), len(self.objective.goals)
-        sign, centre, scale = (a[:J] for a in self.objective.scales)
+    def _worth(self, y: Array, sd: Array) -> Array:
+        """What choices (n,) are worth, from settled predictions and deviations (n, J)."""
+        sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
         return (sign * (y - centre) * scale - self.objective.risk * sd * scale).min(axis=1)
 
     def _candidates(self, rows: list[tuple[str, str, Array]], baseline: Array) -> tuple[Candidate, ...]:
@@ -304,7 +303,8 @@ class Chooser:
         J, X = len(objective.goals), np.array([x for _, _, x in rows])
         sign, _, scale = (a[:J] for a in objective.scales)
         spread = np.divide(1.0, scale, out=np.zeros(J), where=scale > 0)
-        (mean, deviation, settled), worth, far = self._settled(X), self._worth(X), objective.far(X)
+        (mean, deviation, settled), far = self._settled(X), objective.far(X)
+        worth = self._worth(mean, deviation)
         gain, gain_deviation = self._gains(X, settled)
         whole, runs = self._whole(X), [self.recorded.of(x) for x in X]
         whole[[role == result.BASELINE for role, _, _ in rows]] = baseline

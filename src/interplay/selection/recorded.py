@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..evaluations import Evaluations
 from ..players import Players
-from ..repeats import reproduced
+from ..repeats import reproduced, share_shown
 from .objective import Objective
 from .region import Region
 
@@ -104,6 +104,6 @@ class Recorded:
         for i, x in enumerate(X):
             of = self.of(x)
             if of.runs:
-                shares[i] = np.divide(lasting, lasting + noise / of.runs, out=np.zeros_like(noise), where=lasting > 0)
+                shares[i] = share_shown(lasting, noise, of.runs)
                 shift[i] = shares[i] * (of.mean - mean[i])
         return Settled(shift, shares, (1.0 - shares) * lasting)

@@ -80,7 +80,7 @@ def _origin(chosen: Any) -> dict[str, Any]:
     for base in chosen.of(BASELINE)[:1]:
         found["baseline"] = base.name
         found["predicted_gain"] = {
-            target: [_known(g), _known(g - Z * d), _known(g + Z * d)]
+            target: [known(g), known(g - Z * d), known(g + Z * d)]
             for target, g, d in zip(chosen.targets, base.gain, base.gain_deviation, strict=True)
         }
     if "command" in chosen.made:
@@ -97,5 +97,6 @@ def _by_hand(tasks: tuple[str, ...], weights: Array, kind: str | None, name: str
     return Holding(tasks, weights, found, origin={"objective": f"none: a mixture made by hand ({name})"})
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """A number for JSON; None where it is not finite."""
     return float(value) if np.isfinite(value) else None

@@ -205,7 +205,7 @@ def _shared(plan: Plan, holding: Holding) -> Plan:
                 raise EvaluationsError("stopping: the sources of a mask are read whole, once; leave it out.")
             nothing = np.full(len(plan.names), np.nan)
             return _with(plan, asked=nothing, shares=nothing, whole=True)
-        size = _known(
+        size = needed(
             plan, format_.unit, "it knows shares only, and a mask reads its sources whole", "say equal=True (--equal)"
         )
         asked, converted = plan.within(size), False
@@ -227,7 +227,7 @@ def _shared(plan: Plan, holding: Holding) -> Plan:
     if converted:
         for unit in ("tokens", "examples"):
             why = f"the choice has shares of {options.unit} and {format_.title} draws {format_.unit}"
-            _known(plan, unit, why, "leave unit (--unit) out to write the shares as they are")
+            needed(plan, unit, why, "leave unit (--unit) out to write the shares as they are")
         shares = plan.translated(asked, options.unit or "", format_.unit)
         notes.append(
             f"shares of {options.unit} were turned into shares of {format_.unit} by the mean length of each source."
@@ -239,24 +239,13 @@ def _shared(plan: Plan, holding: Holding) -> Plan:
     return _with(plan, asked=asked, shares=rounded, converted=converted, notes=tuple(notes))
 
 
-def _known(plan: Plan, unit: str, why: str, remedy: str) -> Array:
-    """Sizes of all rows; those that lack are an error that says why they are needed."""
+def needed(plan: Plan, unit: str, why: str, instead: str = "") -> Array:
+    """Sizes of all rows; those that lack are an error that says why they are needed, and what would do instead."""
     size = plan.size(unit)
     if (lost := np.flatnonzero(np.isnan(size))).size:
         raise EvaluationsError(
             f"sources: the {unit} of {listed([repr(plan.names[i]) for i in lost])} are not known; {why}. Give a column "
-            f"{unit!r}, or {remedy}."
-        )
-    return size
-
-
-def needed(plan: Plan, unit: str, why: str) -> Array:
-    """Sizes of all rows, which a format cannot do without."""
-    size = plan.size(unit)
-    if (lost := np.flatnonzero(np.isnan(size))).size:
-        raise EvaluationsError(
-            f"sources: the {unit} of {listed([repr(plan.names[i]) for i in lost])} are not known; {why}. Give a column "
-            f"{unit!r}."
+            f"{unit!r}{f', or {instead}' if instead else ''}."
         )
     return size
 

@@ -18,7 +18,7 @@ from ...fields import EvaluationsError, MissingFileError
 from ..archive import written_whole
 from .exported import Exported
 from .format import Draft, Format
-from .holding import Holding
+from .holding import Holding, known
 from .mixture import Plan
 
 WIDTH = 600  # characters of a comment
@@ -111,7 +111,7 @@ def provenance(plan: Plan, found: Exported, holding: Holding, command: str | Non
     if command is not None:
         facts["command"] = command
     facts["sources"] = [
-        {"task": t, "source": s, **({"phase": p} if p else {}), "asked": _known(a), "realised": _known(r)}
+        {"task": t, "source": s, **({"phase": p} if p else {}), "asked": known(a), "realised": known(r)}
         for t, s, p, a, r in zip(found.tasks, found.sources, found.phases, found.asked, found.realised, strict=True)
     ]
     return facts
@@ -146,7 +146,3 @@ def _told(name: str, value: Any) -> str:
 def _interval(given: list[float | None]) -> str:
     told = ["not known" if value is None else f"{value:+.4g}" for value in given]
     return f"{told[0]} (95 % {told[1]} to {told[2]})"
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -15,7 +15,7 @@ from ...fields import EvaluationsError
 from ..contents import opened, refuse_other, start_of
 from .sheets import existing
 
-__all__ = ["Shape", "load", "looks_like", "mapping_of", "number"]
+__all__ = ["Shape", "load", "looks_like", "mapping_of", "other_than", "number"]
 
 _MOST = 200_000_000  # bytes of a document; a small packed file can hold far more
 
@@ -72,6 +72,14 @@ def number(value: Any, name: str, what: str) -> float:
         return float(value)
     except ValueError:
         raise EvaluationsError(f"{name}: {what} is {str(value)[:40]!r}, which is no number. Correct it.") from None
+
+
+def other_than(format: str, file: Path) -> str:
+    """A sentence, after a blank, that names the importer of a file of another format; '' where it is not known."""
+    shape = looks_like(file.read_bytes()[:65536]) if not file.name.endswith(".gz") else None
+    if shape is None or shape.format == format:
+        return ""
+    return f" It looks like {shape}; `interplay import {shape.format}` reads it."
 
 
 def looks_like(start: bytes) -> Shape | None:

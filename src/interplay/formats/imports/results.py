@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...fields import EvaluationsError, listed
-from .documents import load, looks_like
+from .documents import load, other_than
 from .scores import DATE, Results, Score, joined, named
 from .sheets import existing
 
@@ -78,12 +78,7 @@ def _held(file: Path, strict: bool) -> Mapping[str, Any] | None:
         return document
     if not strict and not file.name.startswith("results"):
         return None
-    shape = looks_like(file.read_bytes()[:65536]) if not file.name.endswith(".gz") else None
-    other = (
-        f" It looks like {shape}; `interplay import {shape.format}` reads it."
-        if shape and shape.format != "lm-eval"
-        else ""
-    )
+    other = other_than("lm-eval", file)
     raise EvaluationsError(f"{file.name} is no result of lm-eval: it has no 'results' of tasks.{other}")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...fields import EvaluationsError, listed
-from .documents import load, looks_like
+from .documents import load, other_than
 
 __all__ = ["STATE", "Run", "plain_in", "run_of", "states_in"]
 
@@ -120,13 +120,8 @@ def _document(file: Path, refused: bool = False) -> dict[str, Any]:
     held = load(file)
     if isinstance(held, dict) and not refused and isinstance(held.get("log_history", []), list):
         return held
-    shape = looks_like(file.read_bytes()[:65536]) if not file.name.endswith(".gz") else None
-    words = (
-        f" It looks like {shape}; `interplay import {shape.format}` reads it."
-        if shape and shape.format != "trainer"
-        else ""
-    )
-    raise EvaluationsError(f"{file.name} is no state of a trainer: it has no list 'log_history'.{words}")
+    other = other_than("trainer", file)
+    raise EvaluationsError(f"{file.name} is no state of a trainer: it has no list 'log_history'.{other}")
 
 
 def _evaluations(history: Sequence[Any]) -> dict[float, dict[str, float]]:
