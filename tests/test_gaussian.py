@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import RBF
 
 from interplay.surrogates.features import MAPS
 from interplay.surrogates.gaussian import Posterior, Spectrum, precision
-from interplay.surrogates.kernels import Kernel, candidates, squared_distances
+from interplay.surrogates.kernels import Kernel, candidates, matrices, squared_distances
 from interplay.surrogates.rows import Groups, Rows
 from tests.helpers import runs
 
@@ -252,6 +252,14 @@ def test_each_part_of_a_kernel_has_its_own_features(rng, name):
     expected = [[0.8 * np.exp(-gamma @ (write(a) - write(b)) ** 2) + 0.2 * a @ b for b in B] for a in A]
     assert_allclose(kernel.matrix(A, B), expected, atol=1e-12)
     assert_allclose(kernel.paired(A, B), np.diag(expected), atol=1e-12)
+
+
+def test_kernels_that_share_their_products_give_their_own_matrices(rng):
+    X = rng.dirichlet(np.ones(K), 12)
+    grid = candidates(X, "log", np.array([0.1, 1.0]), np.array([0.0, 0.5, 1.0]))
+    grid += [rbf_and_linear(rng), Kernel(np.full(K, 0.3), 0.8, 0.2, "sqrt", "raw"), Kernel(np.full(K, 0.3), 0.0, 0.0)]
+    for kernel, matrix in zip(grid, matrices(grid, X), strict=True):
+        assert_allclose(matrix, kernel.matrix(X, X.copy()), atol=1e-12)  # another array: nothing is shared
 
 
 def test_groups():

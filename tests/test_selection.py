@@ -16,7 +16,7 @@ from interplay.held_out import HeldOut
 from interplay.problems import games
 from interplay.selection import Constraints, result
 from interplay.selection.chooser import Chooser, Fitted
-from interplay.selection.judgement import Proposals
+from interplay.selection.judgement import Proposals, unexplained
 from interplay.selection.landscape import Landscape
 from interplay.selection.mixtures import _worth, best_mixtures
 from interplay.selection.objective import Goal, Objective
@@ -426,6 +426,34 @@ def test_what_was_run_counts_beyond_what_the_surrogate_makes_of_it():
         < 0.5 * abs(line(fewer.choice) - fewer.choice.measured[0])
     )
     assert fewer.choice.deviation[0] > chosen.choice.deviation[0]
+
+
+def test_runs_around_a_choice_correct_it_by_what_the_surrogate_leaves_of_them():
+    runs = mixtures(K=3, m=40, noise=0.3)
+    fit = fitted(runs, surrogate="ridge")
+    sign, _, scale = (a[0] for a in fit.objective.scales)
+    left = sign * scale * (fit.held.measured[:, 0] - fit.predictor.at(fit.held.weights)[0][:, 0])
+    X = np.vstack([runs.masks[:5], np.eye(3)])
+    distance = 0.5 * np.abs(X[:, None] - fit.held.weights).sum(axis=2)
+    near = np.exp(-0.5 * (distance / 0.05) ** 2)
+    found = unexplained(fit.objective, X, fit.held, binary=False)
+    np.testing.assert_allclose(found, [w @ left / (w.sum() + 1.0) for w in near], atol=1e-12)
+    assert np.abs(found[:5]).max() > 0.05  # of what was run
+    masks = interacting()  # of masks the tasks that differ count, as a share of all: one of nine is .11
+    fit = fitted(masks, surrogate="ridge")
+    sign, _, scale = (a[0] for a in fit.objective.scales)
+    left = sign * scale * (fit.held.measured[:, 0] - fit.predictor.at(fit.held.weights)[0][:, 0])
+    near = np.exp(-0.5 * ((masks.masks[:4, None] != fit.held.weights).mean(axis=2) / 0.05) ** 2)
+    found = unexplained(fit.objective, masks.masks[:4], fit.held, binary=True)
+    np.testing.assert_allclose(found, near @ left / (near.sum(axis=1) + 1.0), atol=1e-12)
+
+
+def test_a_single_seed_is_said():
+    runs = interacting()
+    said = "All runs share one seed"
+    for seeds, there in ((-1, False), (0, True), (np.arange(60) % 2, False)):
+        chosen = ip.select(runs_of(runs.values, runs.masks, seed=seeds))
+        assert any(said in warning for warning in chosen.warnings) == there
 
 
 def test_intervals_of_choices_hold_what_they_measure():

@@ -38,6 +38,10 @@ SHOWN = 10  # alternatives that are kept
 APART = 0.02  # total variation between distinct mixtures
 #: Standard deviations of a gain that is likely, and of one that is certain.
 LIKELY, CERTAIN = 1.0, 1.96
+ONE_SEED = (
+    "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
+    "compare choices under the same seeds."
+)
 CHANCE = 0.1  # rank correlation up to which held-out runs are ranked as if by chance
 
 
@@ -248,6 +252,8 @@ class Chooser:
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
         there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
         verdict, why = _verdict(candidates, fitted.proposals, int(there.argmin()))
+        if set(self.runs.seed.tolist()) == {int(self.runs.seed[0])} != {-1} and not estimated(p.fidelity):
+            self.warnings.append(ONE_SEED)
         if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:
             verdict, why = "indicative", "it was chosen from estimates, which rank better than they predict: train it"
         expected, measurement = (

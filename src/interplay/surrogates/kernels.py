@@ -9,6 +9,7 @@ linear kernel extrapolates where the product kernel returns to the constant (des
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,16 @@ class Kernel:
 
     def matrix(self, A: Array, B: Array) -> Array:
         """k(A, B) for A (n, K) and B (m, K) as the user writes them; array (n, m)."""
+        same = A is B
         if self.linear:
-            out = self.linear * (transform(A, self.linear_features) @ transform(B, self.linear_features).T)
+            V = transform(A, self.linear_features)
+            out = self.linear * (V @ (V if same else transform(B, self.linear_features)).T)
         else:
             out = np.zeros((len(A), len(B)))
         if self.rbf:
             root = np.sqrt(self.gamma)
-            d = squared_distances(transform(A, self.features) * root, transform(B, self.features) * root)
+            U = transform(A, self.features) * root
+            d = squared_distances(U, U if same else transform(B, self.features) * root)
             np.exp(np.negative(d, out=d), out=d)
             out += self.rbf * d
         return out
@@ -64,9 +68,39 @@ class Kernel:
 
 
 def squared_distances(A: Array, B: Array) -> Array:
-    """|a - b|^2 of all rows of A (n, K) and B (m, K), array (n, m), never negative."""
-    d = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1) - 2.0 * (A @ B.T)
+    """|a - b|^2 of all rows of A (n, K) and B (m, K), array (n, m), never negative.
+
+    Half the work where A is B: numpy multiplies an array by its own transpose as a symmetric product.
+    """
+    square = np.einsum("ik,ik->i", A, A)
+    d = A @ B.T
+    d *= -2.0
+    d += square[:, None]
+    d += square if A is B else np.einsum("ik,ik->i", B, B)
     return np.maximum(d, 0.0, out=d)
+
+
+def matrices(kernels: Sequence[Kernel], X: Array) -> Iterator[Array]:
+    """Yield k(X, X) of one kernel after the other, X (m, K); products that several share are computed once.
+
+    What `Kernel.matrix` gives, to rounding: with all rates equal the product kernel is exp(-gamma |u - u'|^2).
+    """
+    products: dict[str, Array] = {}
+    distances: dict[str, Array] = {}
+    for kernel in kernels:
+        if kernel.rbf and np.ptp(kernel.gamma) > 0:
+            yield kernel.matrix(X, X)
+            continue
+        if kernel.linear and kernel.linear_features not in products:
+            V = transform(X, kernel.linear_features)
+            products[kernel.linear_features] = V @ V.T
+        if kernel.rbf and kernel.features not in distances:
+            U = transform(X, kernel.features)
+            distances[kernel.features] = squared_distances(U, U)
+        out = kernel.linear * products[kernel.linear_features] if kernel.linear else np.zeros((len(X), len(X)))
+        if kernel.rbf:
+            out += kernel.rbf * np.exp(-kernel.gamma[0] * distances[kernel.features])
+        yield out
 
 
 def candidates(X: Array, features: str, gammas: Array, shares: Array) -> list[Kernel]:

@@ -18,6 +18,7 @@ for Machine Learning, 2006, section 5.4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,10 @@ class Likelihood:
         """Number of length scales."""
         return self.U.shape[1]
 
+    @cached_property
+    def _squares(self) -> Array:
+        return self.U**2
+
     def start(self) -> Array:
         """Equal scales and the linear weight at the centres of their priors, and some noise."""
         return np.concatenate([np.full(self.D, self.centre), [self.relevance.linear, -3.0]])
@@ -162,7 +167,8 @@ class Likelihood:
         """Negative log posterior and its gradient (D + 2,)."""
         D, T, (m, q) = self.D, Z.shape[1], self.rows.basis.shape
         gamma, weight, noise = np.exp(p[:D]), np.exp(p[D]), np.exp(p[D + 1])
-        R = squared_distances(self.U * np.sqrt(gamma), self.U * np.sqrt(gamma))
+        scaled = self.U * np.sqrt(gamma)
+        R = squared_distances(scaled, scaled)
         np.exp(np.negative(R, out=R), out=R)
         A = R + weight * self.linear
         A.flat[:: m + 1] += noise * self.rows.noise
@@ -179,7 +185,7 @@ class Likelihood:
         gradient[D + 1] = -0.5 * noise * (np.diagonal(W) @ self.rows.noise)
         gradient[D] = -0.5 * weight * np.einsum("ij,ij->", W, self.linear)
         M = np.multiply(W, R, out=R)
-        gradient[:D] = gamma * ((self.U**2).T @ M.sum(axis=1) - np.einsum("ik,ik->k", self.U, M @ self.U))
+        gradient[:D] = gamma * (self._squares.T @ M.sum(axis=1) - np.einsum("ik,ik->k", self.U, M @ self.U))
         prior, slope = self._prior(p, deviation, centre)
         return value + prior, gradient + slope
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gaussian import Posterior, Spectrum
-from .kernels import Kernel
+from .kernels import Kernel, matrices
 from .links import Link, assemble
 from .members import Fit
 from .rows import Rows
@@ -180,8 +180,8 @@ def search(
     """
     found = Search.over(Y, rows.noise)
     spectra: dict[int, Spectrum] = {}
-    for a, kernel in enumerate(kernels):
-        spectrum = spectra[a] = Spectrum.of(kernel.matrix(X, X), rows)
+    for a, matrix in enumerate(matrices(kernels, X)):
+        spectrum = spectra[a] = Spectrum.of(matrix, rows)
         for c, (link, own) in enumerate(links):
             Z = link.forward(Y[:, own])
             for b, (z, v, amplitude) in enumerate(spectrum.sweep(Z, noises, rows.groups)):
