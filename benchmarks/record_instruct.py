@@ -1,10 +1,18 @@
-"""Record fine-tunings of SmolLM2 on twelve text sources, and what estimates say of the same masks.
+"""Record fine-tunings of SmolLM2 on text sources, and what estimates say of the same masks.
 
-    OMP_NUM_THREADS=1 python benchmarks/record_instruct.py --data ../shared/data    # goes on where it stopped
-    OMP_NUM_THREADS=1 python benchmarks/record_instruct.py --data ../shared/data --estimates
+    export OMP_NUM_THREADS=1
+    python -m benchmarks.record_instruct --data ../shared/data    # goes on where it stopped
+    python -m benchmarks.record_instruct --data ../shared/data --estimates
+    python -m benchmarks.record_instruct --data ../shared/data --case sixteen [--estimates --ways 'in run, 2']
 
-Trainings (``recordings/instruct.parquet``): origin ``loo``, the full and all leave-one-out masks under seeds 0 to 3;
-origin ``near``, 60 other masks that keep each source with probability .85, each under one of these seeds.
+Two cases. ``twelve`` sources, the upper four layers, a constant learning rate. ``sixteen`` sources, the upper six
+layers, and everything else as `Finetune` has it unless told otherwise, so a learning rate that falls linearly: the
+sixteen files with the shortest texts, of the four others two are only measured. It was set before any of its
+trainings, after two seeds of ``twelve`` had agreed too little for any estimate to be judged by.
+
+Trainings (``recordings/instruct.parquet``, ``instruct-sixteen.parquet``): origin ``loo``, the full and all
+leave-one-out masks under seeds 0 to 3; origin ``near``, 60 (32) other masks that keep each source with probability
+.85, each under one of these seeds.
 
 Estimates (``recordings/instruct-estimates.parquet``), of the same masks and of 100 random ones (p = .9) in the run of
 each seed: origin ``in run, R`` with R outcomes of each example that react, ``replay`` and ``optimum`` around the end of
@@ -20,19 +28,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import interplay as ip
-from interplay.problems.instruct import SOURCES, finetuning
+from interplay.problems.instruct import HELD_OUT, SOURCES, finetuning
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE / "recordings"
-SEEDS, NEAR, P = 4, 60, 0.85
-K = len(SOURCES)
+SEEDS, P = 4, 0.85
 #: Ways of estimating: name and outcomes that react; None is the optimum.
 WAYS = {
     "in run, 2": 2,
@@ -47,43 +55,71 @@ WAYS = {
 NEW = (4, 5, 6)
 
 
-def near_full() -> tuple[np.ndarray, np.ndarray]:
-    """Distinct masks (60, 12) that lack at least two sources, and the seed of each."""
-    drawn = ip.masks.bernoulli(K, 4 * NEAR, p=P, rng=np.random.default_rng(14))
-    kept = drawn[drawn.sum(axis=1) <= K - 2][:NEAR]
-    return kept, np.arange(len(kept)) % SEEDS
+@dataclass(frozen=True)
+class Case:
+    """A recorded problem: names of its files, sources, sets that are only measured, near-full masks, and options."""
+
+    name: str
+    sources: tuple[str, ...]
+    held_out: tuple[str, ...]
+    near: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def K(self) -> int:
+        """Number of sources."""
+        return len(self.sources)
+
+    def path(self, end: str) -> Path:
+        """A file of the recording."""
+        return RECORDINGS / f"{self.name}{end}"
+
+    def near_full(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct masks (near, K) that lack at least two sources, and the seed of each."""
+        drawn = ip.masks.bernoulli(self.K, 4 * self.near, p=P, rng=np.random.default_rng(14))
+        kept = drawn[drawn.sum(axis=1) <= self.K - 2][: self.near]
+        return kept, np.arange(len(kept)) % SEEDS
+
+    def asked(self, seed: int) -> np.ndarray:
+        """Masks that are estimated in the run of a seed: leave-one-out, the seed's near-full ones, 100 random ones."""
+        near, own = self.near_full()
+        random = ip.masks.bernoulli(self.K, 100, p=0.9, rng=np.random.default_rng(15))
+        return np.unique(np.vstack([ip.masks.leave_one_out(self.K), near[own == seed], random]), axis=0)
 
 
-def asked(seed: int) -> np.ndarray:
-    """Masks that are estimated in the run of a seed: leave-one-out, the seed's near-full ones, 100 random ones."""
-    near, own = near_full()
-    random = ip.masks.bernoulli(K, 100, p=0.9, rng=np.random.default_rng(15))
-    return np.unique(np.vstack([ip.masks.leave_one_out(K), near[own == seed], random]), axis=0)
+SHORT = (
+    *("amazon_sentiment", "arc_easy", "banking10", "clinc_domain", "commonsenseqa", "goemotions", "mr_sentiment"),
+    *("nl2bash", "scan", "sms_spam", "snips", "subj", "svamp", "tatoeba_fr", "wikisql", "yelp_sentiment"),
+)
+CASES = {
+    "twelve": Case("instruct", SOURCES, HELD_OUT, 60),
+    "sixteen": Case("instruct-sixteen", SHORT, ("arc_challenge", "gsm8k"), 32, {"layers": 6, "schedule": "linear"}),
+}
 
 
-def trainings(evaluator, store: Path, workers: int) -> None:
+def trainings(case: Case, evaluator, store: Path, workers: int) -> None:
     parts = []
-    masks, own = near_full()
-    rounds = [("loo", ip.masks.leave_one_out(K), seed) for seed in range(SEEDS)]
+    masks, own = case.near_full()
+    rounds = [("loo", ip.masks.leave_one_out(case.K), seed) for seed in range(SEEDS)]
     rounds += [("near", masks[own == seed], seed) for seed in range(SEEDS)]
     for origin, what, seed in rounds:
         runs = ip.evaluate(evaluator, what, seeds=[seed], store=store, tag=origin, workers=workers)
         parts.append(replace(runs, origin=np.full(runs.m, origin)))
-        write(parts, RECORDINGS / "instruct.parquet")
+        write(parts, case.path(".parquet"))
 
 
-def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
+def estimates(case: Case, evaluator, store: Path, ways: Sequence[str]) -> None:
     from interplay.evaluators import Linearized
     from interplay.unrolled import InRun, Replay
 
-    path = RECORDINGS / "instruct-costs.json"
+    path = case.path("-costs.json")
     costs = json.loads(path.read_text()) if path.exists() else {}
     parts = []
     for way in ways:
         react = WAYS[way]
         fresh = way.endswith("new seeds")
         for seed in NEW if fresh else range(SEEDS if way == "in run, 2" else 2):
-            masks = ip.masks.leave_one_out(K) if fresh else asked(seed)
+            masks = ip.masks.leave_one_out(case.K) if fresh else case.asked(seed)
             before = time.process_time()
             if react is None:
                 W0 = evaluator.train("all", seed)
@@ -100,7 +136,7 @@ def estimates(evaluator, store: Path, ways: Sequence[str]) -> None:
                 costs.setdefault(way, {})[str(seed)] = spent
             path.write_text(json.dumps(costs, indent=1) + "\n")
             parts.append(replace(runs, origin=np.full(runs.m, way), notes={}))
-            write(parts, RECORDINGS / "instruct-estimates.parquet")
+            write(parts, case.path("-estimates.parquet"))
 
 
 def write(parts: list, path: Path) -> None:
@@ -118,14 +154,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimates", action="store_true")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), help="which estimates")
+    parser.add_argument("--case", choices=tuple(CASES), default="twelve")
     given = parser.parse_args(arguments)
-    raw = RECORDINGS / "raw"
+    raw, case = RECORDINGS / "raw", CASES[given.case]
     raw.mkdir(exist_ok=True)
-    evaluator = finetuning(given.data / "instruct", model=given.model, cache=raw / "states")
+    states = raw / ("states" if case.name == "instruct" else f"states-{case.name}")
+    how = {"sources": case.sources, "held_out": case.held_out, "cache": states, **case.options}
+    evaluator = finetuning(given.data / "instruct", model=given.model, **how)
     if given.estimates:
-        estimates(evaluator, raw / "instruct-estimates.db", given.ways)
+        estimates(case, evaluator, raw / f"{case.name}-estimates.db", given.ways)
     else:
-        trainings(evaluator, raw / "instruct.db", given.workers)
+        trainings(case, evaluator, raw / f"{case.name}.db", given.workers)
 
 
 if __name__ == "__main__":
