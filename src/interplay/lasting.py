@@ -27,7 +27,7 @@ from .fields import match
 from .fitting import Design
 from .players import Players
 from .predictor import Predictor
-from .repeats import reproduced, share_shown
+from .repeats import averaged, reproduced, share_shown
 from .units import OWN
 
 Array = NDArray[np.float64]
@@ -91,15 +91,11 @@ def completed(effects: Effects, design: Design, predictor: Predictor, none: Arra
     X, y = predictor.players.columns(runs.masks), runs.values
     if not np.isin(X, (0.0, 1.0)).all():
         return effects
-    masks, which = np.unique(X, axis=0, return_inverse=True)
-    which = which.ravel()
-    count, total = np.zeros((2, len(masks), runs.T))
-    np.add.at(count, which, np.isfinite(y))
-    np.add.at(total, which, np.nan_to_num(y))
+    masks, count, measured = averaged(X, y)
     mean = predictor.at(masks)[0]
     lasting, noise = _split(design, predictor, X, runs)
     share = share_shown(lasting, noise, count * (design.seeds is None))  # a coupled seed's level is no mask's own
-    shift = share * (total / np.maximum(count, 1.0) - mean)
+    shift = share * (measured - mean)
     W = shapley_weights(masks)
     moved, left = W.T @ shift, lasting * (_squares(masks.shape[1]) - (W**2).T @ share)
     at_none = np.zeros((1, masks.shape[1]))

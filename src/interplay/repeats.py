@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["groups", "means", "reproduced", "share_shown"]
+__all__ = ["averaged", "groups", "means", "reproduced", "share_shown"]
 
 LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
 TOLD = 3  # repeats from which the noise of a run is told
@@ -55,6 +55,18 @@ def means(runs: Evaluations) -> dict[str, np.ndarray]:
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     same = {name: getattr(runs, name)[first] for name in ("masks", "fidelity", "origin")}
     return {**same, "values": mean, "seed": seed, "cost": cost}
+
+
+def averaged(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct rows (n, P) of X (m, P), how often each was measured, and the mean of it, (n, J) of y (m, J).
+
+    NaN is what was not measured; the mean of nothing is 0.
+    """
+    distinct, which = np.unique(X, axis=0, return_inverse=True)
+    count, total = np.zeros((2, len(distinct), y.shape[1]))
+    np.add.at(count, which.ravel(), np.isfinite(y))
+    np.add.at(total, which.ravel(), np.nan_to_num(y))
+    return distinct, count, total / np.maximum(count, 1.0)
 
 
 def reproduced(

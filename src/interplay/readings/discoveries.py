@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..repeats import averaged
 from .functional import Reading
 from .spike_slab import CELL, Pairs
 
@@ -77,7 +78,10 @@ class Discoveries:
     targets: tuple[str, ...]
 
     def sentence(self, target: int = 0, limit: int = 5) -> str:
-        """What was found on one target (column) in words, the ``limit`` surest pairs by name; by t among equals."""
+        """What was found on one target (column) in words, the ``limit`` surest pairs by name; by t among equals.
+
+        Each has 1.96 of its standard errors, which leave out that it was picked from among all pairs.
+        """
         from ..report.words import kind_of_pair, plain
 
         tested = np.isfinite(self.q[:, target])
@@ -89,11 +93,14 @@ class Discoveries:
             (k, l), both = self.pairs[n], float(self.interaction[n, target])
             alone = self.effects[[k, l], target] - self.presence[[l, k]] * both  # while the other is out
             kind = kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
-            words.append(f"{plain(self.tasks[k], 24)} + {plain(self.tasks[l], 24)} {kind} ({both:+.3g})")
+            half = 1.96 * abs(both / float(self.statistic[n, target]))
+            name = f"{plain(self.tasks[k], 24)} + {plain(self.tasks[l], 24)}"
+            words.append(f"{name} {kind} ({both:+.3g} ± {half:.2g})")
         if len(found) > limit:
             words.append(f"{len(found) - limit} more")
         if words:
-            text = f"{len(found)} pair{'s' * (len(found) != 1)} named {at}: {', '.join(words)}."
+            half = "± half of the 95 % interval, each as if asked for alone"
+            text = f"{len(found)} pair{'s' * (len(found) != 1)} named {at} ({half}): {', '.join(words)}."
         else:
             text = f"No pair of {int(tested.sum())} is named {at}"
             size = self.resolution[target]
@@ -210,12 +217,8 @@ def _checked(X: ArrayLike, y: ArrayLike, level: float) -> tuple[Array, Array]:
         raise ValueError("y holds NaN or infinite values; give each target with the runs that measured it.")
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; a false discovery rate lies between 0 and 1, such as .05.")
-    masks, index, count = np.unique(X, axis=0, return_inverse=True, return_counts=True)
-    if len(masks) == len(X):
-        return X, Y
-    total = np.zeros((len(masks), Y.shape[1]))
-    np.add.at(total, index.reshape(-1), Y)
-    return masks, total / count[:, None]
+    masks, _, mean = averaged(X, Y)
+    return (X, Y) if len(masks) == len(X) else (masks, mean)
 
 
 def _pairs(P: int, candidates: ArrayLike | None) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..evaluations import Evaluations
 from ..players import Players
-from ..repeats import reproduced, share_shown
+from ..repeats import averaged, reproduced, share_shown
 from .objective import Objective
 from .region import Region
 
@@ -91,11 +91,9 @@ class Recorded:
         known = region.feasible(X) & np.isfinite(y).all(axis=1)
         if not known.any():
             return None
-        distinct, which = np.unique(X[known], axis=0, return_inverse=True)
-        total, count = np.zeros((len(distinct), y.shape[1])), np.bincount(which.ravel())
-        np.add.at(total, which.ravel(), y[known])
+        distinct, _, mean = averaged(X[known], y[known])
         sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
-        return distinct[int(np.argmax((sign * (total / count[:, None] - centre) * scale).min(axis=1)))]
+        return distinct[int(np.argmax((sign * (mean - centre) * scale).min(axis=1)))]
 
     def settled(self, X: Array, mean: Array) -> Settled:
         """What the runs of choices (n, P) show beyond their predictions (n, J), as far as it would show again."""

@@ -53,10 +53,10 @@ class Coupling:
     correlation: Array
     noise: Array
 
-    def matrix(self, t: int) -> Array:
-        """B of one target, array (F, F)."""
+    def matrix(self, t: int, gap: float = 1.0) -> Array:
+        """B of one target, array (F, F); ``gap`` multiplies the functions of their own."""
         u, q = self.scale[:, t], self.correlation[:, t]
-        return np.outer(u * q, u * q) + np.diag(u**2 * (1.0 - q**2))
+        return np.outer(u * q, u * q) + np.diag(gap * u**2 * (1.0 - q**2))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from .links import Link, assemble
 from .members import Fit, Member
 from .recipes import MANY_TARGETS, Recipe, coarse, stack
 from .rows import Groups, Rows
-from .search import CrossValidation
+from .search import WIDEST, CrossValidation
 from .stacking import Fitted, HeldOut, fit_members, folds
 
 Array = NDArray[np.float64]
@@ -278,7 +278,7 @@ class _Plan:
                 for here, coupling in zip(fits, couplings, strict=True):
                     noise = coupling.noise[:, t] * found.variance[t] / unit if unit > 0 else np.ones(self.names)
                     ratio = np.clip(np.nan_to_num(noise, nan=1.0), 1.0 / FARTHEST, FARTHEST)
-                    B = coupling.matrix(t)
+                    B = coupling.matrix(t, _credible(fit, column, found.X, float(found.variance[t])))
                     here.append(condition(fit, column, B, ratio, self.at, self.fidelity, X, Z[:, t], rows))
             for i, (here, gap) in enumerate(zip(fits, self.gaps, strict=True)):
                 sure = [_mean_of(fit, wide) for fit, wide in zip(here, fits[-1], strict=True)]
@@ -337,6 +337,17 @@ def _as_predicted(new: Posterior, old: Posterior) -> Posterior:
     """A posterior with one more row, whose value was predicted exactly: no mean moves."""
     theta = np.vstack([old.theta, np.zeros((1, old.theta.shape[1]))])
     return replace(new, theta=theta, intercept=old.intercept, amplitude=old.amplitude)
+
+
+def _credible(fit: Fit, column: int, X: Array, variance: float) -> float:
+    """What makes the prior variance of a gap over the base's rows (m, K) no wider than that of the base may be.
+
+    A linear kernel that does not fit has a prior that is all but flat; a gap of it, let loose by a few runs, would lie
+    anywhere where none of them is, and its mean with it under a log link.
+    """
+    k = fit.kernel.matrix(X, X)
+    prior = float(fit.amplitude[column]) * float(np.diagonal(k).mean() - k.mean())
+    return min(1.0, WIDEST * variance / prior) if prior > 0 else 1.0
 
 
 def _mean_of(fit: Fit, other: Fit) -> Fit:
