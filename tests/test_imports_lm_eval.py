@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interplay import Evaluations
 from interplay.evaluations import EvaluationsError
 from interplay.formats.imports import import_runs
 from interplay.formats.imports.results import Results, Score, named, results_of
@@ -229,7 +230,9 @@ def test_what_some_runs_lack_or_never_varies_is_left(place):
         write(place / "results" / run / f"org__model-{i}", held)
     (place / "results" / "logs").mkdir()
     found = read(place)
-    assert whys(found, "'wikitext/word_perplexity'") == ["some runs lack it (--target takes it)"]
+    assert whys(found, "'wikitext/word_perplexity'") == [
+        "5 runs (run-1, run-2, run-3, run-4, ... (1 more)) lack it; --target and --missing skip take it"
+    ]
     assert whys(found, "'boolq/acc'") == ["the same in all runs"]
     assert whys(found, "'boolq/f1'") == ["no number in any run"]
     assert whys(found, "total_evaluation_time_seconds") == ["the cost of the evaluation, not of the training"]
@@ -350,6 +353,34 @@ def test_names_tell_all_scores_apart(scores):
     held = {(s.task, s.metric, "none" if s.filter == "" else s.filter) for s in run.scores}
     if len(held) == len(scores):
         assert len(named([run])[0]) == len(scores)
+
+
+def test_a_run_that_is_given_twice_is_taken_once(place):
+    once = read(place).runs
+    folders = [place / "results", place / "results" / "run-1", place / "results"]
+    found = import_runs("lm-eval", folders, mixtures=place / "mixtures.csv")
+    assert found.runs.equals(once)
+    assert whys(found, "run 'run-1'") == ["given twice; taken once"]
+    assert whys(found, f"{place / 'results'}") == ["given twice; taken once"]
+
+
+@pytest.mark.parametrize("model", ["org/model-{}", "model"])
+def test_results_that_lie_deeper_are_refused_with_the_folder_to_give(place, model):
+    for i, run in enumerate(RUNS):
+        write(place / "above" / "sweep" / run / "m", document(i, model_name=model.format(i)))
+    with pytest.raises(EvaluationsError, match=r"the folder whose folders are the runs, here perhaps '.*above/sweep'"):
+        import_runs("lm-eval", place / "above", mixtures=place / "mixtures.csv")
+
+
+def test_standard_errors_are_said_and_stay_out_of_the_table(place):
+    found = read(place)
+    words = "compared with the spread between runs, and kept as means in notes['standard_errors']; no fit uses them"
+    assert [why.startswith(words) for why in whys(found, "standard errors of 4 targets")] == [True]
+    for name in ("runs.csv", "runs.parquet", "runs.npz"):
+        found.runs.write(place / name)
+        again = Evaluations.read(place / name)
+        assert (again.tasks, again.targets) == (found.runs.tasks, found.runs.targets)
+        assert again.notes["standard_errors"] == found.runs.notes["standard_errors"]
 
 
 def test_directions_that_files_disagree_on_are_asked_for(place):

@@ -129,7 +129,9 @@ def test_runs_that_did_not_finish_or_have_no_result_are_left(tmp_path):
 
 def test_an_infinite_loss_is_refused(tmp_path):
     path = write(tmp_path / "export.csv", changed(rows(), {(3, "eval/loss"): "Infinity"}))
-    with pytest.raises(EvaluationsError, match="row 4 has inf for target 'eval/loss'; values must be finite"):
+    with pytest.raises(
+        EvaluationsError, match=r"row 4 \(run 'run-3'\) has inf for target 'eval/loss'; values must be finite"
+    ):
         read(path, targets="eval/loss")
 
 
@@ -191,7 +193,7 @@ def test_sources_that_are_not_stated_are_none_where_the_others_sum_to_one(tmp_pa
     np.testing.assert_array_equal(found.runs.masks, MIXTURES)
     assert "3 weights are not stated and taken as 0: the others sum to one" in found.runs.warnings
     half = changed(rows(), {(0, "data/code"): ""})
-    with pytest.raises(EvaluationsError, match="has no value in row 1"):
+    with pytest.raises(EvaluationsError, match=r"'data/code' is not stated in 1 run \(run-0\)\. Write 0 where"):
         read(write(tmp_path / "b.csv", half), tasks="data/*", targets="eval/loss")
     other = changed(rows(), {(0, f"data/{n}"): "" for n in ("code", "math", "wiki")})
     found = read(write(tmp_path / "c.csv", other), targets="eval/loss")
@@ -233,7 +235,7 @@ def test_results_that_do_not_say_which_are_targets(tmp_path):
     with pytest.raises(EvaluationsError, match=r"does not say which results are targets. Name them with --target"):
         read(path)
     text = changed(rows(), {(2, "eval/loss"): "bad"})
-    with pytest.raises(EvaluationsError, match="holds 'bad' in row 3, which is no number"):
+    with pytest.raises(EvaluationsError, match=r"column 'eval/loss' holds 'bad' in row 3 \(run 'run-2'\), which is no"):
         read(write(tmp_path / "b.csv", text), targets="eval/loss")
     assert read(tmp_path / "b.csv").runs.targets == ("train/loss",)
 

@@ -170,7 +170,7 @@ def test_targets_are_named_left_out_or_incomplete(place):
     write(place / "runs" / "run-3" / "trainer_state.json", held)
     found = read(place)
     assert found.runs.targets == ("eval_loss",)
-    assert whys(found, "'eval_code_accuracy'") == ["some runs lack it (--target takes it)"]
+    assert whys(found, "'eval_code_accuracy'") == ["1 run (run-3) lacks it; --target and --missing skip take it"]
     assert read(place, targets="eval_*_accuracy", missing="skip").runs.targets == ("eval_code_accuracy",)
     with pytest.raises(EvaluationsError, match="1 of 6 values are missing"):
         read(place, targets="eval_*_accuracy")
@@ -234,6 +234,37 @@ def test_other_places_are_refused(place):
         read(place)
     with pytest.raises(EvaluationsError, match="--run is not for states of a trainer"):
         read(place, run="x")
+
+
+def test_a_run_that_is_given_twice_is_taken_once(place):
+    folders = [place / "runs", place / "runs" / "run-3", place / "runs"]
+    found = import_runs("trainer", folders, mixtures=place / "mixtures.csv")
+    assert found.runs.equals(read(place).runs)
+    assert whys(found, "run 'run-3'") == ["given twice; taken once"]
+
+
+def test_a_result_that_is_no_finite_number_is_named_with_its_file_and_step(place):
+    held = state(2)
+    held["log_history"][1]["eval_loss"] = float("nan")  # at step 500
+    held["log_history"][3]["eval_loss"] = float("inf")  # at step 1000
+    write(place / "runs" / "run-2" / "trainer_state.json", held)
+    file = r"run-2/trainer_state\.json"
+    with pytest.raises(EvaluationsError, match=rf"{file}: eval_loss is inf at step 1000: the training may have"):
+        read(place)
+    with pytest.raises(EvaluationsError, match=rf"{file}: eval_loss is inf"):
+        read(place, missing="skip")
+    with pytest.raises(EvaluationsError, match=rf"{file}: eval_loss is nan at step 500.*--ignore eval_loss"):
+        read(place, where={"step": "500"})
+    assert np.isnan(read(place, where={"step": "500"}, missing="skip").runs.values).sum() == 1
+    assert read(place, ignore="eval_loss").runs.targets == ("eval_code_accuracy",)
+
+
+def test_the_column_of_seeds_is_no_task_however_it_is_written(place):
+    text = (place / "mixtures.csv").read_text().replace("seed", "Draw")
+    (place / "mixtures.csv").write_text(text)
+    runs = read(place, seed="draw").runs
+    assert runs.tasks == ("web", "code")
+    assert runs.seed.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_hostile_names_are_kept_and_shown_plainly(place):

@@ -78,7 +78,7 @@ _ALL: tuple[Importer, ...] = (
     Importer(
         name="regmix",
         title="Proxy runs of RegMix",
-        files="train_mixture_1m.csv and train_pile_loss_1m.csv; or the losses, and YAML files as --mixtures",
+        files="train_mixture_1m.csv and train_pile_loss_1m.csv, or their folder; or losses and --mixtures, YAML files",
         tasks="columns of the mixtures, or train: of each YAML file; names as they are",
         targets="columns of the losses, lower is better",
         seeds="none",
@@ -91,7 +91,7 @@ _ALL: tuple[Importer, ...] = (
         tasks="paths in the scripts, by their last part; or the columns after valid_avg",
         targets="scores of lm-eval with the directions that it states; or the columns up to valid_avg",
         seeds="none",
-        left="runs without a script or a result; scripts are read as text and never run",
+        left="runs without a script or a result, other commands of scripts; scripts are read as text and never run",
     ),
     Importer(
         name="admire",
@@ -127,7 +127,7 @@ _ALL: tuple[Importer, ...] = (
         tasks="columns of --mixtures",
         targets="TASK/METRIC with the direction that the file states; of a group its own score",
         seeds="column seed of --mixtures",
-        left="members of groups, results that some runs lack or that never vary, earlier results of a run",
+        left="members of groups, results that some runs lack or never vary, errors (kept as notes), earlier results",
     ),
     Importer(
         name="wandb",
@@ -141,7 +141,7 @@ _ALL: tuple[Importer, ...] = (
     Importer(
         name="mlflow",
         title="Runs of MLflow",
-        files="what search_runs() returns, saved; a folder mlruns; or an address such as sqlite:///mlflow.db#EXPERIMENT",
+        files="what search_runs() returns or its page saves; a folder mlruns; or an address: sqlite:///mlflow.db#NAME",
         tasks="--tasks, or the parameters with a common beginning that sum to one or are 0 and 1",
         targets="--target, or metrics that are called like one; the last value of each",
         seeds="parameters that are called seed; several are numbered",

@@ -13,4 +13,6 @@ __all__ = ["read"]
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read one table; ``train_time`` is what a run cost."""
     roles = {"run": "model", "cost": "train_time"}
-    return of_names(single(paths), options, r"ratio_(.+)", r"metric_(.+)", roles, "ratio_SOURCE and metric_BENCHMARK")
+    return of_names(
+        single(paths), options, "admire", r"ratio_(.+)", r"metric_(.+)", roles, "ratio_SOURCE and metric_BENCHMARK"
+    )

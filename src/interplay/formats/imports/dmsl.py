@@ -16,4 +16,6 @@ __all__ = ["read"]
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read one table; names of losses stay whole, since domains are called like them."""
     roles = {"run": "model", "fidelity": "model_size"}
-    return of_names(single(paths), options, r"weight_(.+)", r"(.+_loss)", roles, "weight_DOMAIN and DOMAIN_loss")
+    return of_names(
+        single(paths), options, "dmsl", r"weight_(.+)", r"(.+_loss)", roles, "weight_DOMAIN and DOMAIN_loss"
+    )

@@ -15,7 +15,7 @@ from ...fields import EvaluationsError
 from ..contents import opened, refuse_other, start_of
 from .sheets import existing
 
-__all__ = ["Shape", "load", "looks_like", "mapping_of", "other_than", "number"]
+__all__ = ["Shape", "is_table", "load", "looks_like", "mapping_of", "number", "other_than"]
 
 _MOST = 200_000_000  # bytes of a document; a small packed file can hold far more
 
@@ -38,30 +38,58 @@ def load(path: Path) -> Any:
     EvaluationsError
         For text that is neither, a key that is there twice, a tag that is not plain YAML.
     """
-    existing(path)
-    start = start_of(path)
+    name, text = str(path), _text(existing(path))
+    is_json = Path(path.name.lower().removesuffix(".gz")).suffix == ".json" or text.lstrip()[:1] in ("{", "[")
+    if text.lstrip()[:1] not in ("{", "[") and is_table(text):
+        raise EvaluationsError(
+            f"{name} is no JSON or YAML: it looks like a table. `interplay import wide` reads tables with a row for "
+            "each run; --mixtures takes one that is called .csv."
+        )
+    try:
+        if is_json:
+            return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, name))
+        return _yaml(text, name)
+    except (json.JSONDecodeError, RecursionError) as error:
+        if is_json and path.suffix.lower() in (".yaml", ".yml"):
+            return _yaml(text, name)
+        raise EvaluationsError(f"{name} is no JSON ({_line(error)}). Correct it, or export it again.") from None
+
+
+def is_table(text: str) -> bool:
+    r"""Tell whether text looks like a table: its first lines have equally many commas, semicolons or tabs.
+
+    Examples
+    --------
+    >>> is_table("run,web\nr0,1\n"), is_table("r0: {web: 1, code: 0}\nr1: {web: 0, code: 1}\n")
+    (True, False)
+    """
+    first = [line for line in text[:65536].splitlines() if line.strip()][:3]
+    if len(first) < 2 or any(re.match(r"\s*(#|-\s|---)|.*:(\s|$)", line) for line in first):
+        return False
+    return any(len({line.count(mark) for line in first}) == 1 and mark in first[0] for mark in ",;\t")
+
+
+def _text(path: Path) -> str:
+    """What a file holds, which the whole path names in every complaint: hundreds may have one name."""
+    name = str(path)
+    try:
+        start = start_of(path)
+        refuse_other(path, b"" if start.startswith(b"PAR1") else start)
+        with opened(path) as file:
+            held = file.read(_MOST + 1)
+    except EvaluationsError as error:
+        raise EvaluationsError(str(error).replace(path.name, name, 1)) from None
     if start.startswith(b"PAR1"):
-        raise EvaluationsError(f"{path.name} is a table in Parquet, and no YAML or JSON.")
-    refuse_other(path, start)
-    with opened(path) as file:
-        held = file.read(_MOST + 1)
+        raise EvaluationsError(f"{name} is a table in Parquet, and no YAML or JSON.")
     if len(held) > _MOST:
-        raise EvaluationsError(f"{path.name} holds more than {_MOST // 10**6} MB; give a smaller file.")
+        raise EvaluationsError(f"{name} holds more than {_MOST // 10**6} MB; give a smaller file.")
     try:
         text = held.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise EvaluationsError(f"{path.name} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from None
+        raise EvaluationsError(f"{name} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from None
     if not text.strip():
-        raise EvaluationsError(f"{path.name} is empty.")
-    is_json = Path(path.name.lower().removesuffix(".gz")).suffix == ".json" or text.lstrip()[:1] in ("{", "[")
-    try:
-        if is_json:
-            return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path.name))
-        return _yaml(text, path.name)
-    except (json.JSONDecodeError, RecursionError) as error:
-        if is_json and path.suffix.lower() in (".yaml", ".yml"):
-            return _yaml(text, path.name)
-        raise EvaluationsError(f"{path.name} is no JSON ({_line(error)}). Correct it, or export it again.") from None
+        raise EvaluationsError(f"{name} is empty. Take it away, or write it again.")
+    return text
 
 
 def number(value: Any, name: str, what: str) -> float:

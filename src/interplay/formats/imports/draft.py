@@ -7,6 +7,7 @@ imported and one that was written by hand are treated alike.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...directions import guess_direction
 from ...fields import listed
+from ..columns import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ...evaluations import Evaluations
 
-__all__ = ["Draft", "Left", "Options", "Target", "as_paths", "counted"]
+__all__ = ["Draft", "Left", "Options", "Target", "as_paths", "counted", "lacked"]
 
 _ROWS = ("run", "seed", "cost", "fidelity")
+_MARK = re.compile(r"(?<=')(?:task:|target:(?:lower:|higher:)?)|(?<=--ignore )task:")
+_ROW = re.compile(r"(?<=: |n )row (\d+)\b")  # "in row 3", ": row 3 sums to"
 
 
 class Left(NamedTuple):
@@ -132,11 +136,19 @@ class Draft:
                 fidelity=options.fidelity if "fidelity" not in self.rows else None,
                 min_runs=min_runs,
             )
-        except EvaluationsError as error:  # columns by the names that the user knows
-            raise EvaluationsError(str(error).replace("'task:", "'").replace("--ignore task:", "--ignore ")) from None
+        except EvaluationsError as error:  # columns and runs by the names that the user knows
+            said = re.sub(_MARK, "", str(error))
+            raise EvaluationsError(re.sub(_ROW, self._called, said, count=1)) from None
         runs = Evaluations(**fields)
         said = (*runs.warnings, *self.warnings, *_short(runs))
         return replace(runs, notes={**runs.notes, **self.notes}, warnings=said)
+
+    def _called(self, found: re.Match[str]) -> str:
+        """A row of the draft by the name of its run: it need not be the row of the file, of which some may be left."""
+        i = int(found[1]) - 1
+        if "run" not in self.rows or not 0 <= i < len(self.frame):
+            return found[0]
+        return f"{found[0]} (run {as_text(self.frame, self.rows['run'])[i]!r})"
 
     def _columns(self) -> pd.DataFrame:
         """The frame under the names that `build` needs no option for."""
@@ -176,3 +188,14 @@ def counted(n: int, word: str, names: Sequence[str] = ()) -> str:
     ('1 run (r1)', '2 rows')
     """
     return f"{n} {word}{'s' * (n != 1)}" + (f" ({listed(list(names), 4)})" if names else "")
+
+
+def lacked(runs: Sequence[str]) -> str:
+    """Say which runs lack a result that is therefore left, and how it is taken all the same.
+
+    Examples
+    --------
+    >>> lacked(["r1"])
+    '1 run (r1) lacks it; --target and --missing skip take it'
+    """
+    return f"{counted(len(runs), 'run', runs)} lack{'s' * (len(runs) == 1)} it; --target and --missing skip take it"

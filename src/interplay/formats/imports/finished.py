@@ -8,12 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import EvaluationsError, listed
 from .cells import holds, looked_up, texts
-from .draft import Left
+from .draft import Left, counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["finished", "named", "with_values"]
+__all__ = ["finished", "named", "once", "with_values"]
+
+
+def once(frame: pd.DataFrame, run: str | None, apart: str | None) -> tuple[list[bool], list[Left]]:
+    """Tell which rows are taken: of those that are alike, cell for cell, the first where they are of one run.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    run, apart : str or None
+        Columns of the names and of what tells two of one name apart. Without the latter, names must tell all other
+        rows apart for two alike to be one run that is there twice.
+    """
+    column = apart or run
+    again = frame.astype(str).duplicated().tolist() if column else []
+    if column is None or not any(again):
+        return [True] * len(frame), []
+    names = texts(frame[column])
+    first = [name for name, twice in zip(names, again, strict=True) if not twice]
+    if apart is None and len(set(first)) < len(first):
+        return [True] * len(frame), []
+    called = list(dict.fromkeys(name for name, twice in zip(names, again, strict=True) if twice))
+    left = Left(counted(sum(again), "row", called), "there twice, cell for cell; taken once")
+    return [not twice for twice in again], [left]
 
 
 def named(frame: pd.DataFrame, run: str | None, apart: str | None) -> tuple[list[str], list[str]]:

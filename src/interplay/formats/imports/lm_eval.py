@@ -8,22 +8,20 @@ between runs in how they were evaluated (examples in the prompt, versions, limit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...fields import EvaluationsError, listed, match
-from .beside import mixed, refuse, seeds_beside, with_column
-from .draft import Draft, Left, Options, Target
+from .beside import mixed, refuse, with_column
+from .draft import Draft, Left, Options, Target, lacked
 from .results import Results, Score, by_model, in_folder, named, results_of
-from .sheets import existing
+from .scores import direction
+from .sheets import distinct, existing
+from .standard_errors import mean_errors, of_no_fit, within_errors
 
 __all__ = ["Results", "Score", "read", "results_of"]
-
-#: Share of the variance between runs from which errors of the evaluation are spoken of.
-_MOST_OF_IT = 0.5
 
 
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
@@ -31,34 +29,38 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     refuse(options, ("where", "run", "cost"), "results of lm-eval", "Give the folders of the runs wanted.")
     runs, left = _runs(paths)
     names = [run.name for run in runs]
-    frame, tasks, more = mixed(names, options, "results of lm-eval", other=[run.model for run in runs])
+    models = [run.model for run in runs]
+    frame, tasks, more, seeds = mixed(names, options, "results of lm-eval", other=models, seeded=True)
     held = named(runs)
     chosen, gone = _chosen(runs, held, options)
     scores = {name: [one.get(name) for one in held] for name in chosen}
     targets: dict[str, Target] = {}
     for name, cells in scores.items():
         frame, column = with_column(frame, f"results: {name}", [np.nan if s is None else s.value for s in cells])
-        targets[name] = Target(column, _direction(name, cells, options))
+        targets[name] = Target(column, direction(name, cells, options))
     frame, run = with_column(frame, "run", names)
     rows = {"run": run}
-    if (seeds := seeds_beside(options, names, [run.model for run in runs])) is not None:
+    if seeds is not None:
         frame, rows["seed"] = with_column(frame, "seed", seeds)
-    errors = {name: error for name, cells in scores.items() if (error := _error(cells)) is not None}
+    errors = mean_errors(scores)
     return Draft(
         frame=frame,
-        name=options.mixtures.name if options.mixtures else "results",
+        name=f"results of lm-eval with {options.mixtures.name}" if options.mixtures else "results of lm-eval",
         tasks=tasks,
         targets=targets,
         rows=rows,
-        left=(*dict.fromkeys(left), *more, *gone, *_blank(runs, held)),
+        left=(*dict.fromkeys(left), *more, *gone, *_blank(runs, held), *of_no_fit(errors)),
         notes={"standard_errors": errors} if errors else {},
-        warnings=(*_noise(scores, errors), *_differences(runs, scores)),
+        warnings=(*within_errors(scores, errors), *_differences(runs, scores)),
     )
 
 
 def _runs(paths: Sequence[Path]) -> tuple[list[Results], list[Left]]:
     """The runs of some paths, each under a name of its own, and what is left."""
-    runs, left = [], []
+    runs = []
+    for path in paths:
+        existing(path, folder=True)
+    paths, left = distinct(paths)
     for path in paths:
         found, gone = _below(existing(path, folder=True), alone=len(paths) == 1)
         runs += found
@@ -68,6 +70,13 @@ def _runs(paths: Sequence[Path]) -> tuple[list[Results], list[Left]]:
             f"{listed([str(p) for p in paths], 3)}: no results of lm-eval (results_*.json) are there. Give the folder "
             "that holds one folder for each run."
         )
+    once: list[Results] = []
+    for run in runs:
+        if any(run.files & other.files for other in once):
+            left.append(Left(f"run {run.name!r}", "given twice; taken once"))
+        else:
+            once.append(run)
+    runs = once
     names = [run.name for run in runs]
     runs = [run.called(run.path) if names.count(run.name) > 1 else run for run in runs]
     return runs, [*left, *(one for run in runs for one in run.left)]
@@ -110,7 +119,7 @@ def _chosen(
         elif there[0].task in members:
             why = "a member of a group whose own score is taken (--target takes it)"
         elif len(there) < len(runs) and options.missing != "skip":
-            why = "some runs lack it (--target takes it)"
+            why = lacked([run.name for run, one in zip(runs, held, strict=True) if name not in one])
         elif len({s.value for s in there}) == 1 and len(runs) > 1:
             why = "the same in all runs"
         else:
@@ -130,44 +139,6 @@ def _blank(runs: Sequence[Results], held: Sequence[Mapping[str, Score]]) -> list
     there = {f"{score.task}/{score.metric}" for one in held for score in one.values()}
     names = dict.fromkeys(name for run in runs for name in run.blank if name not in there)
     return [Left(f"result {name!r}", "no number in any run") for name in names]
-
-
-def _direction(name: str, cells: Sequence[Score | None], options: Options) -> bool | None:
-    """What the files say; None where they say nothing."""
-    stated = {s.higher_is_better for s in cells if s is not None and s.higher_is_better is not None}
-    if len(stated) > 1:
-        if not _told(name, options):
-            raise EvaluationsError(
-                f"{name!r}: some files say that higher is better, others that lower is. Say which with "
-                "--higher-is-better or --lower-is-better, or leave it out with --ignore."
-            )
-        return None
-    return stated.pop() if stated else None
-
-
-def _told(name: str, options: Options) -> list[str]:
-    """Patterns of the user's directions that stand for a result."""
-    patterns = (*options.higher_is_better, *options.lower_is_better)
-    return [pattern for pattern in patterns if pattern == name or fnmatchcase(name, pattern)]
-
-
-def _error(cells: Sequence[Score | None]) -> float | None:
-    """The mean standard error over runs."""
-    stated = [s.error for s in cells if s is not None and s.error is not None]
-    return float(np.mean(stated)) if stated else None
-
-
-def _noise(scores: Mapping[str, Sequence[Score | None]], errors: Mapping[str, float]) -> list[str]:
-    """Warn of targets whose runs differ hardly more than the sampling of test questions makes them."""
-    noisy = []
-    for name, error in errors.items():
-        values = [s.value for s in scores[name] if s is not None]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        if error > 0 and error**2 >= _MOST_OF_IT * spread**2:
-            noisy.append(f"{name} (standard error of the evaluation {error:.2g}, spread between runs {spread:.2g})")
-    if not noisy:
-        return []
-    return [f"most of what differs between runs may be the sampling of test questions: {listed(noisy, 5)}"]
 
 
 def _differences(runs: Sequence[Results], scores: Mapping[str, Sequence[Score | None]]) -> list[str]:

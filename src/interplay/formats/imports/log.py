@@ -8,18 +8,20 @@ varies beside the sources is said (`leftovers`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...directions import metric_word
 from ...fields import EvaluationsError, listed, match, unknown
+from ..csv import odd_number
 from .beside import mixed
 from .cells import looked_up, numbers_of, texts
-from .draft import Draft, Left, Options, Target
-from .finished import finished, named, with_values
+from .draft import Draft, Left, Options, Target, counted, lacked
+from .finished import finished, named, once, with_values
 from .leftovers import leftovers
+from .maps import unfolded
 from .seeds import seeds_of
 from .sources import completed, recognised
 
@@ -91,6 +93,8 @@ def drafted(log: Log, options: Options) -> Draft:
     EvaluationsError
         Where the sources or the targets cannot be told, or nothing is left.
     """
+    frame, settings, maps = unfolded(log.frame, log.settings)
+    log = replace(log, frame=frame, settings=settings, left=(*log.left, *maps))
     sorting = _Sorting(log, options)
     sorting.rows_kept()
     sorting.roles()
@@ -140,12 +144,15 @@ class _Sorting:
         log, options = self.log, self.options
         stated = options.run and log.columns[looked_up(options.run, log.columns, "--run")]
         column, apart = stated or log.run, None if stated else log.apart
+        self._keep(*once(self.frame, column, log.apart))
         names, said = named(self.frame, column, apart)
         self.warnings += said
         keep, left = finished(self.frame, names, log.columns, options.where, log.state, log.good, log.reasons)
         self.frame = self.frame.assign(**{_RUN: names})
         self.accounted |= {c for c in (column,) if c}
         self._keep(keep, left)
+        if log.state is None or not any(texts(self.frame[log.state])):
+            self.warnings.append(_UNSTATED)
         if column is not None and texts(self.frame[column]) == self.names:
             self.rows["run"] = column
         else:
@@ -190,7 +197,7 @@ class _Sorting:
     def tasks_chosen(self) -> None:
         """Take the tasks that are named, or those of --mixtures, or recognise them."""
         if self.options.mixtures is not None:
-            beside, self.tasks, left = mixed(self.names, self.options, self.log.name)
+            beside, self.tasks, left, _ = mixed(self.names, self.options, self.log.name)
             self.frame = self.frame.reset_index(drop=True).assign(**{str(c): beside[c] for c in beside.columns})
             self.left += left
         elif self.options.tasks:
@@ -199,7 +206,9 @@ class _Sorting:
                 among = self.open if _hits(pattern, self.open) else self.open | free
                 self.tasks |= _matched(pattern, among, f"setting of {self.log.name}")
         else:
-            group = recognised(numbers_of(self.frame, self.open), self.log.name)
+            numbers = numbers_of(self.frame, self.open)
+            words = {n: texts(self.frame[c]) for n, c in self.open.items() if n not in numbers}
+            group = recognised(numbers, self.log.name, self.names, words)
             self.tasks = {name: self.open[name] for name in group.names}
             self.warnings.append(f"taken as tasks: {group.why}, {group.glob!r}; --tasks names others")
         for column in self.tasks.values():
@@ -211,11 +220,32 @@ class _Sorting:
             self._keep(*with_values(self.frame, self.names, [*columns.values()], what))
         numbers = numbers_of(self.frame, self.tasks)
         if len(numbers) < len(self.tasks):
-            return  # text, which building the table refuses by its cell
+            self._refuse_odd_numbers([n for n in self.tasks if n not in numbers])
+            return  # other text, which building the table refuses by its cell
         full, filled = completed(np.column_stack([numbers[name] for name in self.tasks]))
         self.frame = self.frame.assign(**dict(zip(self.tasks.values(), full.T, strict=True)))
         if filled:
             self.warnings.append(f"{filled} weights are not stated and taken as 0: the others sum to one")
+        self._refuse_gaps(full)
+
+    def _refuse_odd_numbers(self, names: Sequence[str]) -> None:
+        """Refuse weights that a person reads as numbers and a program does not."""
+        for name in names:
+            for run, cell in zip(self.names, texts(self.frame[self.tasks[name]]), strict=True):
+                if (why := odd_number(cell)) is not None:
+                    raise EvaluationsError(
+                        f"{self.log.name}: {name!r} holds {cell[:40]!r} in run {run!r}, and {why}. Write numbers as "
+                        f"0.25, or leave it out with --ignore {name}."
+                    )
+
+    def _refuse_gaps(self, held: np.ndarray) -> None:
+        """Refuse weights (m, K) that some runs do not state: these may be 0, or not known."""
+        for k, name in enumerate(self.tasks):
+            if lacking := [run for run, value in zip(self.names, held[:, k], strict=True) if np.isnan(value)]:
+                raise EvaluationsError(
+                    f"{self.log.name}: {name!r} is not stated in {counted(len(lacking), 'run', lacking)}. Write 0 "
+                    f"where it was out, take the runs out of the file, or leave it out with --ignore {name}."
+                )
 
     def account(self) -> None:
         """Say of every column that is left why."""
@@ -226,11 +256,17 @@ class _Sorting:
         numeric = numbers_of(self.frame, self.results)
         for name, column in self.results.items():
             if column not in self.accounted:
-                self.left.append(
-                    Left(f"column {column!r}", "a result that is no target" if name in numeric else _NO_NUMBER)
-                )
+                why = self._no_target(name, numeric[name]) if name in numeric else _NO_NUMBER
+                self.left.append(Left(f"column {column!r}", why))
         facts = {c: why for c, why in self.log.facts.items() if c not in self.accounted}
         self.left += [Left(f"column {c!r}", why) for c, why in facts.items()]
+
+    def _no_target(self, name: str, held: np.ndarray) -> str:
+        """Why a result that is a number is no target; runs that lack it are named where it might have been one."""
+        lacking = [run for run, gap in zip(self.names, np.isnan(held), strict=True) if gap]
+        if self.options.targets or not lacking or not (self.log.all_results or metric_word(name)):
+            return "a result that is no target"
+        return lacked(lacking)
 
     def _plain_targets(self) -> dict[str, str]:
         """Results that are numbers, vary, and are there in every run."""
@@ -268,6 +304,7 @@ class _Sorting:
 
 
 _CONFOUNDED = "effects of tasks hold part of what this does, unless it was set independently of them"
+_UNSTATED = "which runs finished is not stated: all are taken, also those that may have stopped early"
 _NO_NUMBER = "a result that is no number, or empty"
 
 

@@ -58,7 +58,7 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
         left += more
     else:
         assert options.mixtures is not None
-        mixed, tasks, more = mixtures_of(options.mixtures, runs, options)
+        mixed, tasks, more, _ = mixtures_of(options.mixtures, runs, options)
         left += more
     return _draft(frame, mixed, tasks, targets, listed([t.name for t in tables]), options, left, warnings)
 

@@ -18,6 +18,7 @@ from ...fields import EvaluationsError, listed
 from ..columns import as_text
 from ..table import Table
 from .draft import Draft, Left, Options, Target, counted
+from .foreign import other_format
 from .prefixes import single
 from .sheets import column_called, numbers
 from .sorting import chosen, drafted, no_mixtures, row_columns, stated_rows
@@ -43,9 +44,10 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     columns = [str(c) for c in frame.columns]
     found = {f"{m[1]}:{m[2]}": c for c in columns if (m := _PHASE.fullmatch(c))}
     if not found:
+        other = other_format(columns, "marin") or " `interplay import wide` reads one mixture for each run."
         raise EvaluationsError(
             f"{table.name} has no mixture of phases: columns phase_0_SOURCE or a map phase0_weights are expected, it "
-            f"has {listed(columns)}."
+            f"has {listed(columns)}.{other}"
         )
     frame, rows, seeded = _seeds(frame, Table(frame, table.name), options)
     if "run" not in rows and (run := column_called(frame, "run_name", "observation_id")) is not None:

@@ -21,7 +21,7 @@ from .sheets import column_called, existing, numbers, read_sheet
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Mixtures", "SCRIPTS", "mixtures_of", "read_mixtures"]
+__all__ = ["Mixed", "Mixtures", "SCRIPTS", "mixtures_of", "read_mixtures"]
 
 SCRIPTS = (".sh",)
 _DOCUMENTS = (".yaml", ".yml", ".json")
@@ -36,11 +36,19 @@ class Mixtures(NamedTuple):
     names: dict[str, tuple[str, ...]]  # of each column that may name the runs, the names
     frame: pd.DataFrame
     left: tuple[Left, ...]
+    table: pd.DataFrame | None = None  # of a table with a row for each run, all that it holds
 
 
-def mixtures_of(
-    path: Path, runs: Sequence[str], options: Options
-) -> tuple[pd.DataFrame, dict[str, str], tuple[Left, ...]]:
+class Mixed(NamedTuple):
+    """What some runs (m,) were trained on: a frame, the column of each task in it, what was left, and seeds."""
+
+    frame: pd.DataFrame
+    tasks: dict[str, str]
+    left: tuple[Left, ...]
+    seeds: list[str] | None = None
+
+
+def mixtures_of(path: Path, runs: Sequence[str], options: Options, *, seeded: bool = False) -> Mixed:
     """Read what each of some runs was trained on.
 
     Parameters
@@ -49,15 +57,14 @@ def mixtures_of(
     runs : sequence of str (m,)
         Names of the runs, as the results have them; several rows may be of one run.
     options : Options
-        Of these `tasks` and `ignore`.
+        Of these `tasks`, `ignore` and `seed`: the column of seeds is no task.
+    seeded : bool
+        Whether it is this file that states the seeds, so that it must have the column that is named.
 
     Returns
     -------
-    frame : DataFrame
+    Mixed
         A row for each run, in their order.
-    columns : dict
-        Name of each task and its column in the frame.
-    left : tuple of Left
 
     Raises
     ------
@@ -66,7 +73,8 @@ def mixtures_of(
     """
     held = read_mixtures(path)
     rows = _rows(held, runs, path.name)
-    names = [str(c) for c in held.frame.columns]
+    seed = _seed(held, path, options.seed, seeded)
+    names = [str(c) for c in held.frame.columns if c != seed]
     wanted = match(options.tasks, names, f"task of {path.name}") if options.tasks else names
     dropped = set(match(options.ignore, names, f"task of {path.name}", also=[*options.ignore]))
     taken = [name for name in wanted if name not in dropped]
@@ -82,7 +90,17 @@ def mixtures_of(
         left.append(Left(f"{path.name}: {counted(len(spare), 'mixture', spare)}", "no run has such a name"))
     columns = {name: f"{path.name}: {name}" for name in taken}
     frame = held.frame[taken].iloc[rows].reset_index(drop=True)
-    return frame.set_axis([*columns.values()], axis=1), columns, tuple(left)
+    seeds = None if seed is None or held.table is None else [as_text(held.table, seed)[i].strip() for i in rows]
+    return Mixed(frame.set_axis([*columns.values()], axis=1), columns, tuple(left), seeds)
+
+
+def _seed(held: Mixtures, path: Path, stated: str | None, seeded: bool) -> str | None:
+    """The column of seeds of a table of mixtures: the one that is stated, or the one that is called so."""
+    columns = [] if held.table is None else [str(c) for c in held.table.columns]
+    found = next((c for c in columns if c.strip().lower() == (stated or "seed").lower()), None)
+    if seeded and stated is not None and found is None:
+        raise EvaluationsError(f"--seed {stated}: {path.name} has no such column. Name a column of --mixtures.")
+    return found
 
 
 def read_mixtures(path: Path) -> Mixtures:
@@ -94,18 +112,19 @@ def read_mixtures(path: Path) -> Mixtures:
     if suffix in _DOCUMENTS:
         return _made(_document(path), path.name)
     if suffix in SCRIPTS:
-        from .climb import weights_of
+        from .climb import not_run, script_of
 
-        return _made({path.stem: weights_of(path)}, path.name)
+        script = script_of(path)
+        return _made({path.stem: script.weights}, path.name, not_run({path.stem: script}))
     return _table(read_sheet(path))
 
 
 def _folder(path: Path) -> Mixtures:
     """Read a folder: of scripts (CLIMB), or of YAML and JSON files."""
-    from .climb import scripts_in
+    from .climb import not_run, scripts_in
 
     if scripts := scripts_in(path):
-        return _made(scripts, path.name)
+        return _made({run: script.weights for run, script in scripts.items()}, path.name, not_run(scripts))
     files = sorted(f for f in path.iterdir() if f.suffix.lower() in _DOCUMENTS and f.is_file())
     if not files:
         raise EvaluationsError(
@@ -135,15 +154,15 @@ def _document(path: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _made(held: Mapping[str, Mapping[str, float]], name: str) -> Mixtures:
+def _made(held: Mapping[str, Mapping[str, float]], name: str, left: Sequence[Left] = ()) -> Mixtures:
     """Tables of mixtures that name only what is in them; what is not named is 0, and that is said."""
     import pandas as pd
 
     tasks = list(dict.fromkeys(task for weights in held.values() for task in weights))
     rows = [[weights.get(task, 0.0) for task in tasks] for weights in held.values()]
     unsaid = sum(len(tasks) - len(weights) for weights in held.values())
-    said = (Left(f"{name}: {counted(unsaid, 'weight')} not stated", "taken as 0"),) if unsaid else ()
-    return Mixtures({"run": tuple(held)}, pd.DataFrame(rows, columns=tasks, dtype=float), said)
+    said = [Left(f"{name}: {counted(unsaid, 'weight')} not stated", "taken as 0")] if unsaid else []
+    return Mixtures({"run": tuple(held)}, pd.DataFrame(rows, columns=tasks, dtype=float), (*left, *said))
 
 
 def _table(table: Table) -> Mixtures:
@@ -166,7 +185,7 @@ def _table(table: Table) -> Mixtures:
     if not tasks:
         raise EvaluationsError(f"{name} has no column of weights; its columns are {listed(list(frame.columns))}.")
     named = {key: tuple(t.strip() for t in as_text(frame, key)) for key in keys}
-    return Mixtures(named, frame.loc[:, list(tasks)].set_axis([*tasks.values()], axis=1), tuple(left))
+    return Mixtures(named, frame.loc[:, list(tasks)].set_axis([*tasks.values()], axis=1), tuple(left), frame)
 
 
 def _long(table: Table, key: str, task: str, weight: str) -> Mixtures:

@@ -1,8 +1,10 @@
 """Runs of MLflow: ``mlflow.search_runs()`` saved as a table, a tracking address, or a folder ``mlruns``.
 
-Columns of the table are ``run_id, experiment_id, status, artifact_uri, start_time, end_time, metrics.*, params.*,
-tags.*``; parameters are text. An address (``sqlite:///mlflow.db``, ``http://host:5000``, with ``#EXPERIMENT``) is read
-through MLflow's library; a folder is read as the text files it consists of. Artefacts are never opened.
+Columns of the frame are ``run_id, experiment_id, status, artifact_uri, start_time, end_time, metrics.*, params.*,
+tags.*``; parameters are text. ``runs.csv`` of MLflow's page has ``Start Time, Duration, Run ID, Name, ..., Status``,
+then parameters and metrics under their own names. An address (``sqlite:///mlflow.db``, ``http://host:5000``, with
+``#EXPERIMENT``) is read through MLflow's library; a folder is read as the text files it consists of. Artefacts are
+never opened.
 Source: mlflow.org, "mlflow.search_runs"; the file store's layout.
 """
 
@@ -19,6 +21,7 @@ from .cells import texts
 from .documents import load, mapping_of
 from .draft import Draft, Options
 from .foreign import one_file, refuse_foreign
+from .halves import halves
 from .log import Log, drafted
 from .sheets import existing, read_sheet
 
@@ -35,6 +38,7 @@ _REASONS = {
     "failed": "it may have stopped early",
     "killed": "it was stopped",
 }
+_PAGE_FACTS = ("Start Time", "Duration", "Run ID", "Name", "Source Type", "Source Name", "User", "Status", "Created")
 _COST = "seconds from start_time to end_time"
 _PAGE = 1000
 
@@ -58,6 +62,8 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
 def _sorted(frame: pd.DataFrame, name: str) -> Log:
     """Sort the columns of a table of runs."""
     columns = [str(c) for c in frame.columns]
+    if {"Run ID", "Status"} <= set(columns):
+        return _of_page(frame, name)
     params = {c.removeprefix("params."): c for c in columns if c.startswith("params.")}
     metrics = {c.removeprefix("metrics."): c for c in columns if c.startswith("metrics.")}
     if not params and not metrics:
@@ -85,6 +91,26 @@ def _sorted(frame: pd.DataFrame, name: str) -> Log:
         apart="run_id" if "run_id" in columns else None,
         cost=_COST if seconds is not None else None,
         state="status" if "status" in columns else None,
+        good=("finished",),
+        reasons=_REASONS,
+    )
+
+
+def _of_page(frame: pd.DataFrame, name: str) -> Log:
+    """Sort the columns of ``runs.csv`` as MLflow's page saves it: parameters and metrics under their own names."""
+    columns = [str(c) for c in frame.columns]
+    facts = {c: _WHY for c in columns if c in _PAGE_FACTS}
+    params, metrics = halves([c for c in columns if c not in facts])
+    named = "Name" if "Name" in columns and any(texts(frame["Name"])) else "Run ID"
+    return Log(
+        frame=frame,
+        name=name,
+        settings={c: c for c in params},
+        results={c: c for c in metrics},
+        facts=facts,
+        run=named,
+        apart="Run ID",
+        state="Status",
         good=("finished",),
         reasons=_REASONS,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...fields import EvaluationsError, listed, unknown
+from ..contents import start_of
 from .addresses import Address, address_of, is_sqlite, tables_of
 from .cells import holds
 from .draft import Draft, Options
@@ -52,9 +53,22 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     if address is not None:
         frame, directions, title = _of_storage(address)
         return drafted(_sorted(frame, title, directions), options)
+    first = start_of(path, 4096).split(b"\n", 1)[0].decode("utf-8", "replace")
+    _refuse_two_headers([cell.strip().strip('"') for cell in re.split(r"[,;\t]", first)], path.name)
     frame = read_sheet(path).frame
-    refuse_foreign([str(c) for c in frame.columns], path.name, "optuna")
+    columns = [str(c) for c in frame.columns]
+    _refuse_two_headers([c.removeprefix("('").split("'", 1)[0] for c in columns], path.name)
+    refuse_foreign(columns, path.name, "optuna")
     return drafted(_sorted(frame, path.name, ()), options)
+
+
+def _refuse_two_headers(names: Sequence[str], file: str) -> None:
+    """Refuse a table of ``trials_dataframe(multi_index=True)``, whose columns have names in two lines or in pairs."""
+    if "number" in names and {"params", "user_attrs", "system_attrs"} & {*names}:
+        raise EvaluationsError(
+            f"{file} has names of columns in two lines, as trials_dataframe(multi_index=True) writes them. Save what "
+            "study.trials_dataframe() returns."
+        )
 
 
 def _sorted(frame: pd.DataFrame, name: str, directions: Sequence[bool]) -> Log:

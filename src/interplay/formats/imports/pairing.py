@@ -52,6 +52,11 @@ def paired(
         Direction of all results, where the format fixes it.
     """
     no_mixtures(options, ratios.name)
+    if ratios.frame.equals(metrics.frame):
+        raise EvaluationsError(
+            f"{ratios.name} and {metrics.name} hold the same table. Give one of what the runs were trained on, and one "
+            "of what was measured."
+        )
     frame, name, first, second, more = joined(ratios, metrics, options)
     unasked = {n: why for n, why in (unasked or {}).items() if n not in options.targets}
     numeric = numbers(frame, [*first.values(), *second.values()])

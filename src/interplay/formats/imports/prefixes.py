@@ -8,6 +8,7 @@ from pathlib import Path
 from ...fields import EvaluationsError, listed
 from ..table import Table
 from .draft import Draft, Left, Options, Target
+from .foreign import other_format
 from .sheets import numbers, read_sheet
 from .sorting import chosen, drafted, no_mixtures, row_columns, stated_rows
 
@@ -22,7 +23,7 @@ def single(paths: tuple[Path, ...]) -> Table:
 
 
 def of_names(
-    table: Table, options: Options, tasks: str, targets: str, roles: dict[str, str], form: str, kind: str | None = None
+    table: Table, options: Options, format: str, tasks: str, targets: str, roles: dict[str, str], form: str
 ) -> Draft:
     """Return the draft of a table whose columns are told by their names.
 
@@ -30,6 +31,8 @@ def of_names(
     ----------
     table : Table
     options : Options
+    format : str
+        Its name on the command line.
     tasks, targets : str
         Regular expressions; the group is the name of the task or target.
     roles : dict of str to str
@@ -46,6 +49,7 @@ def of_names(
         if not one and not (options.tasks if what == "tasks" else options.targets):
             raise EvaluationsError(
                 f"{table.name} has no column of {what}: {form} are expected, it has {listed(columns)}."
+                f"{other_format(columns, format) or ' `interplay import wide` reads tables with other names.'}"
             )
     others = {c: c for c in columns}
     mixed = chosen(options.tasks, found[0], others, f"task of {table.name}", options.ignore)
@@ -71,7 +75,6 @@ def of_names(
         left=(*left, *said),
         silent=silent,
         known=[n for names in found for n in names],
-        kind=kind,
     )
 
 

@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...fields import EvaluationsError
+from ...fields import EvaluationsError, listed
 from ..columns import as_text
 from ..table import Table, is_metadata
 from .draft import Draft, Left, Options, Target
 from .mixtures import mixtures_of, read_mixtures
 from .pairing import paired
-from .sheets import column_called, numbers, read_sheet
+from .sheets import column_called, existing, numbers, read_sheet
 from .sorting import chosen, drafted, row_columns, stated_rows
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ __all__ = ["read"]
 
 def read(paths: tuple[Path, ...], options: Options) -> Draft:
     """Read mixtures and losses, or losses beside ``--mixtures``."""
+    if len(paths) == 1 and existing(paths[0], folder=True).is_dir():
+        paths = _both_in(paths[0])
     if len(paths) == 2:
         ratios, metrics = (read_sheet(path) for path in paths)
         if _losses(ratios) and not _losses(metrics):
@@ -44,6 +46,19 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     return _with_mixtures(read_sheet(paths[0]), options, options.mixtures)
 
 
+def _both_in(folder: Path) -> tuple[Path, Path]:
+    """The mixtures and the losses in a folder, by their names."""
+    files = sorted(f for f in folder.iterdir() if f.is_file())
+    found = [[f for f in files if re.search(word, f.name.lower())] for word in ("mixture", "loss")]
+    if [len(one) for one in found] != [1, 1]:
+        held = [listed([repr(f.name) for f in one], 3) or "none" for one in found]
+        raise EvaluationsError(
+            f"{str(folder)!r} is a folder: of files called like mixtures it holds {held[0]}, like losses {held[1]}. "
+            "Give the two files of the same runs, such as train_mixture_1m.csv and train_pile_loss_1m.csv."
+        )
+    return found[0][0], found[1][0]
+
+
 def _with_mixtures(table: Table, options: Options, mixtures: Path) -> Draft:
     import pandas as pd
 
@@ -53,7 +68,7 @@ def _with_mixtures(table: Table, options: Options, mixtures: Path) -> Draft:
     if key is None:
         raise EvaluationsError(f"{table.name} has no column 'index'. Say with --run which column names the runs.")
     rows["run"] = key
-    mixed, tasks, more = mixtures_of(mixtures, _called(as_text(frame, key), mixtures), options)
+    mixed, tasks, more, _ = mixtures_of(mixtures, _called(as_text(frame, key), mixtures), options)
     found = _results(frame)
     targets = chosen(options.targets, found, {}, f"target of {table.name}", options.ignore)
     more = (*more, *(Left(f"column {c!r}", "a result that --target does not name") for c in found if c not in targets))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...fields import EvaluationsError, listed
 from .documents import load, other_than
-from .scores import DATE, Results, Score, joined, named
+from .scores import DATE, Results, Score, joined, named, parting
 from .sheets import existing
 
 __all__ = ["Results", "Score", "by_model", "in_folder", "is_result", "named", "results_of"]
@@ -36,7 +36,7 @@ def results_of(path: Path) -> Results:
     else:
         found = in_folder(path)
     if found is None:
-        raise EvaluationsError(f"{path.name} holds no results of lm-eval. Give a folder with results_*.json.")
+        raise EvaluationsError(f"{path} holds no results of lm-eval. Give a folder with results_*.json.")
     return found
 
 
@@ -50,7 +50,7 @@ def in_folder(folder: Path) -> Results | None:
     if len(models) > 1:
         raise EvaluationsError(
             f"{str(folder)!r} holds results of {len(models)} models: {listed([*map(repr, models)], 4)}. A run is a "
-            "folder with results of one: give the folder above them."
+            f"folder with results of one: give the folder whose folders are the runs{parting([f for f, _ in found])}."
         )
     return joined(found, folder.name, str(folder), models[0])
 
@@ -79,7 +79,7 @@ def _held(file: Path, strict: bool) -> Mapping[str, Any] | None:
     if not strict and not file.name.startswith("results"):
         return None
     other = other_than("lm-eval", file)
-    raise EvaluationsError(f"{file.name} is no result of lm-eval: it has no 'results' of tasks.{other}")
+    raise EvaluationsError(f"{file} is no result of lm-eval: it has no 'results' of tasks.{other}")
 
 
 def _model(held: Mapping[str, Any]) -> str:

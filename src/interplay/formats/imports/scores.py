@@ -8,16 +8,18 @@ Source: EleutherAI/lm-evaluation-harness, ``lm_eval/result_schema.py``.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeGuard
 
 from ...fields import EvaluationsError, listed
-from .draft import Left
+from .draft import Left, Options
 
-__all__ = ["DATE", "Results", "Score", "joined", "named"]
+__all__ = ["DATE", "Results", "Score", "direction", "joined", "named", "parting"]
 
 #: When a file was written, as its name says it.
 DATE = re.compile(r"_?(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)")
@@ -57,6 +59,8 @@ class Results:
     blank : tuple of str
         Results that are no numbers.
     left : tuple of Left
+    files : frozenset of Path
+        Where the scores stand.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Results:
     limit: Any = None
     blank: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
+    files: frozenset[Path] = frozenset()
 
     @property
     def targets(self) -> dict[str, Score]:
@@ -102,6 +107,26 @@ def named(runs: Sequence[Results]) -> list[dict[str, Score]]:
     return held
 
 
+def direction(name: str, cells: Sequence[Score | None], options: Options) -> bool | None:
+    """Return what the files say of a result; None where they say nothing, or the user says it.
+
+    Raises
+    ------
+    EvaluationsError
+        Where files disagree and the user does not say.
+    """
+    stated = {s.higher_is_better for s in cells if s is not None and s.higher_is_better is not None}
+    if len(stated) < 2:
+        return stated.pop() if stated else None
+    told = (*options.higher_is_better, *options.lower_is_better)
+    if not any(pattern == name or fnmatchcase(name, pattern) for pattern in told):
+        raise EvaluationsError(
+            f"{name!r}: some files say that higher is better, others that lower is. Say which with "
+            "--higher-is-better or --lower-is-better, or leave it out with --ignore."
+        )
+    return None
+
+
 def joined(found: Sequence[tuple[Path, Mapping[str, Any]]], name: str, path: str, model: str) -> Results:
     """Put the files of one run together: of each task the latest."""
     times = {file: _when(file, held) for file, held in found}
@@ -113,7 +138,7 @@ def joined(found: Sequence[tuple[Path, Mapping[str, Any]]], name: str, path: str
     left, blank = [], []
     places: dict[str, Path] = {}
     for file, held in ordered:
-        new, more = _scores(held, file.name)
+        new, more = _scores(held, str(file))
         blank += more
         if again := [task for task in new if task in scores]:
             _in_one_folder(again, places, file, name)
@@ -141,6 +166,7 @@ def joined(found: Sequence[tuple[Path, Mapping[str, Any]]], name: str, path: str
         config.get("limit"),
         tuple(blank),
         (*left, *_of_the_evaluation(last, config)),
+        frozenset(file.resolve() for file, _ in found),
     )
 
 
@@ -157,9 +183,17 @@ def _in_one_folder(again: Sequence[str], places: Mapping[str, Path], file: Path,
     for task in again:
         if places[task] != file.parent:
             raise EvaluationsError(
-                f"{name}: results of {task!r} are in two folders, {places[task]} and {file.parent}. A run is a folder "
-                "with results of one: give the folder above them, or take one out."
+                f"{name}: results of {task!r} are in two folders, {places[task]} and {file.parent}. If these are two "
+                f"runs, give the folder whose folders are the runs{parting([places[task] / file.name, file])}; "
+                "otherwise take one out."
             )
+
+
+def parting(files: Sequence[Path]) -> str:
+    """The folder in which the ways to some files part, in words; '' where they lie in one."""
+    ways = [str(file.parent) for file in files]
+    shared = os.path.commonpath(ways)
+    return f", here perhaps {shared!r}" if shared and any(way != shared for way in ways) else ""
 
 
 def _of_the_evaluation(held: Mapping[str, Any], config: Mapping[str, Any]) -> list[Left]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from ...fields import EvaluationsError, MissingFileError
 from ..contents import packed, refuse_other, start_of
 from ..table import Table
+from .draft import Left
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["column_called", "existing", "numbers", "read_sheet"]
+__all__ = ["column_called", "distinct", "existing", "numbers", "read_sheet"]
 
 _TEXTS = (".csv", ".tsv", ".txt")
 _DOCUMENTS = (".json", ".yaml", ".yml", ".jsonl")
@@ -67,6 +68,15 @@ def existing(path: Path, folder: bool = False) -> Path:
     if path.is_dir() and not folder:
         raise EvaluationsError(f"{str(path)!r} is a folder. Give the files in it.")
     return path
+
+
+def distinct(paths: Sequence[Path]) -> tuple[list[Path], list[Left]]:
+    """Paths that are each given once; of others it is said."""
+    first = {path.resolve(): path for path in reversed(paths)}
+    again = [path for path in paths if first[path.resolve()] is not path]
+    return [*dict.fromkeys(first[path.resolve()] for path in paths)], [
+        Left(str(path), "given twice; taken once") for path in again
+    ]
 
 
 def column_called(frame: pd.DataFrame, *names: str) -> str | None:

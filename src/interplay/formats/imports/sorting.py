@@ -155,7 +155,7 @@ def drafted(
     rows = _of_neither(rows, {*tasks.values(), *results}, name, options)
     _refuse_none_or_both(frame, name, tasks, results)
     used = {*tasks.values(), *results, *rows.values(), *silent}
-    frame, dropped = _with_results(frame, name, targets, rows.get("run"))
+    frame, dropped, alike = _with_results(frame, name, targets, rows.get("run"))
     for column in [*tasks.values(), *results, *([rows["cost"]] if "cost" in rows else [])]:
         _refuse_odd_numbers(frame, column, name)
     _refuse_gaps(frame, name, [*tasks.values()], rows.get("run"))
@@ -167,7 +167,7 @@ def drafted(
     why, confounders = leftovers(frame, [c for c in rest if c not in ignored])
     out = [Left(f"column {c!r}", "left out by --ignore") for c in rest if c in ignored]
     said = (*left, *dropped, *out, *why)
-    told = (*warnings, *confounders, *([] if options.kind or kind else _percentages(frame, [*tasks.values()])))
+    told = (*warnings, *alike, *confounders, *([] if options.kind or kind else _percentages(frame, [*tasks.values()])))
     return Draft(frame, name, dict(tasks), dict(targets), rows, said, notes or {}, told, kind)
 
 
@@ -217,9 +217,9 @@ def _percentages(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def _with_results(
     frame: pd.DataFrame, name: str, targets: Mapping[str, Target], run: str | None
-) -> tuple[pd.DataFrame, list[Left]]:
-    """Leave out the rows that hold no target at all, and rows that are there twice, cell for cell."""
-    left = []
+) -> tuple[pd.DataFrame, list[Left], list[str]]:
+    """Leave out the rows that hold no target at all, and rows of one run that are there twice, cell for cell."""
+    left, said = [], []
     columns = [t.column for t in targets.values()]
     empty = np.all([frame[c].isna().to_numpy() for c in columns], axis=0)
     if empty.all():
@@ -233,7 +233,12 @@ def _with_results(
     if run is not None and twice.any() and not frame.loc[~twice, run].duplicated().any():  # names tell the runs apart
         left.append(Left(_rows(frame, twice, run), "there twice, cell for cell; taken once"))
         frame = frame.loc[~twice, :].reset_index(drop=True)
-    return frame, left
+    elif twice.any():
+        said.append(
+            f"{_rows(frame, twice, None)} repeat{'s' * (int(twice.sum()) == 1)} others cell for cell, and no column of "
+            "names tells whether these are the same runs: all are counted"
+        )
+    return frame, left, said
 
 
 def _rows(frame: pd.DataFrame, which: np.ndarray, run: str | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...fields import EvaluationsError, listed
 from ...kinds import SIMPLEX_TOLERANCE
+from ..csv import odd_number
 
 __all__ = ["Group", "ask", "completed", "groups", "recognised"]
 
@@ -57,8 +58,23 @@ def groups(numbers: Mapping[str, np.ndarray]) -> list[Group]:
     return _smallest(shares) or _largest(switches)
 
 
-def recognised(numbers: Mapping[str, np.ndarray], name: str) -> Group:
+def recognised(
+    numbers: Mapping[str, np.ndarray],
+    name: str,
+    runs: Sequence[str] = (),
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> Group:
     """Return the one group of settings that are sources.
+
+    Parameters
+    ----------
+    numbers : mapping of str to array (m,)
+        Settings that are numbers; NaN where a run has none.
+    name : str
+        Of the file.
+    runs : sequence of str (m,), optional
+    words : mapping of str to sequence of str (m,), optional
+        Settings that are no numbers, for the error where no group is found.
 
     Raises
     ------
@@ -68,20 +84,54 @@ def recognised(numbers: Mapping[str, np.ndarray], name: str) -> Group:
     found = groups(numbers)
     if len(found) == 1:
         return found[0]
-    raise ask(found, numbers, name)
+    raise ask(found, numbers, name, [*_near(numbers, runs), *_unread(words or {})])
 
 
-def ask(found: Sequence[Group], numbers: Mapping[str, np.ndarray], name: str) -> EvaluationsError:
+def ask(
+    found: Sequence[Group], numbers: Mapping[str, np.ndarray], name: str, hints: Sequence[str] = ()
+) -> EvaluationsError:
     """Return the error that asks for --tasks and lists what could be meant."""
     if found:
         could = listed([f"--tasks '{g.glob}' ({g.why})" for g in found], 4)
         return EvaluationsError(f"{name}: several groups of settings could be the sources. Choose one: {could}.")
     varying = [n for n, held in numbers.items() if len(np.unique(held)) > 1]
-    hint = f"Numbers that vary between runs: {listed(varying, 12)}." if varying else "No setting of them varies."
+    hint = f"Numbers that vary between runs: {listed(varying, 12)}." if varying else ""
+    hint = " ".join([*hints[:3], *([hint] if hint else [])]) or "No setting of them varies."
     return EvaluationsError(
         f"{name} does not say which settings are sources: no group of them sums to one in every run, nor is 0 or 1. "
         f"Name them with --tasks (repeatable, globs such as 'data/*'), or give --mixtures. {hint}"
     )
+
+
+def _near(numbers: Mapping[str, np.ndarray], runs: Sequence[str]) -> list[str]:
+    """What is wrong with groups of shares that sum to one in most runs: which runs do not, and what they lack."""
+    said = []
+    for prefix, names in _by_prefix(numbers):
+        held = np.column_stack([numbers[name] for name in names])
+        off = np.abs(np.nansum(held, axis=1) - 1) > SIMPLEX_TOLERANCE
+        if not prefix or np.nanmin(held) < 0 or not 0 < off.sum() < len(held) / 2 or len(runs) != len(held):
+            continue
+        i = int(np.flatnonzero(off)[0])
+        lacking = [name for name, gap in zip(names, np.isnan(held[i]), strict=True) if gap]
+        lack = f", where {listed(lacking, 3)} {'is' if len(lacking) == 1 else 'are'} not stated" if lacking else ""
+        otherwise = "" if lacking else f", or take them as they are with --tasks '{prefix}*'"
+        said.append(
+            f"'{prefix}*' sum to one in {int((~off).sum())} of {len(held)} runs, but to {np.nansum(held[i]):.3g} in "
+            f"run {runs[i]!r}{lack}: correct that run or take it out of the file{otherwise}."
+        )
+    return said
+
+
+def _unread(words: Mapping[str, Sequence[str]]) -> list[str]:
+    """Settings that a person reads as numbers and that are none."""
+    for name, cells in words.items():
+        held = [cell for cell in cells if cell]
+        if odd := next((cell for cell in held if odd_number(cell)), None):
+            return [f"{name} holds {odd[:40]!r}, and {odd_number(odd)}: write numbers as 0.25."]
+    lists = [name for name, cells in words.items() if any(cell[:1] in ("[", "{", "(") for cell in cells)]
+    if lists:
+        return [f"No map of names to numbers: {listed(lists, 3)}; write {{'web': 0.3, 'code': 0.7}}."]
+    return []
 
 
 def completed(held: np.ndarray) -> tuple[np.ndarray, int]:

@@ -38,6 +38,8 @@ class Run:
     seed : str or None
     pickled : bool
         Whether its arguments lie beside it as a pickle.
+    file : Path
+        Where its evaluations stand.
     others : tuple of str
         What its log holds beside evaluations.
     best : bool
@@ -51,6 +53,7 @@ class Run:
     seconds: float | None
     seed: str | None
     pickled: bool
+    file: Path
     others: tuple[str, ...] = ()
     best: bool = False
 
@@ -79,13 +82,14 @@ def run_of(files: Sequence[Path], name: str, *, strict: bool) -> Run:
     if strict and not states:
         _document(files[0], refused=True)
     states.sort(key=lambda one: (_number(one[0].get("global_step")) or 0.0, one[1].parent == folder))
-    held = states[-1][0] if states else {}
+    held, source = states[-1] if states else ({}, files[0])
     history, last = held.get("log_history") or [], _number(held.get("global_step"))
-    evaluations = _evaluations(history)
+    evaluations = _evaluations(history, source)
     saved: dict[str, Any] = {}
     for result in _RESULTS:
         if (folder / result).is_file():
             saved |= _document(folder / result)
+            source = source if evaluations else folder / result
     if not evaluations and (results := _results(saved)):
         evaluations = {-1.0 if last is None else last: results}
     times = [t for entry in history if (t := _number(entry.get("train_runtime"))) is not None]
@@ -98,6 +102,7 @@ def run_of(files: Sequence[Path], name: str, *, strict: bool) -> Run:
         seconds=times[-1] if times else _number(saved.get("train_runtime")),
         seed=_seed(folder),
         pickled=any(folder.rglob("training_args.bin")),
+        file=source,
         others=tuple(k for k in others if k != "train_runtime"),
         best=held.get("best_metric") is not None,
     )
@@ -121,15 +126,17 @@ def _document(file: Path, refused: bool = False) -> dict[str, Any]:
     if isinstance(held, dict) and not refused and isinstance(held.get("log_history", []), list):
         return held
     other = other_than("trainer", file)
-    raise EvaluationsError(f"{file.name} is no state of a trainer: it has no list 'log_history'.{other}")
+    raise EvaluationsError(f"{file} is no state of a trainer: it has no list 'log_history'.{other}")
 
 
-def _evaluations(history: Sequence[Any]) -> dict[float, dict[str, float]]:
+def _evaluations(history: Sequence[Any], file: Path) -> dict[float, dict[str, float]]:
     """Results by step: entries with keys ``eval_*``; those of one step belong together, a later one counts."""
     found: dict[float, dict[str, float]] = {}
     for entry in history:
         if not isinstance(entry, Mapping):
-            raise EvaluationsError(f"log_history holds {str(entry)[:40]!r}, which is no object. Save the state again.")
+            raise EvaluationsError(
+                f"{file}: log_history holds {str(entry)[:40]!r}, which is no object. Save the state again."
+            )
         step = _number(entry.get("step"))
         if step is not None and (results := _results(entry)):
             known = found.setdefault(step, {})

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from ...fields import EvaluationsError, listed, match
-from .beside import mixed, refuse, seeds_beside, with_column
-from .draft import Draft, Left, Options, Target
-from .sheets import existing
+from .beside import mixed, refuse, with_column
+from .draft import Draft, Left, Options, Target, lacked
+from .sheets import distinct, existing
 from .states import STATE, Run, plain_in, run_of, states_in
 
 __all__ = ["read"]
@@ -51,9 +51,10 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
         )
     runs, steps = [run for run, _ in picked], [step for _, step in picked]
     names = [run.name for run in runs]
-    frame, tasks, more = mixed(names, options, "states of a trainer")
+    frame, tasks, more, seeds = mixed(names, options, "states of a trainer", seeded=True)
     results = [run.evaluations[step] for run, step in picked]
-    chosen, gone = _chosen(results, options)
+    chosen, gone = _chosen(names, results, options)
+    _refuse_unmeasured(picked, chosen, options)
     targets: dict[str, Target] = {}
     for name in chosen:
         frame, column = with_column(frame, f"log_history: {name}", [one.get(name, np.nan) for one in results])
@@ -63,7 +64,8 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
     if any(run.seconds is not None for run in runs):
         cells = [np.nan if run.seconds is None else run.seconds for run in runs]
         frame, rows["cost"] = with_column(frame, "train_runtime", cells)
-    seeds = _seeds(runs, options)
+    if options.seed is None and all(run.seed is not None for run in runs):
+        seeds = [run.seed or "" for run in runs]
     if seeds is not None:
         frame, rows["seed"] = with_column(frame, "seed", seeds)
     more = (*more, *([_PICKLE] if any(run.pickled for run in runs) else []))
@@ -72,7 +74,7 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
         more = (*more, Left(f"log_history: {listed(others, 12)}", "of the training, and no evaluation (eval_*)"))
     return Draft(
         frame=frame,
-        name=options.mixtures.name if options.mixtures else "states of a trainer",
+        name=f"states of a trainer with {options.mixtures.name}" if options.mixtures else "states of a trainer",
         tasks=tasks,
         targets=targets,
         rows=rows,
@@ -84,7 +86,9 @@ def read(paths: tuple[Path, ...], options: Options) -> Draft:
 def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[Left]]:
     """The runs of some paths: files, folders of one run, folders of such folders."""
     found: list[Run] = []
-    left: list[Left] = []
+    for path in paths:
+        existing(path, folder=True)
+    paths, left = distinct(paths)
     for path in paths:
         if existing(path, folder=True).is_file():
             folder = path.absolute().parent
@@ -103,6 +107,9 @@ def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[Left]]:
             f"{listed([str(p) for p in paths], 3)}: no {STATE} is there. Give the folder that holds one folder for "
             "each run."
         )
+    alone = {run.file.resolve(): run for run in reversed(found)}
+    left += [Left(f"run {r.name!r}", "given twice; taken once") for r in found if alone[r.file.resolve()] is not r]
+    found = [run for run in found if alone[run.file.resolve()] is run]
     names = [run.name for run in found]
     return [replace(r, name=str(r.folder)) if names.count(r.name) > 1 else r for r in found], left
 
@@ -129,7 +136,9 @@ def _near(wanted: float | None, epoch: float | None) -> bool:
     return wanted is None or (epoch is not None and abs(wanted - epoch) < 1e-6)
 
 
-def _chosen(results: Sequence[Mapping[str, float]], options: Options) -> tuple[list[str], list[Left]]:
+def _chosen(
+    runs: Sequence[str], results: Sequence[Mapping[str, float]], options: Options
+) -> tuple[list[str], list[Left]]:
     """Targets: those named, or all results but speeds that every run has."""
     names = [n for n in dict.fromkeys(name for one in results for name in one) if n != "epoch"]
     gone = set(match(options.ignore, names, "", also=options.ignore)) if options.ignore else set()
@@ -138,12 +147,13 @@ def _chosen(results: Sequence[Mapping[str, float]], options: Options) -> tuple[l
         return chosen, [Left(f"result {n!r}", "not among --target") for n in names if n not in chosen]
     chosen, left = [], []
     for name in names:
+        lack = [run for run, one in zip(runs, results, strict=True) if name not in one]
         if name in gone:
             left.append(Left(f"result {name!r}", "left out by --ignore"))
         elif _SPEEDS.fullmatch(name):
             left.append(Left(f"result {name!r}", "how fast the evaluation was, or on how many examples"))
-        elif options.missing != "skip" and any(name not in one for one in results):
-            left.append(Left(f"result {name!r}", "some runs lack it (--target takes it)"))
+        elif options.missing != "skip" and lack:
+            left.append(Left(f"result {name!r}", lacked(lack)))
         else:
             chosen.append(name)
     if not chosen:
@@ -151,10 +161,22 @@ def _chosen(results: Sequence[Mapping[str, float]], options: Options) -> tuple[l
     return chosen, left
 
 
-def _seeds(runs: Sequence[Run], options: Options) -> list[str] | None:
-    if options.seed is None and all(run.seed is not None for run in runs):
-        return [run.seed or "" for run in runs]
-    return seeds_beside(options, [run.name for run in runs])
+def _refuse_unmeasured(picked: Sequence[tuple[Run, float]], chosen: Sequence[str], options: Options) -> None:
+    """Refuse results that are no finite number, as a training that diverged writes them, with their file and step."""
+    for name in chosen:
+        odd = [(run, step) for run, step in picked if not np.isfinite(run.evaluations[step].get(name, 0.0))]
+        if options.missing == "skip":
+            odd = [(run, step) for run, step in odd if not np.isnan(run.evaluations[step][name])]
+        if not odd:
+            continue
+        run, step = odd[0]
+        at = f" at step {step:g}" if step >= 0 else ""
+        others = f", and in {len(odd) - 1} other runs" if len(odd) > 1 else ""
+        raise EvaluationsError(
+            f"{run.file}: {name} is {run.evaluations[step][name]:g}{at}{others}: the training may have diverged. Take "
+            "the folder out, take another evaluation with --where step=N, or leave the result out with --ignore "
+            f"{name}; --missing skip leaves out values that are nan."
+        )
 
 
 def _warnings(runs: Sequence[Run], steps: Sequence[float], asked: Mapping[str, str]) -> tuple[str, ...]:

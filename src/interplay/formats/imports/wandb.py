@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...directions import metric_word
 from ...fields import EvaluationsError, listed
 from ..contents import opened, refuse_other, start_of
 from .cells import numbers_of
 from .documents import looks_like
 from .draft import Draft, Options
 from .foreign import one_file, refuse_foreign
+from .halves import halves
 from .log import Log, drafted
 from .sheets import existing, read_sheet
 
@@ -81,7 +81,7 @@ def _log(
             "table with a row for each run, `interplay import wide` reads any columns."
         )
     open_ = [c for c in rest if c not in facts]
-    first, second = _halves(open_)
+    first, second = halves(open_)
     settings = {**settings, **{c: c for c in first}}
     results = {**results, **{c: c for c in second}}
     internal = {c: _WHY for n, c in [*settings.items(), *results.items()] if _INTERNAL.fullmatch(n)}
@@ -104,17 +104,6 @@ def _log(
         good=("finished",),
         reasons=_REASONS,
     )
-
-
-def _halves(columns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Settings and results: by where their order starts anew if the names agree with that, otherwise by the names."""
-    for key in (str, str.casefold):
-        falls = [i for i in range(1, len(columns)) if key(columns[i]) < key(columns[i - 1])]
-        if len(falls) == 1:
-            first, second = list(columns[: falls[0]]), list(columns[falls[0] :])
-            if any(map(metric_word, second)) and not any(map(metric_word, first)):
-                return first, second
-    return [c for c in columns if not metric_word(c)], [c for c in columns if metric_word(c)]
 
 
 def _refuse_chart(columns: Sequence[str], name: str) -> None:

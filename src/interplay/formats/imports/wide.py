@@ -20,6 +20,7 @@ from ..columns import as_numbers, as_text, odd_columns, suggested_targets
 from ..csv import odd_number
 from ..table import Table, is_metadata
 from .draft import Draft, Options, Target
+from .foreign import other_format
 from .leftovers import constant, is_setting
 from .mixtures import mixtures_of, read_mixtures
 from .pairing import paired
@@ -73,7 +74,7 @@ def with_mixtures(table: Table, options: Options) -> Draft:
         )
     open_, marked, _ = _columns(frame, table.name, options)
     targets = _targets(frame, table.name, open_, marked, options)
-    mixed, tasks, more = mixtures_of(options.mixtures, as_text(frame, rows["run"]), options)
+    mixed, tasks, more, _ = mixtures_of(options.mixtures, as_text(frame, rows["run"]), options)
     both = pd.concat([frame, mixed], axis=1)
     known = [str(c) for c in read_mixtures(options.mixtures).frame.columns]
     return drafted(both, table.name, tasks, targets, options, rows=rows, left=(*left, *more), known=known)
@@ -102,11 +103,12 @@ def _targets(
     numeric = [c for c, yes in numbers(frame, open_).items() if yes and c not in _ignored(open_, options)]
     found = [c for c in numeric if metric_word(c) and not _matched(c, options.tasks)]
     if not found:
+        other = other_format([str(c) for c in frame.columns], "wide")
         likely = suggested_targets(frame, numeric) if len(numeric) else []
         hint = f"These look like results: {listed([repr(c) for c in likely])}. " if likely else ""
         raise EvaluationsError(
-            f"{name} does not say which columns are targets. {hint}Name them with --target"
-            f"{' ' + likely[0] if likely else ' NAME'} (repeatable, globs such as 'eval/*')."
+            f"{name} does not say which columns are targets.{other or f' {hint}'.rstrip()} Name them with --target"
+            f"{' ' + likely[0] if likely and not other else ' NAME'} (repeatable, globs such as 'eval/*')."
         )
     return {c: Target(c) for c in found}
 
@@ -129,6 +131,12 @@ def _of_one_kind(frame: pd.DataFrame, name: str, columns: list[str], others: int
             raise EvaluationsError(
                 f"{name}: column {column!r} holds {str(odd)[:40]!r}, and {odd_number(odd)}. Write numbers as 1234.5, "
                 f"or leave the column out with --ignore {column}."
+            )
+        strange = [i for i, v in enumerate(frame[column]) if str(v) in map(str, cells) and not _number(v)]
+        if len(strange) <= len(cells) / 2 and not is_setting(column):
+            raise EvaluationsError(
+                f"{name}: column {column!r} holds {str(frame[column].iloc[strange[0]])[:40]!r} in row {strange[0] + 1} "
+                f"among numbers. Correct it, or leave the column out with --ignore {column}."
             )
     left = [c for c, yes in numeric.items() if yes and bool(frame[c].notna().to_numpy().any())]
     while len(left) > 1:
