@@ -100,6 +100,25 @@ def test_a_task_that_is_on_in_all_of_one_table_only_is_said_to_be_confounded():
     )
 
 
+def test_what_switches_with_the_table_only_is_never_solid(tmp_path):
+    rng = np.random.default_rng(0)
+    masks = ip.masks.bernoulli(5, 30, rng, p=0.5)
+    values = 2.0 - masks @ [0.5, 0.3, 0.2, -0.2, 0.1] + 0.01 * rng.normal(size=30)
+    tasks = ["web", "wiki", "code", "chat", "books"]
+    later = masks[:, 4] == 1
+    whole = ip.Evaluations.from_arrays(masks, values, tasks=tasks, targets=["loss"])
+    assert ip.attribute(whole).trust.verdict == "solid"
+    old, new = whole.filter(~later), whole.filter(later)
+    old = ip.Evaluations.from_arrays(old.masks[:, :4], old.values, tasks=tasks[:4], targets=["loss"])
+    joined = ip.join({"old": old, "new": new}, missing_tasks="off")
+    trust = ip.attribute(ip.Evaluations.read(joined.write(tmp_path / "runs.parquet"))).trust
+    assert trust.verdict == "indicative"
+    assert trust.reason.startswith("books switches only with the file that runs come from: what else differs there is")
+    assert trust.advice.startswith("Run a few masks with and without it")
+    apart = ip.attribute(joined.filter(joined.masks[:, 4] == 1)).trust
+    assert "switches only with the file" not in apart.reason
+
+
 def test_facts_of_the_rows_notes_and_warnings_travel():
     old = runs(["a", "b"], seed=1, notes={"model": "30m", "lr": 1}, warnings=["odd", "both"], cost=2.0, fidelity="30m")
     new = runs(["b", "a"], seed=2, notes={"model": "30m", "lr": 2}, warnings=["both"], origin=list("stuvwxyz"))

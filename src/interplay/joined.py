@@ -206,23 +206,27 @@ def _missing_tasks(names: Sequence[str], parts: Sequence[Evaluations], tasks: Se
         f"{runs[name]} run{'s' * (runs[name] != 1)}"
         for name, absent in lacking.items()
     ]
-    return [*said, *alike, *_confounded(names, parts, tasks)]
+    said += alike
+    for there, several in _confounded(names, parts, tasks).items():
+        said.append(
+            f"{listed(several)} {'is' if len(several) == 1 else 'are'} on in every run of {' and '.join(there)} and in "
+            f"no other: {'its effect is' if len(several) == 1 else 'their effects are'} not told apart from what else "
+            "differs there"
+        )
+    return said
 
 
-def _confounded(names: Sequence[str], parts: Sequence[Evaluations], tasks: Sequence[str]) -> list[str]:
-    """Say which tasks switch with the table only, on in all runs of those that have it."""
+def _confounded(
+    names: Sequence[str], parts: Sequence[Evaluations], tasks: Sequence[str]
+) -> dict[tuple[str, ...], list[str]]:
+    """Tasks that switch with the table only, by the tables in whose runs they are always on."""
     by_tables: dict[tuple[str, ...], list[str]] = {}
     for task in tasks:
         held = [(n, p.masks[:, p.tasks.index(task)]) for n, p in zip(names, parts, strict=True) if task in p.tasks]
         column = np.concatenate([weights for _, weights in held])
         if len(held) < len(parts) and len(column) and column[0] != 0 and (column == column[0]).all():
             by_tables.setdefault(tuple(name for name, _ in held), []).append(task)
-    return [
-        f"{listed(several)} {'is' if len(several) == 1 else 'are'} on in every run of {' and '.join(there)} and in no "
-        f"other: {'its effect is' if len(several) == 1 else 'their effects are'} not told apart from what else differs "
-        "there"
-        for there, several in by_tables.items()
-    ]
+    return by_tables
 
 
 def _widened(columns: Array, names: Sequence[str], wanted: Sequence[str], absent: float) -> Array:
@@ -315,6 +319,8 @@ def _notes(
     for other in others:
         notes, differ = joined_notes(notes, other)
         said += differ
+    if confounded := [task for several in _confounded(names, parts, tasks).values() for task in several]:
+        notes = {**notes, "confounded": confounded}
     return notes | phases, said
 
 
