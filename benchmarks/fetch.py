@@ -6,9 +6,10 @@ python -m benchmarks.fetch regmix olmix                 # some sets
 python -m benchmarks.fetch shapiq-points --unverified   # files without a known checksum: taken, and it is printed
 python -m benchmarks.fetch --mirror URL                 # from URL/OWNER/REPOSITORY/COMMIT/PATH
 
-A file gets its name only once its checksum is right; one that is there and right is not downloaded again. Where a
-pointer of Git LFS lies in its place, the file itself is asked for. Tables that are made of files (`public`) are made
-anew each time. Nothing that is downloaded is executed or unpacked.
+A file gets its name only once its checksum is right; one that is there and right is not downloaded again. The checksums
+were found without a download (`public.toml` says how): where the repository's file has another one, it is refused.
+Where a pointer of Git LFS lies in its place, the file itself is asked for. Tables that are made of files (`public`) are
+made anew each time. Nothing that is downloaded is executed or unpacked.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def take(file: File, into: Path, base: str = RAW, *, unverified: bool = False, w
         raise Unverified(f"{file.to}: no checksum is known; --unverified takes it and prints the checksum")
     target = _place(into, file.to)
     if target.is_file() and target.stat().st_size == file.size and file.sha256 in (None, _sha256(target)):
-        note(f"{file.to}: there already")
+        note(f"{file.to}: there already" + ("" if file.sha256 else f", NOT VERIFIED, sha256 {_sha256(target)}"))
         return False
     partial = _partial(target)
     try:
@@ -260,6 +261,9 @@ def _listed(sets: Sequence[Public]) -> str:
             rows.append([one.name, f.to, f"{f.size:,}", known, one.licence, f"{f.repository}@{f.commit[:10]}"])
         rows += [[one.name, m.to, "", "known" if m.sha256 else "", one.licence, "made"] for m in one.made]
     about = "".join(f"\n{one.name}: {one.about}." for one in sets)
+    if unknown := sum(f.sha256 is None for one in sets for f in one.files):
+        about += f"\n\n{unknown} of {sum(len(one.files) for one in sets)} files without a known checksum: refused "
+        about += "unless --unverified is given, and then NOT VERIFIED, with their sha256."
     return table(["set", "file", "bytes", "checksum", "licence", "from"], rows) + about
 
 

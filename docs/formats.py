@@ -21,6 +21,7 @@ SHOWN = {
     "suffixes": "files",
     "columns": "further columns of the table of sources",
     "link": "its documentation",
+    "read_by": "read back by",
 }
 
 

@@ -6,6 +6,7 @@ reference/command-line/*.md      the help of every verb, as typer has it
 reference/errors.md              the messages of all pages, each with the page that solves it
 reference/all-messages.md        every message in the sources
 tables of formats                where a page says ``<!-- formats: imports -->`` or ``exports``
+rows of printed tables           marked, so that they scroll on a narrow screen, where sentences wrap
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from docs.blocks import pages  # noqa: E402
 
 #: Folders of the checkout whose files are part of the site, and the suffixes that are.
 FOLDERS = {"examples": (".md", ".png", ".py", ".parquet", ".csv"), "benchmarks/results": (".md", ".png")}
+OUTPUT = re.compile(r'<div class="language-output highlight">.*?</div>', re.DOTALL)
+PARTED = re.compile(r"\S {2,}\S")
 
 
 def on_config(config: Any) -> Any:
@@ -63,6 +66,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = _mended(markdown, page.file.src_uri)
     markdown = formulas.written(markdown)
     return re.sub(r"<!-- formats: (\w+) -->", lambda found: formats.table(found.group(1)), markdown)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Mark the rows of printed tables: two columns or more, which two blanks part."""
+    row = lambda found: f'<span class="go row">{found[1]}</span>' if PARTED.search(found[1]) else found[0]
+    return OUTPUT.sub(lambda block: re.sub(r'<span class="go">(.*)</span>', row, block[0]), content)
 
 
 def on_post_build(config: Any) -> None:

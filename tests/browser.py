@@ -1,4 +1,8 @@
-"""What the tests of pages share: Chromium without network, and what it complained about; pages over HTTP."""
+"""What the tests of pages share: Chromium without network, what it and axe complained about; pages over HTTP.
+
+The fixture `browser` of `conftest` is one Chromium for all tests of a module. Waiting ends with what is waited for, and
+fails after `PATIENCE` seconds, which a machine with other work may need.
+"""
 
 import http.client
 import json
@@ -13,6 +17,7 @@ import pytest
 
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync --disable-dev-shm-usage"
+PATIENCE = 120.0
 
 
 @contextmanager
@@ -40,13 +45,30 @@ def opened(browser, address, width=1200, scheme="light", ready=True):
     page.on("dialog", lambda dialog: (said.append(f"dialog {dialog.message}"), dialog.dismiss()))
     page.on("request", lambda request: said.append(request.url) if outside(request.url, address) else None)
     page.said = said
-    page.goto(address if "://" in str(address) else Path(address).as_uri())
-    if ready:
-        page.wait_for_selector("html[data-ready=yes]", state="attached", timeout=60_000)
+    context.set_default_timeout(1000 * PATIENCE)
     try:
+        page.goto(address if "://" in str(address) else Path(address).as_uri())
+        if ready:
+            drawn(page)
         yield page
     finally:
         context.close()
+
+
+def drawn(page):
+    """Wait until all figures of a page are drawn."""
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+
+
+def serious(page):
+    """Serious and critical violations that axe finds in a page: rule and elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        (one["id"], [node["html"][:120] for node in one["nodes"][:3]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def outside(url, address):
@@ -87,7 +109,7 @@ def served(pages, follow=False):
         pages.start()
 
     def ask(path="/", method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
         for name, value in headers.items():
             for one in [value] if isinstance(value, str) else value:
@@ -103,7 +125,7 @@ def served(pages, follow=False):
         yield ask
     finally:
         if follow:
-            assert pages.stop(10)
+            assert pages.stop(PATIENCE)
         serving.should_exit = True
         thread.join(10)
         listening.close()

@@ -12,12 +12,22 @@ import numpy as np
 import pytest
 
 # scikit-learn's check of array API input skips itself unless this is set; our estimators take NumPy arrays only.
-ALWAYS_EXCUSED = ["SCIPY_ARRAY_API"]
+# Trainers read what is exported for them where somebody has them; no extra installs any.
+ALWAYS_EXCUSED = ["SCIPY_ARRAY_API", "trainer package"]
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium for the tests of a module; skips where it is not installed."""
+    from tests.browser import chromium
+
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

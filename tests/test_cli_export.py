@@ -1,13 +1,19 @@
 """`interplay export` as a person meets it: from runs to a trainer's file, the converter alone, refusals."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.main import get_command
 
+from interplay.cli import export as cli_export
+from interplay.cli import rules
+from interplay.cli.app import app
+from interplay.cli.arguments import named
 from interplay.formats.exports import FORMATS
 from interplay.selection import Selection
 from tests.command_line import put, refused
@@ -141,6 +147,34 @@ def test_refusals(shell):
     refused(shell(*trl, "--phases", "main=x"), "main=x")
     by_hand(web=0, code=0)
     refused(shell(*trl), "CHOICE: no task has a weight above 0")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("max_epochs: 0 is none.", "--max-epochs: 0 is none."),
+        ("target 'x' is not there.", "--target 'x' is not there."),
+        ("budget_unit is 'x'.", "--budget-unit is 'x'."),
+        ("kind='mask' has none.", "--kind='mask' has none."),
+        ("caps: web is above 1.", "--cap: web is above 1."),
+        ("choice: it is empty.", "CHOICE: it is empty."),
+        ("targets: none is left.", "targets: none is left."),
+        ("budget", "budget"),
+        ("runs.csv: target is no task.", "runs.csv: target is no task."),
+    ],
+)
+def test_arguments_are_called_by_their_options(said, told):
+    own, others = ("max_epochs", "target", "budget", "budget_unit", "kind"), {"caps": "--cap", "choice": "CHOICE"}
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"), named(own, others):
+        raise ValueError(said)
+
+
+@pytest.mark.parametrize("known", [rules, cli_export])
+def test_every_argument_that_is_named_is_an_option(known):
+    verb = {rules: "select", cli_export: "export"}[known]
+    options = {option for one in get_command(app).commands[verb].params for option in one.opts}
+    assert {f"--{name.replace('_', '-')}" for name in known.ARGUMENTS} <= options | {"--verified"}
+    assert {name for name in known.OTHERS.values() if name.startswith("--")} <= options
 
 
 def test_a_choice_on_top_of_its_input(shell):

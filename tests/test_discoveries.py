@@ -30,7 +30,13 @@ def test_a_strong_pair_is_named_and_its_size_is_that_of_least_squares(rng):
     assert [PAIRS[n] for n in np.flatnonzero(found.named[:, 0])] == [(0, 3)]
     coefficients = np.linalg.lstsq(design(X, [(0, 3)]), y, rcond=None)[0]
     assert_allclose(found.interaction[PAIRS.index((0, 3)), 0], coefficients[-1], rtol=1e-6)
-    assert "task_0 + task_3 synergy" in found.sentence()
+    left = y - design(X, [(0, 3)]) @ coefficients
+    inverse = np.linalg.inv(design(X, [(0, 3)]).T @ design(X, [(0, 3)]))
+    error = np.sqrt(left @ left / (len(y) - P - 2) * inverse[-1, -1])
+    assert found.sentence() == (
+        "1 pair named at 5 % false discoveries (± half of the 95 % interval, each as if asked for alone): "
+        f"task_0 + task_3 synergy ({coefficients[-1]:+.3g} ± {1.96 * error:.2g})."
+    )
 
 
 def test_statistics_are_those_of_dense_regressions(rng):

@@ -279,8 +279,12 @@ def test_the_site_stands_by_itself(site):
     hidden = [path for path in site.rglob("*") if path.suffix == ".py" and "examples" not in path.parts]
     assert not hidden
     assert not [path for path in site.rglob("*") if path.suffix in (".db", ".pyc")]
+    mixture = (site / "tutorials" / "mixture.html").read_text(encoding="utf-8")
+    assert '<span class="go row">gsm8k  ' in mixture
+    assert '<span class="go">Verdict: ' in mixture
     if find_spec("playwright"):
         search_works_from_a_folder(site)
+        tables_keep_their_columns(site)
 
 
 def search_works_from_a_folder(site):
@@ -289,6 +293,16 @@ def search_works_from_a_folder(site):
         page.keyboard.type("which sources hurt")
         first = page.wait_for_selector(".md-search-result__item a")
         assert first.get_attribute("href").split("?")[0].endswith("/how-to/which-sources-hurt.html")
+        assert page.said == []
+
+
+def tables_keep_their_columns(site):
+    """On a narrow screen rows of printed tables are one line each and scroll in their block; sentences wrap."""
+    lines = "all => all.map(one => one.getClientRects().length)"
+    with chromium() as browser, opened(browser, site / "tutorials" / "mixture.html", 400, ready=False) as page:
+        assert set(page.locator(".language-output .row").evaluate_all(lines)) == {1}
+        assert max(page.locator(".language-output .go:not(.row)").evaluate_all(lines)) > 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
         assert page.said == []
 
 

@@ -158,7 +158,16 @@ def test_names_that_a_trainer_cannot_read(tmp_path):
     for suffix in (".txt", ".json"):
         refuse("'1e5' looks like a weight", {"1e5": 1, "c": 1}, "megatron-lm", tmp_path / f"m{suffix}")
     refuse("what follows '#' for a number of examples", {"a#b": 0.5, "c": 0.5}, "ms-swift", tmp_path / "m.yaml")
-    export({"a#500": 0.5, "c": 0.5}, "ms-swift", tmp_path / "m.yaml")
+    for name, words in {
+        "s3://bucket/web": "reads no addresses: it takes what follows ':' for subsets",
+        "x::org/web": "takes what stands before '::' for a hub (hf or ms)",
+        "a :b": "drops blanks around names, and has no empty ones",
+        "web:": "drops blanks around names, and has no empty ones",
+    }.items():
+        refuse(re.escape(words), {name: 0.5, "c": 0.5}, "ms-swift", tmp_path / "m.yaml")
+    assert not list(tmp_path.iterdir())
+    found = export({"a#500": 0.5, "hf::org/set:en/de": 0.5}, "ms-swift", tmp_path / "m.yaml", unit="examples")
+    assert "ms-swift reads 'hf::org/set:en/de' as subset 'en/de', unless there is a file or folder" in repr(found)
 
 
 # ---- merging
@@ -262,7 +271,7 @@ def test_hostile_names(name, tmp_path):
 def test_hostile_names_are_read_back_or_refused(name, task, tmp_path):
     """Where names stand in a text that is split, what would be split is refused."""
     path = out(name, tmp_path)
-    split = any(c in task for c in ",# \t\n\r") or not task.isprintable() or task in ("NaN", "1e5")
+    split = any(c in task for c in ",#: \t\n\r") or not task.isprintable() or task in ("NaN", "1e5")
     try:
         export({task: 0.75, "b": 0.25}, name, path, unit=FORMATS[name].unit)
         refused = ""

@@ -58,6 +58,10 @@ def test_axolotl_weights_are_fractions(tmp_path):
     np.testing.assert_allclose(found.realised, np.array([166, 100, 66]) / 332)
     np.testing.assert_allclose(found.epochs, [0.166, 1.0, 0.165])
     assert said(found, "realised shares are up to 0.0012 off")
+    assert said(found, "no release of axolotl up to 0.19.0 knows 'weight'")
+    whole = export({"web": 1, "code": 1, "math": 0}, "axolotl", path, rows)
+    assert not said(whole, "'weight'")  # nothing is cut, so that every release reads the same
+    export(ASKED, "axolotl", path, rows, unit="examples")
     cut = export(ASKED, "axolotl", path, rows, unit="examples", budget=100, budget_unit="examples")
     weights = [one["weight"] for one in yaml.safe_load(path.read_text())["datasets"]]
     np.testing.assert_allclose(weights, [0.05, 0.3, 0.05], rtol=1e-12)

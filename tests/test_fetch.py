@@ -251,6 +251,7 @@ def test_no_known_checksum(server, tmp_path, capsys):
     assert taken(server, tmp_path, file, unverified=True)
     assert f"NOT VERIFIED, sha256 {sha(BODY)}\n" in capsys.readouterr().err
     assert not taken(server, tmp_path, file, unverified=True)
+    assert capsys.readouterr().err.endswith(f": there already, NOT VERIFIED, sha256 {sha(BODY)}\n")
     assert taken(server, tmp_path, replace(file, size=30), unverified=True)
     assert f"sha256 {sha(BODY)}, not 30 bytes" in capsys.readouterr().err
 
@@ -455,10 +456,11 @@ def test_list(server, sets, tmp_path, capsys):
     assert "y.csv" not in out
     assert server.asked == left(tmp_path) == []
     assert fetch.main(["--list"]) == 0
-    assert (
-        "| shapiq-points | raw/shapiq/points_decision_tree.json | 1,458,220 | not known | MIT |"
-        in capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert "| shapiq-points | raw/shapiq/points_decision_tree.json | 1,458,220 | not known | MIT |" in out
+    assert "2 of 14 files without a known checksum: refused unless --unverified is given, and then NOT VERIFIED" in out
+    told = (Path(fetch.__file__).parent / "README.md").read_text()
+    assert "**2 of the 14 files have no known checksum**" in told
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,9 @@ import pytest
 import interplay as ip
 from interplay.report import page as pages
 
-from .browser import chromium, opened
+from .browser import opened, serious
 from .hostile import NAMES, TASKS
 from .reports import REPORTS
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +48,9 @@ def test_it_opens_without_errors_within_its_width(browser, files, name, width, s
 
 @pytest.mark.parametrize("name", sorted(REPORTS))
 def test_axe_finds_nothing_serious(browser, files, name):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     for scheme in ("light", "dark"):
         with opened(browser, files[name], scheme=scheme) as page:
-            found = axe.Axe().run(page).response["violations"]
-            serious = [one for one in found if one["impact"] in ("serious", "critical")]
-            assert [(one["id"], [n["html"][:120] for n in one["nodes"][:3]]) for one in serious] == []
+            assert serious(page) == []
 
 
 def test_tables_sort_and_filter(browser, files):

@@ -15,15 +15,9 @@ from interplay.figures import choice as figures
 from interplay.figures.printed import printed
 from interplay.report import chosen as pages
 from interplay.selection import result
-from tests.browser import chromium, opened
+from tests.browser import opened, serious
 from tests.choices import CHOICES, choice
 from tests.hostile import NAMES, TASKS
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +102,9 @@ def test_it_opens_without_errors_within_its_width(browser, files, name, width, s
 
 
 def test_axe_finds_nothing_serious(browser, files):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     for scheme in ("light", "dark"):
         with opened(browser, files["worst"], scheme=scheme) as page:
-            found = axe.Axe().run(page).response["violations"]
-            serious = [one for one in found if one["impact"] in ("serious", "critical")]
-            assert [(one["id"], [n["html"][:120] for n in one["nodes"][:3]]) for one in serious] == []
+            assert serious(page) == []
 
 
 def test_targets_are_chosen(browser, files):

@@ -12,7 +12,7 @@ from interplay.formats.several import Source
 from interplay.report import live, page
 from interplay.report.store import harmless
 from interplay.report.words import plain
-from tests.browser import chromium, opened, pages_of, served
+from tests.browser import drawn, opened, pages_of, serious, served
 from tests.evaluators import DESIGN, Additive
 from tests.hostile import NAMES
 from tests.reports import REPORTS
@@ -74,7 +74,7 @@ def ended(tab):
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory, everything_shown):
+def seen(browser, tmp_path_factory, everything_shown):
     """What came over HTTP and what Chromium showed, before there was an answer and after."""
     found, place = Seen(), tmp_path_factory.mktemp("hostile") / "runs.db"
     failed = np.vstack([np.ones(len(TASKS)), 1 - np.eye(len(TASKS))])  # the first is measured
@@ -84,13 +84,13 @@ def seen(tmp_path_factory, everything_shown):
     evaluate(evaluator, failed, store=place, progress=False)
     pages = pages_of(place)
     pages.step()
-    with chromium() as browser, served(pages) as ask:
+    with served(pages) as ask:
         found.waiting, found.state = ask("/")[2].decode(), ask("/state.json")[2].decode()
         with opened(browser, f"http://127.0.0.1:{ask.port}/", ready=False) as tab:
             found.live, found.early = shown_live(tab), ended(tab)
             evaluate(evaluator, masks, store=place, progress=False)
             pages.step()
-            tab.wait_for_selector("html[data-ready=yes]", state="attached", timeout=30_000)
+            drawn(tab)
             found.page = ask("/")[2].decode()
             found.tasks = cells(tab, '[data-table="effects"]', 1)
             found.targets = cells(tab, '[data-table="targets"]', 1)
@@ -143,15 +143,14 @@ def test_names_make_no_elements_in_pages_that_are_served(seen):
         assert set(Parts(text).tags) == set(Parts(harmless_text).tags)
 
 
-def test_axe_finds_nothing_serious_before_there_is_an_answer_and_after(tmp_path, everything_shown):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+def test_axe_finds_nothing_serious_before_there_is_an_answer_and_after(browser, tmp_path, everything_shown):
     place, failing = tmp_path / "runs.db", Additive(fails=[15])  # a run that fails stands in the table of the last
     with Store(place) as store:
         store.enlist(store.settle(failing, failing.tasks), DESIGN, np.zeros(len(DESIGN), int))
     evaluate(failing, DESIGN[:3], store=place, progress=False)
     pages = pages_of(place)
     pages.step()
-    with chromium() as browser, served(pages) as ask:
+    with served(pages) as ask:
         address = f"http://127.0.0.1:{ask.port}/"
         for ready in (False, True):
             if ready:
@@ -161,14 +160,12 @@ def test_axe_finds_nothing_serious_before_there_is_an_answer_and_after(tmp_path,
                 with opened(browser, address, scheme=scheme, ready=ready) as tab:
                     tab.wait_for_selector("#live-rows td")
                     assert ("No attribution yet" in tab.locator("main").inner_text()) != ready
-                    found = axe.Axe().run(tab).response["violations"]
-                    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-                    assert [(one["id"], [n["html"][:120] for n in one["nodes"][:3]]) for one in serious] == []
+                    assert serious(tab) == []
                     assert tab.said == []
 
 
 @pytest.fixture(scope="module")
-def tagged(tmp_path_factory, everything_shown):
+def tagged(browser, tmp_path_factory, everything_shown):
     """A store in which every name is the tag of a problem and a fidelity: its state, and what Chromium shows of it."""
     found, place = Seen(), tmp_path_factory.mktemp("tags") / "runs.db"
     with Store(place) as store:
@@ -177,7 +174,7 @@ def tagged(tmp_path_factory, everything_shown):
             store.enlist(store.settle(evaluator, evaluator.tasks, name), np.ones((1, 4)), np.zeros(1, int))
     found.place, pages = place, pages_of(place)
     pages.step()
-    with chromium() as browser, served(pages) as ask:
+    with served(pages) as ask:
         found.state = json.loads(ask("/state.json")[2])
         with opened(browser, f"http://127.0.0.1:{ask.port}/", ready=False) as tab:
             found.live, found.end = shown_live(tab), ended(tab)

@@ -19,7 +19,7 @@ import pytest
 from interplay import Store, evaluate
 from interplay.formats.several import Source
 from interplay.report import live
-from tests.browser import chromium, opened, pages_of, served, state_of
+from tests.browser import PATIENCE, drawn, opened, pages_of, served, state_of
 from tests.command_line import put, refused, stored, table
 from tests.evaluators import DESIGN, TASKS, Additive
 
@@ -228,6 +228,24 @@ def test_what_passes_by_itself_is_tried_again_after_a_rest(folder, monkeypatch):
     assert "33 done; the page is that of 22 runs" in state_of(pages)["words"]
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_attributions_rest_longer_where_all_cores_are_busy(busy, folder, monkeypatch):
+    stored("runs.db")
+    pages, cores = pages_of(), os.cpu_count() or 1
+    sight = pages._look()
+
+    def wrong():
+        raise ValueError("no")
+
+    pages._look, pages._attribute = lambda: sight, wrong
+    monkeypatch.setattr(server, "RESTING", 2.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (cores if busy else 0.9 * cores, 0.0, 0.0))
+    clock = iter((100.0, 101.0, 110.0, 113.0, 120.0))  # look: begin, end; attribution: begin, and both ends
+    monkeypatch.setattr(server.time, "monotonic", lambda: next(clock))
+    pages.step()
+    assert pages._rest == pytest.approx(113.0 + 2.0 * (4.5 if busy else 1.0) * (120.0 - 110.0))
+
+
 # ---------------------------------------------------------------- who may read it
 
 
@@ -310,7 +328,7 @@ def test_the_state_follows_evaluations_and_many_readers_ask_for_nothing_more(fol
             target=evaluate, args=(Additive(0.05), DESIGN), kwargs={"store": "runs.db", "progress": False}
         )
         worker.start()
-        seen, end = [], time.monotonic() + 20
+        seen, end = [], time.monotonic() + PATIENCE
         while time.monotonic() < end and "11 done; the page is that of 11 runs" not in (seen or [""])[-1]:
             seen.append(json.loads(ask("/state.json")[2])["words"])
             time.sleep(0.02)
@@ -323,7 +341,7 @@ def test_the_state_follows_evaluations_and_many_readers_ask_for_nothing_more(fol
             n += ask("/")[0] == 200
         passed = time.monotonic() - began
         assert len(looks) - before <= passed / 0.02 + 2
-        assert pages.stop(10)
+        assert pages.stop(PATIENCE)
         assert ask("/")[2] == pages.page.body
 
 
@@ -333,7 +351,7 @@ def test_a_store_is_only_read(folder):
     os.utime("runs.db", (1e9, 1e9))
     pages = pages_of()
     with served(pages, follow=True) as ask:
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while b"that of 10 runs" not in pages.state.body and time.monotonic() < end:
             ask("/")
             time.sleep(0.02)
@@ -353,7 +371,7 @@ def verb(shell, monkeypatch):
     ran = []
 
     def once(pages, listening):
-        pages.stop(10)
+        pages.stop(PATIENCE)
         pages.step()
         ran.append((pages, listening.getsockname()))
 
@@ -442,11 +460,11 @@ def test_ctrl_c_ends_it_without_a_word(folder):
     try:
         line = process.stdout.readline()
         port = int(re.fullmatch(r"runs\.db: http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n", line)[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", "/state.json")
         assert json.loads(connection.getresponse().read())["version"]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err) == (0, "", "")
     finally:
         process.kill()
@@ -456,7 +474,7 @@ def test_ctrl_c_ends_it_without_a_word(folder):
 
 
 @pytest.mark.slow
-def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(folder):
+def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(browser, folder):
     two = Additive(targets=("loss", "accuracy"))
     whole = Additive.evaluate
     two.evaluate = lambda masks, seeds: np.hstack([whole(two, masks, seeds), -2 * whole(two, masks, seeds)])
@@ -464,12 +482,13 @@ def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(folder
         store.enlist(store.settle(two, TASKS), DESIGN, np.zeros(len(DESIGN), int))
     pages = pages_of()
     pages.step()
-    with chromium() as browser, served(pages) as ask:
+    with served(pages) as ask:
         address = f"http://127.0.0.1:{ask.port}/"
 
         def until(words, place="#live-words"):
-            for _ in range(100):
-                if words in page.locator(place).first.inner_text(timeout=10_000):
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                if words in page.locator(place).first.inner_text():
                     return
                 page.wait_for_timeout(100)
             raise AssertionError(page.locator(place).inner_text())
@@ -482,7 +501,7 @@ def test_a_page_that_is_read_changes_under_the_reader_who_keeps_his_place(folder
             assert page.locator("#live-rows tbody tr").count() == 7
             evaluate(two, DESIGN[:9], store="runs.db", progress=False)
             pages.step()
-            page.wait_for_selector("html[data-ready=yes]", state="attached", timeout=20_000)
+            drawn(page)
             until("9 done, 2 queued; the page is that of 9 runs")
             page.select_option("#target", label=page.locator("#target option").nth(1).inner_text())
             page.click('[data-table="effects"] thead th:first-child button')

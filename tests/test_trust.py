@@ -11,10 +11,11 @@ from interplay.readings import question
 from interplay.surrogates import compare
 from interplay.surrogates.rows import Rows
 from interplay.training import training
-from interplay.trust import reach, signal
+from interplay.trust import Trust, at_most, reach, signal
 from interplay.trust.advice import beside_solid
 from interplay.trust.curve import learning_curve
 from interplay.trust.facts import counted
+from interplay.trust.verdict import limited
 from tests.test_attribution import make
 
 W = np.array([1.0, -0.6, 0.5, 0.3, 0.0, -0.2, 0.8, 0.1])
@@ -350,3 +351,31 @@ def test_no_curve_of_few_masks(rng):
     X = ip.masks.bernoulli(5, 8, p=0.6, rng=rng)
     y = (X @ np.arange(5.0))[:, None]
     assert learning_curve(compare(X, y), y) is None
+
+
+def test_a_cap_counts_the_targets_as_it_shows_them(rng):
+    X = ip.masks.bernoulli(8, 60, p=0.85, rng=rng)
+    y = X @ np.outer(W, np.ones(9)) + np.array([0.05] * 8 + [2.0]) * rng.normal(size=(60, 9))
+    trust = ip.attribute(make(X, y), surrogate="ridge", pairs=False).trust
+    solid = trust.targets.count("solid")
+    assert solid
+    assert f"of 9 targets {solid} are solid" in trust.reason
+    for state, verdict in (("ranking only", "indicative"), ("unfaithful", "not supported")):
+        capped = limited(trust, {"verdict": state})
+        assert (capped.verdict, set(capped.targets)) == (verdict, {verdict})
+        assert f"the estimator is {state}." in capped.reason
+        assert f"all 9 targets {verdict}" in capped.reason
+        assert "solid" not in capped.reason
+    assert capped.facts[-1] == "Not supported for any of 9 targets."
+    assert limited(trust, {"verdict": "faithful"}) == trust
+
+
+def test_a_cap_that_leaves_the_verdict_lowers_its_targets_in_words_too():
+    reason = "Why (held-out R^2 0.50, median of targets; of 3 targets 2 are solid, 1 is not supported)."
+    trust = Trust("indicative", reason, "what", ("solid", "solid", "not supported"), (), (), ())
+    capped = at_most(trust, 1, "other", "else")
+    assert capped.targets == ("indicative", "indicative", "not supported")
+    assert capped.reason == reason.replace("solid", "indicative")
+    assert capped.advice == "what"
+    one = Trust("solid", "Why.", "", ("solid",), (), (), ())
+    assert at_most(one, 1, "Other. Why.", "else").reason == "Other. Why."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Optional
 
 import typer
 
+from .arguments import named
 from .reading import File, Name, option
 
 EXAMPLES = "\n\n".join(
@@ -29,10 +28,12 @@ SOURCES = (
 )
 UNIT = "What the shares of the choice are shares of. Shares are not converted where it is not said."
 PHASES = "Phases and their shares, where the choice does not say: main=0.9,anneal=0.1."
-#: How the library's words begin, where it says what is wrong with an argument.
-ARGUMENT = re.compile(
-    r"(to|out|sources|unit|budget_unit|budget|equal|kind|phases|phase|steps|stopping|base_model|merge_method)(?=[ :])"
+#: Arguments of the library, whose options have the same names, and what stands for the others.
+ARGUMENTS = (
+    *("to", "out", "sources", "unit", "budget", "budget_unit", "equal", "kind", "phase", "phases", "steps", "stopping"),
+    *("base_model", "merge_method"),
 )
+OTHERS = {"choice": "CHOICE", "coefficients": "--as-coefficients"}
 Number = Optional[float]  # noqa: UP045 - typer reads these at run time
 Count = Optional[int]  # noqa: UP045
 
@@ -82,7 +83,7 @@ def export(
     assert choice is not None
     assert to is not None
     assert out is not None
-    with _named():
+    with named(ARGUMENTS, OTHERS):
         found = write(
             choice,
             to,
@@ -119,15 +120,3 @@ def listing() -> Iterator[str]:
     widths = [max(len(row[i]) for row in (names, *rows)) for i in range(len(names))]
     for row in (names, tuple("-" * width for width in widths), *rows):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-@contextmanager
-def _named() -> Iterator[None]:
-    """Call an argument by its option where an error of the library begins with it."""
-    try:
-        yield
-    except ValueError as error:
-        words = str(error)
-        if found := ARGUMENT.match(words):
-            raise ValueError(f"--{found[1].replace('_', '-')}{words[found.end() :]}") from error
-        raise ValueError(words.replace("choice: ", "CHOICE: ", 1)) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+from . import arguments, inputs
 from .reading import RunsFiles
 
 if TYPE_CHECKING:
@@ -41,26 +41,17 @@ AGAINST = "Baseline: all (masks); uniform, tokens, mean (mixtures); or a file. W
 RISK = "Standard deviations that are taken off every prediction; 0 takes the plain optimum."
 VERIFY = "Propose the choice and its best alternatives, N in all, to be run; with --command the trainings it may take."
 WORDS = ("all", "uniform", "tokens", "mean")
-#: How the library's words begin, where it says what is wrong with an argument.
-ARGUMENT = re.compile(
-    r"(size|require|forbid|at_most|costs|budget|caps|floors|max_epochs|near|kl|among|against|risk|within|worst|pareto|"
-    r"target|verified|trainings)"
-    r"(?=[ :=])"
+#: Arguments of the library, and those whose option has another name.
+ARGUMENTS = (
+    *("size", "require", "forbid", "at_most", "costs", "budget", "max_epochs", "near", "kl", "among", "against"),
+    *("risk", "within", "worst", "pareto", "target", "verified"),
 )
-PLURAL = {"caps": "cap", "floors": "floor", "trainings": "verify"}
+OTHERS = {"caps": "--cap", "floors": "--floor", "trainings": "--verify"}
 
 
-@contextmanager
-def named() -> Iterator[None]:
+def named() -> AbstractContextManager[None]:
     """Call an argument by its option where an error of the library begins with it."""
-    try:
-        yield
-    except ValueError as error:
-        words = str(error)
-        if found := ARGUMENT.match(words):
-            name = PLURAL.get(found[1], found[1]).replace("_", "-")
-            raise ValueError(f"--{name}{words[found.end() :]}") from error
-        raise
+    return arguments.named(ARGUMENTS, OTHERS)
 
 
 def read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluations:

@@ -4,8 +4,8 @@
     /state.json  version (of the answer that / shows), words, table of the last runs
 
 Requests are answered from memory. The thread alone looks at the runs, and attributes them for a third of its time at
-most. Names of this machine alone are answered, so that no page from elsewhere reads this one under a name of its own
-(DNS rebinding).
+most, or a tenth where others want all cores. Names of this machine alone are answered, so that no page from elsewhere
+reads this one under a name of its own (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ __all__ = ["Guard", "Pages", "Reply", "app", "http", "run"]
 logger = logging.getLogger("interplay.serve")
 #: Seconds between two looks at least; looks take a tenth of the time at most, attributions a third.
 EVERY, LOOKING, RESTING = 2.0, 9.0, 2.0
-#: How far the thread stands back behind trainings on the same machine (Linux).
-NICE = 10
+#: How far the thread stands back behind trainings on the same machine (Linux). That counts within a session alone where
+#: sessions share the cores evenly (autogroups, control groups); so it rests this many times as long where all are busy.
+NICE, YIELDING = 10, 4.5
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -175,7 +176,8 @@ class Pages:
             self._fault = self._words(error)
             if isinstance(error, ValueError) or not isinstance(error, OSError):  # the same runs would do the same
                 self._mark = sight.mark
-        self._rest = time.monotonic() + max(EVERY, RESTING * (time.monotonic() - began))
+        resting = RESTING * (YIELDING if _busy() else 1.0)
+        self._rest = time.monotonic() + max(EVERY, resting * (time.monotonic() - began))
 
     def _words(self, error: Exception) -> str:
         if not isinstance(error, ValueError | OSError | ImportError):
@@ -264,6 +266,11 @@ def run(pages: Pages, listening: socket.socket) -> None:
     """Answer requests at a socket that listens, until Ctrl-C."""
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended
         http(pages, listening.getsockname()[1]).run(sockets=[listening])
+
+
+def _busy() -> bool:
+    """Whether as many processes want to run as this machine has cores."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] >= (os.cpu_count() or 1)
 
 
 def _page_words(runs: int, made: str) -> str:

@@ -14,6 +14,7 @@ from .reach import HALF
 
 Array = NDArray[np.float64]
 VERDICTS = ("not supported", "indicative", "solid")
+SILENT = "Not supported for"
 
 
 def overall(found: Evidence, believed: Array) -> float:
@@ -87,5 +88,5 @@ def facts(
         said.append(training)
     silent = [name for name, level in zip(targets, each, strict=True) if level == 0]
     if T > 1 and silent:
-        said.append(f"Not supported for {len(silent)} of {T} targets: {listed(silent, 8)}.")
+        said.append(f"{SILENT} {len(silent)} of {T} targets: {listed(silent, 8)}.")
     return said

@@ -17,7 +17,7 @@ from ..fields import listed
 from ..readings import Question
 from .advice import beside_solid, by_leave_one_out, more_runs, repeats_that_tell
 from .evidence import Evidence
-from .facts import VERDICTS, facts, numbers, overall
+from .facts import SILENT, VERDICTS, counted, facts, numbers, overall
 from .reach import HALF
 
 Array = NDArray[np.float64]
@@ -334,8 +334,19 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
 
 
 def at_most(found: Trust, level: int, reason: str, advice: str) -> Trust:
-    """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better."""
-    targets = tuple(VERDICTS[min(VERDICTS.index(v), level)] for v in found.targets)
+    """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better.
+
+    Targets are lowered by themselves, and what is said of how many have which verdict agrees with them.
+    """
+    before = [VERDICTS.index(one) for one in found.targets]
+    after = [min(one, level) for one in before]
+    said, now = (counted(each) if len(each) > 1 else "" for each in (before, after))
+    recounted = lambda text: text.replace(said, now) if said else text
+    facts = found.facts
+    if after != before and len(after) > 1 and not any(after):
+        kept = [line for line in facts if not line.startswith(SILENT)]
+        facts = (*kept, f"{SILENT} any of {len(after)} targets.")
+    lowered = replace(found, targets=tuple(VERDICTS[one] for one in after), facts=facts)
     if VERDICTS.index(found.verdict) <= level:
-        return replace(found, targets=targets)
-    return replace(found, verdict=VERDICTS[level], reason=reason, advice=advice, targets=targets)
+        return replace(lowered, reason=recounted(found.reason))
+    return replace(lowered, verdict=VERDICTS[level], reason=recounted(reason), advice=advice)

@@ -4,7 +4,8 @@
 
 keeps f_i n_i examples of source i, 0 < f_i <= 1, so that shares are s_i and as much is kept as can be; with a smaller
 budget B in examples c = B. Sets without ``weight`` are read whole. The weight is of May 2026 (pull request 3690), and
-has no effect where sets are streamed.
+has no effect where sets are streamed. No release up to 0.19.0 knows it: it is passed over there without a word, and
+every set is read whole. That is said with every file that holds one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from .format import YAML, Draft, Format
 from .mixture import Array, Plan, needed
 from .writing import Name
 
+UNKNOWN = (
+    "no release of axolotl up to 0.19.0 knows 'weight': it passes over it and reads each set whole. Check that yours "
+    "knows it (pull request 3690), or cut the sets before."
+)
 COLUMNS = ("type", "split", "name", "ds_type", "data_files", "chat_template", "field_messages", "revision")
 
 
@@ -38,6 +43,8 @@ def draft(plan: Plan, path: Path) -> Draft:
         )
     if plan.whole:
         return Draft({"datasets": sets}, kept, notes=tuple(notes))
+    if (kept < 1).any():
+        notes.append(UNKNOWN)
     count = np.floor(kept * plan.examples + 1e-9)
     return Draft({"datasets": sets}, kept, count / count.sum(), float(count.sum()), tuple(notes))
 
@@ -81,6 +88,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="datasets: path, weight and the columns of the sources",
     link="https://docs.axolotl.ai/docs/config-reference.html",
+    read_by="axolotl 0.19.0, SFTDataset, which knows no weight",
     draft=draft,
     columns=COLUMNS,
     sized=True,

@@ -64,6 +64,8 @@ class Format:
         Which keys or arguments.
     link : str
         Its documentation.
+    read_by : str
+        What read its files back, with shares within 1e-6: a package and its version.
     columns : tuple of str
         Of the table of sources, beside ``source``, ``tokens`` and ``examples``.
     whole : bool
@@ -87,6 +89,7 @@ class Format:
     suffixes: tuple[str, ...]
     writes: str
     link: str
+    read_by: str
     draft: Callable[[Plan, Path], Draft] = field(repr=False)
     columns: tuple[str, ...] = ()
     whole: bool = True

@@ -59,6 +59,7 @@ FORMAT = Format(
     suffixes=(".json",),
     writes="arguments of interleave_datasets: datasets, probabilities, seed, stopping_strategy",
     link="https://huggingface.co/docs/datasets/package_reference/main_classes#datasets.interleave_datasets",
+    read_by="datasets 5.2.0, whose interleave_datasets draws with these arguments",
     draft=draft,
     stops=True,
 )

@@ -58,6 +58,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="data.train_weights, with phases as a schedule",
     link="https://levanter.readthedocs.io/en/latest/reference/Data-Formats/",
+    read_by="marin-levanter 0.2.20, LmDataConfig by draccus",
     draft=draft,
     whole=False,
     schedule=True,

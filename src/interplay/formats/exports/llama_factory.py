@@ -48,6 +48,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="dataset, mix_strategy and interleave_probs",
     link="https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
+    read_by="llamafactory 0.9.5, DataArguments; datasets 5.2.0 draws with its probabilities",
     draft=draft,
     stops=True,
 )

@@ -47,6 +47,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="train_loader.dataset.streams: local or remote, and proportion",
     link="https://docs.mosaicml.com/projects/streaming/en/stable/dataset_configuration/mixing_data_sources.html",
+    read_by="mosaicml-streaming 0.13.0, Stream and apply_weights, which llm-foundry 0.22.0 hands the streams to",
     draft=draft,
     columns=(*PLACES, "split"),
 )

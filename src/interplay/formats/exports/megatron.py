@@ -62,6 +62,7 @@ FORMAT = Format(
     suffixes=(".txt", ".args", ".json"),
     writes="weight and prefix pairs for --data-args-path; .json: train, valid and test for --per-split-data-args-path",
     link="https://docs.nvidia.com/megatron-core/developer-guide/latest/api-guide/datasets.html",
+    read_by="megatron-core 0.16.1, get_blend_from_list",
     draft=draft,
     commented=False,
 )

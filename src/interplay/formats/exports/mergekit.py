@@ -59,6 +59,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="models, merge_method, base_model and parameters",
     link="https://github.com/arcee-ai/mergekit",
+    read_by="mergekit 0.1.5, MergeConfiguration",
     draft=draft,
     columns=("density",),
     merges=True,

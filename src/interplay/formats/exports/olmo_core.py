@@ -43,6 +43,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="sources: source_name, target_ratio, paths and max_repetition_ratio",
     link="https://olmo-core.readthedocs.io/en/latest/guides/data_mixing.html",
+    read_by="ai2-olmo-core 3.0.0, SourceMixtureList",
     draft=draft,
     whole=False,
 )

@@ -48,6 +48,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="dataset_mixer_list",
     link="https://allenai.github.io/open-instruct/",
+    read_by="no package of it: a reader after its source",
     draft=draft,
     sized=True,
 )

@@ -44,6 +44,7 @@ FORMAT = Format(
     suffixes=YAML,
     writes="datasets: path, fraction and the columns of the sources",
     link="https://huggingface.co/docs/trl/script_utils",
+    read_by="trl 1.16.0, TrlParser and get_dataset",
     draft=draft,
     columns=("name", "data_dir", "data_files", "split"),
 )
