@@ -258,6 +258,9 @@ def test_several_tags_must_be_told_apart(tmp_path):
         Store(place).evaluations()
     with pytest.raises(ValueError, match="no tag is called 'c'"):
         Store(place).evaluations(tag="c")
+    with pytest.raises(ValueError, match=r"Name one \(tag=, --tag\)"):
+        Evaluations.read(place, min_runs=1)
+    assert Evaluations.read(place, min_runs=1, tag="b").m == 3
 
 
 def test_rows_can_be_filtered_listed_and_deleted(place):

@@ -225,6 +225,7 @@ class Evaluations:
         missing: Literal["error", "skip"] = "error",
         fidelity: str | None = None,
         min_runs: int = MIN_RUNS,
+        tag: str | None = None,
     ) -> Self:
         """Read runs from a file: .csv, .tsv, .parquet or .npz; or from a store.
 
@@ -232,20 +233,21 @@ class Evaluations:
         ----------
         path : path, or address of a database
             One row per run and one column per task, with the targets beside them or in `metrics`. Of a store
-            (``runs.db``, ``postgresql://user@host/runs``) what was evaluated, and a warning of what was not; where it
-            holds several tags, use `Store.evaluations`.
+            (``runs.db``, ``postgresql://user@host/runs``) what was evaluated, and a warning of what was not.
         metrics : path, optional
             A second file with the targets, joined on ``run``, ``run_id`` or ``index`` (olmix, RegMix): all
             its columns that are not metadata are targets, unless `targets` says which.
         targets, tasks, ignore, kind, higher_is_better, lower_is_better, missing, fidelity, min_runs
             As in `from_frame`.
+        tag : str, optional
+            Which runs of a store that holds several tags.
         """
         from .formats import read_table
         from .formats.table import build
 
         how: dict[str, Any] = {"targets": targets, "tasks": tasks, "ignore": ignore, "kind": kind, "missing": missing}
         ways: dict[str, Any] = {"higher_is_better": higher_is_better, "lower_is_better": lower_is_better}
-        return cls(**build(read_table(path, metrics), **how, **ways, fidelity=fidelity, min_runs=min_runs))
+        return cls(**build(read_table(path, metrics, tag=tag), **how, **ways, fidelity=fidelity, min_runs=min_runs))
 
     def write(self, path: str | Path) -> Path:
         """Write all of it to .csv, .parquet or .npz; `read` gives it back identically, without any option."""
