@@ -428,6 +428,20 @@ def test_what_was_run_counts_beyond_what_the_surrogate_makes_of_it():
     assert fewer.choice.deviation[0] > chosen.choice.deviation[0]
 
 
+def test_the_level_of_a_seed_is_no_choice_of_its_own():
+    """The second seed lies far below the first: no mask that it ran is better for that."""
+    S = masks_of(6, 40)
+    rng, seed = np.random.default_rng(0), np.arange(40) % 2
+    true = 2.0 - S @ [0.5, 0.3, 0.2, 0.0, -0.1, -0.3]
+    runs = runs_of(true - 3.0 * seed + 0.01 * rng.normal(size=40), S, seed=seed, notes={"coupled": True})
+    chosen = ip.select(runs, surrogate="ridge")
+    run = chosen.of(result.RUN)[0]
+    at = lambda c: 2.0 - c.weights @ [0.5, 0.3, 0.2, 0.0, -0.1, -0.3]
+    assert at(run) == pytest.approx(true.min(), abs=0.03)
+    for c in chosen.candidates:
+        assert c.predicted[0] == pytest.approx(at(c) - 1.5, abs=0.1)
+
+
 def test_runs_around_a_choice_correct_it_by_what_the_surrogate_leaves_of_them():
     runs = mixtures(K=3, m=40, noise=0.3)
     fit = fitted(runs, surrogate="ridge")

@@ -84,7 +84,10 @@ class Chooser:
         self.players, self.kind = fitted.predictor.players, fitted.predictor.kind
         self.region = constraints.region(runs.masks, runs.tasks, self.players, self.kind, runs.notes)
         self.recorded = Recorded(
-            runs.where(fidelity=fitted.design.at or str(runs.fidelity[0])), self.players, self.objective
+            runs.where(fidelity=fitted.design.at or str(runs.fidelity[0])),
+            self.players,
+            self.objective,
+            fitted.design.seeds is not None,
         )
         self.warnings: list[str] = []
         self.free: Array | None = None

@@ -4,7 +4,7 @@ g_j(x), v_j(x)    prediction of a goal and its variance
 l_j(x)            what belongs to the choice beyond the surrogate, of variance L_j (`repeats.reproduced`)
 ybar_j(x)         mean of its n runs, each with noise of variance N_j
 share             L / (L + N / n), 0 where it was not run
-settled           g + share (ybar - g)
+settled           g + share (ybar - g);  of coupled seeds that were not crossed each run less the level of its seed
 its variance      (1 - share)^2 v + (1 - share) L: of a choice that was not run, what belongs to it is not known
 """
 
@@ -51,11 +51,14 @@ class Recorded:
     runs : Evaluations
     players : Players
     objective : Objective
+    levels : bool
+        Whether each seed has a level of its own: coupled seeds that did not all run the same masks.
     """
 
     runs: Evaluations
     players: Players
     objective: Objective
+    levels: bool = False
 
     @cached_property
     def masks(self) -> Array:
@@ -70,6 +73,17 @@ class Recorded:
         return np.stack(sums, axis=1)
 
     @cached_property
+    def level(self) -> Array:
+        """By how much the seed of each run (m, J) raises all its values, against the mean over seeds."""
+        out = np.zeros(self.values.shape)
+        if not self.levels:
+            return out
+        left = self.values - self.objective.values(*self.objective.predictor.at(self.masks))[0][:, : out.shape[1]]
+        seeds, which = np.unique(self.runs.seed, return_inverse=True)
+        own = np.array([np.nanmean(left[which == s], axis=0) for s in range(len(seeds))])
+        return (own - np.nanmean(own, axis=0))[which]
+
+    @cached_property
     def split(self) -> tuple[Array, Array]:
         """Variances L and N (J,)."""
         J, at = len(self.objective.goals), self.objective.predictor.at
@@ -77,17 +91,18 @@ class Recorded:
         nugget = np.maximum(spread[0] ** 2 - spread[1] ** 2, 0.0)
         return reproduced(self.masks, self.values, self.runs.seed, nugget, self.objective.predictor.averaged)
 
-    def of(self, x: Array) -> Measured:
-        """What a choice (P,) measured."""
-        y = self.values[(np.abs(self.masks - x).max(axis=1) < 1e-6) & np.isfinite(self.values).all(axis=1)]
-        nothing = np.full(self.values.shape[1], np.nan)
+    def of(self, x: Array, values: Array | None = None) -> Measured:
+        """What a choice (P,) measured; ``values`` (m, J) in place of those that were."""
+        values = self.values if values is None else values
+        y = values[(np.abs(self.masks - x).max(axis=1) < 1e-6) & np.isfinite(values).all(axis=1)]
+        nothing = np.full(values.shape[1], np.nan)
         if not len(y):
             return Measured(nothing, nothing, 0)
         return Measured(y.mean(axis=0), y.std(axis=0, ddof=1) / np.sqrt(len(y)) if len(y) > 1 else nothing, len(y))
 
     def best(self, region: Region) -> Array | None:
         """The choice (P,) within the rules that measured best, its seeds averaged."""
-        X, y = self.masks, self.values
+        X, y = self.masks, self.values - self.level
         known = region.feasible(X) & np.isfinite(y).all(axis=1)
         if not known.any():
             return None
@@ -100,7 +115,7 @@ class Recorded:
         lasting, noise = self.split
         shift, shares = np.zeros_like(mean), np.zeros_like(mean)
         for i, x in enumerate(X):
-            of = self.of(x)
+            of = self.of(x, self.values - self.level)
             if of.runs:
                 shares[i] = share_shown(lasting, noise, of.runs)
                 shift[i] = shares[i] * (of.mean - mean[i])

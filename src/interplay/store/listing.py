@@ -227,8 +227,7 @@ def chosen(found: Sequence[Problem], tag: str | None, fidelity: str | None, wher
     tags = list(dict.fromkeys(problem.tag for problem in found))
     if tag is None and len(tags) > 1:
         raise EvaluationsError(
-            f"{where} holds runs under {len(tags)} tags: {listed([repr(t) for t in tags])}. Name one (tag=, "
-            "--tag)."
+            f"{where} holds runs under {len(tags)} tags: {listed([repr(t) for t in tags])}. Name one (tag=, --tag)."
         )
     if tag is not None and tag not in tags:
         raise unknown(tag, tags, "tag")
