@@ -75,10 +75,10 @@ class Recorded:
     @cached_property
     def level(self) -> Array:
         """By how much the seed of each run (m, J) raises all its values, against the mean over seeds."""
-        out = np.zeros(self.values.shape)
         if not self.levels:
-            return out
-        left = self.values - self.objective.values(*self.objective.predictor.at(self.masks))[0][:, : out.shape[1]]
+            return np.zeros_like(self.values)
+        J = len(self.objective.goals)
+        left = self.values - self.objective.values(*self.objective.predictor.at(self.masks))[0][:, :J]
         seeds, which = np.unique(self.runs.seed, return_inverse=True)
         own = np.array([np.nanmean(left[which == s], axis=0) for s in range(len(seeds))])
         return (own - np.nanmean(own, axis=0))[which]
