@@ -28,7 +28,11 @@ def test_a_choice_made_with_token_counts_is_of_tokens(tmp_path):
     counts = ip.Tokens(tuple(ASKED), np.array([9e6, 3e6, 3e6]))
     chosen = ip.select(runs, tokens=counts, max_epochs=4)
     assert not said(export(chosen, "megatron-lm", tmp_path / "mix.txt"), "does not say")
-    assert said(export(chosen, "llama-factory", tmp_path / "mix.yaml"), "does not say")
+    assert said(export(chosen, "llama-factory", tmp_path / "mix.yaml"), "the choice has shares of tokens; without")
+    turned = export(chosen, "llama-factory", tmp_path / "turned.yaml", sources=sources())
+    asked = export(chosen, "llama-factory", tmp_path / "asked.yaml", sources=sources(), unit="tokens")
+    np.testing.assert_array_equal(turned.realised, asked.realised)
+    assert said(turned, "shares of tokens were turned into shares of examples")
     assert said(export(ip.select(runs), "megatron-lm", tmp_path / "mix.txt"), "does not say")
 
 

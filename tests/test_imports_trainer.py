@@ -104,8 +104,9 @@ def test_the_latest_checkpoint_holds_the_state(place):
     found = read(place)
     assert found.runs.values[2].tolist() == pytest.approx([1.7, 0.35])
     assert found.runs.warnings == (
-        "runs are evaluated at different steps (1000 to 1500): what a task did and how long a run was trained are not "
-        "told apart; --where step=N takes one step of all",
+        "runs are evaluated at different steps (1000 to 1500; most at 1000, 'run-2' at 1500): what a task did and how "
+        "long a run was trained are not told apart; --where step=N takes one step of all, or take the folder of a run "
+        "that did not end out",
     )
     alone = import_runs("trainer", [place / "runs" / r for r in RUNS], mixtures=place / "mixtures.csv")
     assert alone.runs.equals(found.runs)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from interplay import Evaluations, import_runs
 from interplay.evaluations import EvaluationsError
 from interplay.formats.csv import write_masks
+from interplay.kinds import PER_CENT
 from tests.hostile import NAMES
 from tests.test_imports_samples import M, left, put, shares, three_sources
 
@@ -210,13 +211,20 @@ def test_wide_refuses(tmp_path, mixed, changes, how, words):
         import_runs("wide", path, **how)
 
 
-def test_wide_says_what_looks_like_percentages(tmp_path, mixed):
-    percent = mixed[["web", "code", "math"]] * 100
-    found = import_runs("wide", put(percent.assign(loss=1.0), tmp_path / "runs.csv"))
-    assert found.runs.kind == "weights"
-    assert found.runs.warnings == (
-        "the tasks of every run sum to 100, as percentages do, and are taken as weights; divide them by 100",
-    )
+def test_percentages_are_shares(tmp_path, mixed):
+    known = mixed[["web", "code", "math"]]
+    place = put((known * 100).assign(loss=1.0), tmp_path / "runs.csv")
+    for found in (import_runs("wide", place).runs, Evaluations.read(place, targets=["loss"])):
+        assert found.kind == "mixture"
+        np.testing.assert_allclose(found.masks, known, atol=1e-12)
+        assert PER_CENT in found.warnings
+        again = Evaluations.read(found.write(tmp_path / "again.parquet"))
+        np.testing.assert_array_equal(again.masks, found.masks)
+    asked = Evaluations.read(place, targets=["loss"], kind="weights")
+    assert asked.kind == "weights"
+    assert asked.masks[0].sum() == pytest.approx(100)
+    off = put((known * [90, 100, 120]).assign(loss=1.0), tmp_path / "off.csv")
+    assert Evaluations.read(off, targets=["loss"]).kind == "weights"
 
 
 def test_names_of_targets_that_begin_like_a_direction(tmp_path, mixed):

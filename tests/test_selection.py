@@ -245,6 +245,19 @@ def test_the_optimum_of_a_mixture_is_found():
     assert chosen.verdict == "solid"
 
 
+def test_an_optimum_at_the_farthest_from_the_runs_is_taken_and_said():
+    runs = mixtures(K=4, m=30, best=(0.97, 0.01, 0.01, 0.01))
+    runs = runs.filter(runs.masks[:, 0] < 0.5)
+    found = ip.select(runs, surrogate="ridge")
+    assert found.choice.remoteness == pytest.approx(1.0, abs=1e-4)
+    assert not found.choice.far
+    assert "100% of its starts ended at the best" in found.search
+    assert any(warning.startswith("the choice lies as far from the runs") for warning in found.warnings)
+    beyond = ip.select(runs, surrogate="ridge", beyond=True)
+    assert beyond.choice.far
+    assert not any("no farther was looked" in warning for warning in beyond.warnings)
+
+
 def test_tokens_limit_how_often_a_source_is_read():
     runs = mixtures()
     tokens = ip.Tokens(runs.tasks, np.array([1e9, 5e9, 5e9]))

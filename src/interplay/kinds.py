@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["KINDS", "SIMPLEX_TOLERANCE", "fault", "fitting_kind", "guess_kind"]
+__all__ = ["KINDS", "PER_CENT", "SIMPLEX_TOLERANCE", "fault", "fitting_kind", "guess_kind", "per_cent"]
 
 KINDS = ("mask", "mixture", "weights", "coefficients")
+PER_CENT = (
+    "every row sums to 100: taken as shares in per cent, and divided by 100 (say kind 'weights' if these are amounts)"
+)
 #: How far from one the sum of a mixture may lie; shares rounded to two decimals may sum to .99 in floats.
 SIMPLEX_TOLERANCE = 0.01 + 1e-9
 
@@ -33,6 +36,19 @@ def guess_kind(values: np.ndarray) -> str:
     if values.size and np.mean(np.abs(values.sum(axis=1) - 1) <= SIMPLEX_TOLERANCE) >= 0.5:
         return "mixture"
     return "weights"
+
+
+def per_cent(values: np.ndarray) -> bool:
+    """Tell whether rows (m, K) are shares in per cent: >= 0, and each sums to 100 within 1.
+
+    Examples
+    --------
+    >>> per_cent(np.array([[20.0, 80.0], [50.0, 50.0]])), per_cent(np.array([[0.2, 0.8]]))
+    (True, False)
+    """
+    if values.ndim != 2 or values.shape[1] < 2 or not len(values) or not (values >= 0).all():
+        return False
+    return bool((np.abs(values.sum(axis=1) - 100.0) <= 100.0 * SIMPLEX_TOLERANCE).all())
 
 
 def fitting_kind(values: np.ndarray) -> str:

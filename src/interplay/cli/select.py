@@ -135,6 +135,7 @@ def select(
         say([_line(chosen, None if train else verify)])
     else:
         say([summary(runs, file), text(chosen, top), *_following(chosen, None if train else verify, masks_out)])
+        say(_kept(out))
     if train is not None and not chosen.verified:
         raise typer.Exit(FAILED)
     if strict and chosen.verdict == "not supported":
@@ -251,6 +252,17 @@ def _write_masks(chosen: Selection, n: int, path: Path) -> None:
         frame = frame.astype(int)
     frame.insert(0, "run", ["choice", *(f"alternative-{i}" for i in range(1, len(weights)))], allow_duplicates=True)
     written_whole(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
+
+
+def _kept(out: Path | None) -> Iterator[str]:
+    """Where the choice was written, and what goes on from there."""
+    from ..report.words import plain
+
+    if out is not None:
+        name = plain(out.name)
+        yield f"\nWritten: {name}"
+        if out.suffix == ".json":
+            yield f"Next: interplay export {name} --to TRAINER --out FILE (interplay export --formats lists them)"
 
 
 def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..directions import guess_direction
 from ..fields import EvaluationsError, as_names, enough, enough_measured, listed, match
-from ..kinds import KINDS, fault, guess_kind
+from ..kinds import KINDS, PER_CENT, fault, guess_kind, per_cent
 from .columns import as_numbers, as_text, as_whole, clear_targets, odd_columns, phases, suggested_targets
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def build(
             f"{' and '.join(several)} sum to 1 each: if these are phases of training, say so with --phases "
             f"{','.join(f'{phase}=SHARE' for phase in several)} (`phased`)"
         )
+    if kind is None and stated is None and per_cent(masks):
+        masks = masks / 100.0
+        guessed.append(PER_CENT)
     kind = kind or stated or guess_kind(masks)
     if problem := fault(masks, str(kind), names, row=f"{name}: row", first=1):
         raise EvaluationsError(problem)

@@ -24,7 +24,7 @@ from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
 from .constraints import Constraints
-from .judgement import Proposals, unexplained
+from .judgement import AT_THE_END, ONE_SEED, Proposals, unexplained
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
 from .recorded import Recorded, Settled
@@ -38,10 +38,7 @@ SHOWN = 10  # alternatives that are kept
 APART = 0.02  # total variation between distinct mixtures
 #: Standard deviations of a gain that is likely, and of one that is certain.
 LIKELY, CERTAIN = 1.0, 1.96
-ONE_SEED = (
-    "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
-    "compare choices under the same seeds."
-)
+ENDS = 0.999  # of how far a choice may lie from the runs
 CHANCE = 0.1  # rank correlation up to which held-out runs are ranked as if by chance
 
 
@@ -255,6 +252,8 @@ class Chooser:
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
         there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
         verdict, why = _verdict(candidates, fitted.proposals, int(there.argmin()))
+        if candidates[0].remoteness > ENDS * self.farthest:
+            self.warnings.append(AT_THE_END)
         if set(self.runs.seed.tolist()) == {int(self.runs.seed[0])} != {-1} and not estimated(p.fidelity):
             self.warnings.append(ONE_SEED)
         if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:

@@ -24,6 +24,14 @@ Array = NDArray[np.float64]
 SHARE = 1 / 8  # of the rows that a proposal is taken from: so its share spreads over some 15 rows
 FEWEST = 10  # held-out rows below which nothing is said of proposals
 NEAR = 0.05  # total variation
+AT_THE_END = (
+    "the choice lies as far from the runs as any of them does from the others, and no farther was looked: run some "
+    "beyond it, or look there too with beyond=True (--beyond)."
+)
+ONE_SEED = (
+    "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
+    "compare choices under the same seeds."
+)
 CLOSEST = 1.0  # runs' worth of weight that the surrogate stands for
 
 

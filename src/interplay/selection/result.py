@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 CHOICE, ALTERNATIVE, RUN, BASELINE = "choice", "alternative", "best run", "baseline"
 FREE, DRAWS, FRONT = "without the rules", "best draws", "front"
+ROUNDING = 1e-5  # of remoteness: an optimum at the limit ends on either side of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Candidate:
     @property
     def far(self) -> bool:
         """Whether it lies far from the runs."""
-        return self.remoteness > 1.0
+        return self.remoteness > 1.0 + ROUNDING
 
     @property
     def told_apart(self) -> bool:

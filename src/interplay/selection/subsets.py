@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .landscape import Landscape
 from .objective import Objective
 from .region import Region
+from .result import ROUNDING
 
 Array = NDArray[np.float64]
 LISTED = 22  # free players up to which all masks are gone through
@@ -73,7 +74,7 @@ class Pool:
         worth[~self.region.feasible(X)] = -np.inf
         if np.isfinite(self.farthest):
             (likely,) = np.nonzero(worth > self.threshold)
-            worth[likely[self.objective.far(X[likely]) > self.farthest]] = -np.inf
+            worth[likely[self.objective.far(X[likely]) > self.farthest * (1.0 + ROUNDING)]] = -np.inf
         self.looked += len(X)
         return worth
 

@@ -12,7 +12,6 @@ set that is kept. What is written states which; nothing is converted without the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +126,6 @@ def export(
     wanted = Options.of(options, format_)
     place = writing.place(Path(out), format_, (*_files(choice), *_files(sources), *inputs))
     holding = held(choice, kind)
-    if wanted.unit is None and holding.unit == format_.unit:
-        wanted = replace(wanted, unit=holding.unit)
     plan = planned(holding, format_, sources, wanted)
     draft = format_.draft(plan, place)
     found = Exported.of(place, plan, draft)

@@ -180,7 +180,7 @@ def _repeated(plan: Plan, epochs: Array) -> list[str]:
     for name, fields, times in zip(plan.names, plan.fields, epochs, strict=True):
         key = (name, *fields.items())
         often[key] = often.get(key, 0.0) + float(np.nan_to_num(times))
-    worst = sorted((key for key in often if often[key] > MOST_EPOCHS), key=lambda key: -often[key])
+    worst = sorted((key for key in often if often[key] > MOST_EPOCHS * 1.005), key=lambda key: -often[key])
     if not worst:
         return []
     told = listed([f"{key[0]} {often[key]:.3g} times" for key in worst])

@@ -10,7 +10,7 @@ k_i, sum k_i = 1 / GRID    s_i in whole steps, what is left over given to the la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -179,6 +179,16 @@ def _rows(
     )
 
 
+def _in_unit_of(plan: Plan, holding: Holding) -> Plan:
+    """The same with the unit that the choice says its shares are of, where none is given and they can be turned."""
+    if plan.options.unit is not None or holding.unit is None:
+        return plan
+    sizes = np.array([plan.tokens, plan.examples])
+    if holding.unit != plan.format.unit and not (np.isfinite(sizes) & (sizes > 0)).all():
+        return plan
+    return _with(plan, options=replace(plan.options, unit=holding.unit))
+
+
 def _same_size(task: str, first: sources.Source, other: str, row: sources.Source) -> None:
     """Refuse two rows of one source that tell different sizes of it."""
     for unit in ("tokens", "examples"):
@@ -192,6 +202,7 @@ def _same_size(task: str, first: sources.Source, other: str, row: sources.Source
 
 def _shared(plan: Plan, holding: Holding) -> Plan:
     """Shares in the trainer's unit, or sources whole."""
+    plan = _in_unit_of(plan, holding)
     format_, options, notes = plan.format, plan.options, list(plan.notes)
     for unit in ("tokens", "examples"):
         if (empty := np.flatnonzero(plan.size(unit) == 0)).size:
@@ -220,8 +231,11 @@ def _shared(plan: Plan, holding: Holding) -> Plan:
             converted = False
         elif options.unit is None and len(plan.names) > 1:
             notes.append(
-                f"the choice does not say what its shares are of; they are written as shares of {format_.unit}. Say "
-                "unit= (--unit tokens or examples) if it is not so."
+                f"the choice has shares of {holding.unit}; without the sizes of its sources they are written as shares "
+                f"of {format_.unit}. Give sources with columns 'tokens' and 'examples' to turn them."
+                if holding.unit
+                else f"the choice does not say what its shares are of; they are written as shares of {format_.unit}. "
+                "Say unit= (--unit tokens or examples) if it is not so."
             )
     shares = asked
     if converted:
@@ -270,6 +284,4 @@ def apportioned(shares: Array) -> Array:
 
 
 def _with(plan: Plan, **changed: object) -> Plan:
-    from dataclasses import replace
-
     return replace(plan, **changed)  # pyright: ignore[reportArgumentType]

@@ -167,7 +167,7 @@ def drafted(
     why, confounders = leftovers(frame, [c for c in rest if c not in ignored])
     out = [Left(f"column {c!r}", "left out by --ignore") for c in rest if c in ignored]
     said = (*left, *dropped, *out, *why)
-    told = (*warnings, *alike, *confounders, *([] if options.kind or kind else _percentages(frame, [*tasks.values()])))
+    told = (*warnings, *alike, *confounders)
     return Draft(frame, name, dict(tasks), dict(targets), rows, said, notes or {}, told, kind)
 
 
@@ -205,14 +205,6 @@ def _refuse_gaps(frame: pd.DataFrame, name: str, columns: Sequence[str], run: st
                 "need a number in every run. Write 0 where it was out, take the rows out (--where), or leave it out "
                 f"with --ignore {column}."
             )
-
-
-def _percentages(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Say that rows which sum to 100 are no mixtures as they stand."""
-    total = np.sum([as_numbers(frame, c, "", "") for c in columns], axis=0)
-    if len(columns) < 2 or not (np.abs(total - 100) < 0.5).all():
-        return []
-    return ["the tasks of every run sum to 100, as percentages do, and are taken as weights; divide them by 100"]
 
 
 def _with_results(

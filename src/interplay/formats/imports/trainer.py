@@ -184,9 +184,12 @@ def _warnings(runs: Sequence[Run], steps: Sequence[float], asked: Mapping[str, s
     said = []
     known = sorted({step for step in steps if step >= 0})
     if len(known) > 1:
+        usual = max(known, key=lambda step: (list(steps).count(step), step))
+        odd = [f"{run.name!r} at {step:g}" for run, step in zip(runs, steps, strict=True) if step not in (usual, -1)]
         said.append(
-            f"runs are evaluated at different steps ({known[0]:g} to {known[-1]:g}): what a task did and how long "
-            "a run was trained are not told apart; --where step=N takes one step of all"
+            f"runs are evaluated at different steps ({known[0]:g} to {known[-1]:g}; most at {usual:g}, "
+            f"{listed(odd, 3)}): what a task did and how long a run was trained are not told apart; --where step=N "
+            "takes one step of all, or take the folder of a run that did not end out"
         )
     early = [run.name for run, step in zip(runs, steps, strict=True) if run.last > step >= 0]
     if early and asked:
