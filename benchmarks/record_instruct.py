@@ -150,6 +150,7 @@ def estimates(case: Case, evaluator, store: Path, ways: Sequence[str]) -> None:
             costs["training"] = time.process_time() - before
             evaluator.measure(W)
             costs["training and measurement"] = time.process_time() - before
+            path.write_text(json.dumps(costs, indent=1) + "\n")
         fresh = way.endswith("new seeds")
         for seed in NEW if fresh else range(SEEDS if way == "in run, 2" else 2):
             masks = ip.masks.leave_one_out(case.K) if fresh else case.asked(seed)

@@ -93,6 +93,11 @@ def instruct(
         from ..unrolled.in_run import InRun
 
         evaluator = InRun(course)
+        typer.echo(
+            f"interplay: for each seed one training is followed for all {len(designs)} masks, in the time of three or "
+            f"four; {plain(str(store))} gets the results at its end. --steps, --train and --test shorten a try.",
+            err=True,
+        )
     run(evaluator, designs, which, store, tag=tag, workers=workers, retries=retries)
 
 
