@@ -10,6 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test judges by the time it took: machines are noisy.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # scikit-learn's check of array API input skips itself unless this is set; our estimators take NumPy arrays only.
 # Trainers read what is exported for them where somebody has them; no extra installs any.

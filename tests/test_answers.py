@@ -542,7 +542,8 @@ def test_a_planted_pair_is_named_in_every_direction_and_unit(rng, tmp_path, sign
     frame = answer.pairs_frame()
     assert frame.loc[frame.named, ["first", "second"]].values.tolist() == [["task_0", "task_1"]]
     shown = repr(answer)
-    assert "1 pair named at 5 % false discoveries: task_0 + task_1 redundancy (-0." in shown
+    assert "1 pair named at 5 % false discoveries (± half of the 95 % interval, each as if asked for alone): " in shown
+    assert "task_0 + task_1 redundancy (-0." in shown
     assert ("Sizes are those of log" in shown) == answer.links[0].startswith("log")
     back = ip.Attribution.load(answer.save(tmp_path / "answer"))
     assert repr(back) == shown

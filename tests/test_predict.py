@@ -55,7 +55,7 @@ def test_predictions_are_those_of_the_surrogate(predictor):
     mean, deviation = choice.surrogate.predict(X, return_std=True)
     noisy = choice.surrogate.predict(X, return_std=True, noise=True)[1]
     assert targets.tolist() == [0, 1]
-    np.testing.assert_array_equal(found.mean, mean)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
     np.testing.assert_allclose(found.interval()[1] - found.interval()[0], 2 * 1.959964 * noisy, rtol=1e-6)
     np.testing.assert_allclose(found.interval(noise=False)[1], mean + 1.959964 * deviation, rtol=1e-6)
     assert (found.measured > found.deviation).all()

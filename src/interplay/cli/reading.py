@@ -149,7 +149,7 @@ class RunsFiles:
         try:
             judge = inputs.runs_with_derived(read, own, made)
         except ValueError as error:
-            words = str(error).removeprefix("--derive: ").replace("(--tag)", f"({name}-tag)")
+            words = str(error).removeprefix("--derive: ").replace("(tag=, --tag)", f"({name}-tag)")
             raise ValueError(f"{name}: {words}") from error
         held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
         if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:
