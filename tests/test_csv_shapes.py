@@ -170,7 +170,7 @@ def test_pickles_are_never_loaded(tmp_path, protocol, name):
         ("run,a,b\nr,1,0\n".encode("utf-16-le"), "runs.csv", "UTF-16"),
         ("run,a,b\nr,é,0\n".encode("latin-1"), "runs.csv", "may be in Latin-1"),
         (b"run,a,b\n" + b"r,1,0\n" * 20000 + b"r,\xe9,0\n", "runs.csv", "may be in Latin-1"),
-        (gzip.compress(b"PAR1rest"), "runs.parquet.gz", "compressed with gzip. Unpack it"),
+        (gzip.compress(b"PAR1rest", mtime=0), "runs.parquet.gz", "compressed with gzip. Unpack it"),
         (b"PAR1rest", "runs.csv", "not a table"),
         (b"PK\x03\x04rest", "runs.npz", "archive of arrays. Give it to `interplay attribute`"),
         (b"PAR1rest", "runs.parquet", "not a table"),
