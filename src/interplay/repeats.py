@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["averaged", "groups", "means", "reproduced", "share_shown"]
+__all__ = ["averaged", "first_of_each", "groups", "means", "reproduced", "share_shown"]
 
 LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
 TOLD = 3  # repeats from which the noise of a run is told
@@ -55,6 +55,14 @@ def means(runs: Evaluations) -> dict[str, np.ndarray]:
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     same = {name: getattr(runs, name)[first] for name in ("masks", "fidelity", "origin")}
     return {**same, "values": mean, "seed": seed, "cost": cost}
+
+
+def first_of_each(X: np.ndarray) -> np.ndarray:
+    """Where each distinct row of X (m, P) stands first, (n,), in this order; rows are alike to nine decimals."""
+    seen: dict[bytes, int] = {}
+    for i, row in enumerate(np.round(X, 9) + 0.0):  # -0 is 0
+        seen.setdefault(row.tobytes(), i)
+    return np.array(list(seen.values()), dtype=np.int64)
 
 
 def averaged(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..draws import subsets
 from ..fields import EvaluationsError, match
 from ..kinds import fault
+from ..repeats import first_of_each
 from .questions import Asked
 
 Array = NDArray[np.float64]
@@ -177,10 +178,7 @@ def near_full(asked: Asked) -> bool:
 
 def distinct(X: Array) -> Array:
     """Rows (n, K), each once, in the order in which they first appear."""
-    if not len(X):
-        return X
-    _, first = np.unique(np.round(X, 9), axis=0, return_index=True)
-    return X[np.sort(first)]
+    return X[first_of_each(X)]
 
 
 def _masks(asked: Asked, X: Array, most: int, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -84,6 +84,11 @@ class Recorded:
         return (own - np.nanmean(own, axis=0))[which]
 
     @cached_property
+    def levelled(self) -> Array:
+        """Goals (m, J) less the level of each run's seed."""
+        return self.values - self.level
+
+    @cached_property
     def split(self) -> tuple[Array, Array]:
         """Variances L and N (J,)."""
         J, at = len(self.objective.goals), self.objective.predictor.at
@@ -102,7 +107,7 @@ class Recorded:
 
     def best(self, region: Region) -> Array | None:
         """The choice (P,) within the rules that measured best, its seeds averaged."""
-        X, y = self.masks, self.values - self.level
+        X, y = self.masks, self.levelled
         known = region.feasible(X) & np.isfinite(y).all(axis=1)
         if not known.any():
             return None
@@ -115,7 +120,7 @@ class Recorded:
         lasting, noise = self.split
         shift, shares = np.zeros_like(mean), np.zeros_like(mean)
         for i, x in enumerate(X):
-            of = self.of(x, self.values - self.level)
+            of = self.of(x, self.levelled)
             if of.runs:
                 shares[i] = share_shown(lasting, noise, of.runs)
                 shift[i] = shares[i] * (of.mean - mean[i])

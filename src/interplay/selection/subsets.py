@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..repeats import first_of_each
 from .landscape import Landscape
 from .objective import Objective
 from .region import Region
@@ -84,18 +85,10 @@ class Pool:
         (good,) = np.nonzero(worth > self.threshold)
         if len(good):
             together, values = np.vstack([self.X, X[good]]), np.concatenate([self.worth, worth[good]])
-            first = _distinct(together)
+            first = first_of_each(together)
             order = first[np.argsort(-values[first], kind="stable")][: self.most]
             self.X, self.worth = together[order], values[order]
         return worth
-
-
-def _distinct(X: Array) -> NDArray[np.int64]:
-    """The first of each of some choices (n, P), in their order."""
-    seen: dict[bytes, int] = {}
-    for i, row in enumerate(np.round(X, 9) + 0.0):  # -0 is 0
-        seen.setdefault(row.tobytes(), i)
-    return np.array(list(seen.values()))
 
 
 def best_masks(

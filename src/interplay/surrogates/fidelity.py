@@ -275,10 +275,11 @@ class _Plan:
             for t in range(T):
                 fit, column = _of_target(member, t)
                 unit = fit.noise * float(fit.amplitude[column])
+                credible = _credible(fit, column, found.X, float(found.variance[t]))
                 for here, coupling in zip(fits, couplings, strict=True):
                     noise = coupling.noise[:, t] * found.variance[t] / unit if unit > 0 else np.ones(self.names)
                     ratio = np.clip(np.nan_to_num(noise, nan=1.0), 1.0 / FARTHEST, FARTHEST)
-                    B = coupling.matrix(t, _credible(fit, column, found.X, float(found.variance[t])))
+                    B = coupling.matrix(t, credible)
                     here.append(condition(fit, column, B, ratio, self.at, self.fidelity, X, Z[:, t], rows))
             for i, (here, gap) in enumerate(zip(fits, self.gaps, strict=True)):
                 sure = [_mean_of(fit, wide) for fit, wide in zip(here, fits[-1], strict=True)]
