@@ -220,3 +220,50 @@ def test_a_far_run_does_not_hide_that_the_stack_is_better(rng):
     y[7] += 6.0
     choice = compare(X, y[:, None])
     assert choice.name == "stack"
+
+
+WORTH = np.array([0.8, 0.5, 0.1, -0.2, -0.5])
+
+
+def blended(seed, m, law):
+    """Mixtures of five sources and a loss by a law of their shares, with a little noise."""
+    rng = np.random.default_rng(seed)
+    W = rng.dirichlet(np.ones(5), m)
+    return W, law(W)[:, None] + 0.01 * rng.normal(size=(m, 1))
+
+
+@pytest.mark.parametrize("m", [16, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loss_that_is_linear_in_shares_is_fitted_as_well_as_by_least_squares(seed, m):
+    law = lambda W: 2.6 - W @ WORTH
+    X, y = blended(seed, m, law)
+    choice = compare(X, y)
+    new = np.random.default_rng(100).dirichlet(np.ones(5), 500)
+    plain = np.linalg.lstsq(X, y, rcond=None)[0]  # shares sum to one: no constant needed
+    ours, theirs = (np.abs(p - law(new)[:, None]).mean() for p in (choice.surrogate.predict(new), new @ plain))
+    assert choice.name == "ridge"
+    assert choice.surrogate.features_ == "raw"
+    assert ours < 1.5 * theirs
+    assert choice.sentence.startswith("Tuned ridge on the shares: ")
+    stack = KernelSurrogate().fit(X, y)  # what is taken where another target needs it
+    assert 1 - ((stack.predict(new) - law(new)[:, None]) ** 2).mean() / law(new).var() > 0.97
+
+
+def test_ridge_keeps_logarithms_where_they_predict_better():
+    X, y = blended(0, 40, lambda W: 3 - 0.1 * np.log(W + 0.001) @ np.array([1, 0.6, 0.3, 0.1, 0]))
+    choice = compare(X, y)
+    assert LinearSurrogate().fit(X, y).features_ == "log"
+    assert choice.name == "stack" or choice.sentence.startswith("Tuned ridge on logarithms of shares: ")
+
+
+def test_one_map_serves_all_targets_of_ridge():
+    X, y = blended(1, 40, lambda W: 2.6 - W @ WORTH)
+    other = -np.log(X[:, [0]] + 1e-3)
+    both = LinearSurrogate().fit(X, np.hstack([y, y + 0.1, other]))
+    assert both.features_ in ("raw", "log")
+    assert both.coef_.shape == (3, 5)
+    assert_allclose(both.predict(X), both.intercept_ + _seen(X, both.features_) @ both.coef_.T)
+
+
+def _seen(X, name):
+    return X if name == "raw" else np.log(X + 1e-3)

@@ -128,3 +128,16 @@ def test_ceiling_and_truth_say_what_is_missing(masks, rng):
     assert "ceiling unknown (no two seeds ran every task)" in shown
     part = make(full[:6], loss(full[:6], rng), seed=np.zeros(6, int))
     assert "nan" not in repr(ip.attribute(make(masks, loss(masks, rng)), part))
+
+
+@pytest.mark.parametrize("m", [16, 40])
+def test_losses_that_are_linear_in_shares_have_no_pairs(m):
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        W = rng.dirichlet(np.ones(5), m)
+        y = 2.6 - W @ [0.8, 0.5, 0.1, -0.2, -0.5] + 0.01 * rng.normal(size=m)
+        answer = ip.attribute(make(W, y))
+        pairs = answer.pairs_frame()
+        told = (pairs["lower"] > 1e-6) | (pairs["upper"] < -1e-6)
+        assert not told.any(), pairs[told]
+        assert answer.pairs_trust[0][0] == "not supported"

@@ -278,12 +278,12 @@ def test_gradients_of_the_worth_equal_differences(target, surrogate):
         runs = runs.derive({"m": target})
     fit = fitted(runs, [runs.targets[-1] if "(" in target else target], surrogate=surrogate)
     at = ip.masks.dirichlet(4, 5, rng)
-    step = 1e-6 * np.eye(4)
+    step = 1e-5 * np.eye(4)
     for value, slope in (
         (lambda X: _worth(fit.objective, X)[0][:, 0], _worth(fit.objective, at)[1][:, 0]),
         (lambda X: Remote(fit.objective).at(X)[0], Remote(fit.objective).at(at)[1]),
     ):
-        numeric = np.stack([(value(at + e) - value(at - e)) / 2e-6 for e in step], axis=1)
+        numeric = np.stack([(value(at + e) - value(at - e)) / 2e-5 for e in step], axis=1)
         np.testing.assert_allclose(slope, numeric, atol=2e-5 * np.abs(slope).max())
 
 

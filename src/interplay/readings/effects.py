@@ -178,7 +178,7 @@ def gradient(surrogate: GaussianSurrogate, at: ArrayLike | None = None, interval
     ValueError
         For mixtures: their features have no useful slope at 0; use `move`.
     """
-    if surrogate.features_ != "raw":
+    if not surrogate.on_columns_:
         raise ValueError(
             f"features={surrogate.features_!r} have unbounded slopes at 0; use readings.move for mixtures."
         )
@@ -198,7 +198,7 @@ def slopes(surrogate: GaussianSurrogate, at: ArrayLike | None = None) -> Reading
 
 
 def _players(surrogate: GaussianSurrogate) -> int:
-    if surrogate.features_ != "raw":
+    if not surrogate.on_columns_:
         raise ValueError(
             f"features={surrogate.features_!r}; averages over sets of tasks want masks. Use readings.move."
         )

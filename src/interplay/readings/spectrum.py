@@ -67,7 +67,7 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
     ValueError
         For mixtures, which have no masks to average over.
     """
-    if surrogate.features_ != "raw":
+    if not surrogate.on_columns_:
         raise ValueError(f"features={surrogate.features_!r} are those of mixtures; a Walsh spectrum is one of masks.")
     plain = [all(fit.loadings is None for fit in member.fits) for member in surrogate.members_]
     weights = surrogate.weights_ * np.array(plain)[:, None]

@@ -107,12 +107,17 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         Y = y[:, None] if y.ndim == 1 else y
         self.single_ = y.ndim == 1
         self.kind_ = features.kind_of(X)
-        self.features_ = ("log" if self.kind_ == "mixture" else "raw") if self.features == "auto" else self.features
+        self.features_ = self._maps[0]
         self.X_, self.n_targets_ = X, Y.shape[1]
         self.rows_ = Rows.of(X, groups, seeds, noise, self.constant)
         with threads(len(X)):
             self._fit(X, Y, self.rows_)
         return self
+
+    @property
+    def _maps(self) -> tuple[str, ...]:
+        """Feature maps to choose among."""
+        return features.choices(self.kind_, self.features)
 
     def _links(self, Y: Array) -> list[tuple[Link, NDArray]]:
         """Links to choose from for Y (m, T)."""
@@ -123,6 +128,14 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
     def fits_(self) -> list[Fit]:
         """The fits of all members."""
         return [fit for member in self.members_ for fit in member.fits]
+
+    @property
+    def on_columns_(self) -> bool:
+        """Whether g is a function of the columns as they are, and was bound to be: else slopes and masks mean nothing.
+
+        Where a map was chosen for mixtures it may be that of the columns, as those of other runs may not.
+        """
+        return self.features_ == "raw" and len(self._maps) == 1
 
     @property
     def level_(self) -> float:

@@ -35,6 +35,7 @@ WORDS = {
     "stack": "the stack of kernels",
     "joint": "all fidelities together",
 }
+SEEN = {"raw": " on the shares", "log": " on logarithms of shares"} | dict.fromkeys(("log3", "sqrt", "both"), "")
 ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST[:-1]}
 
 
@@ -101,6 +102,8 @@ class Choice:
             return self.said
         size = f"{abs(self.gain):.3f} +- {self.gain_error:.3f} of the standard deviation"
         head = WORDS[self.name][0].upper() + WORDS[self.name][1:]
+        if self.name == "ridge" and self.surrogate.kind_ == "mixture":
+            head += SEEN[self.surrogate.features_]
         if self.asked:
             return f"{head}, as asked: held-out R^2 {_mean(self.skill[self.name])}, {self._beside()}."
         if self.name == "stack":

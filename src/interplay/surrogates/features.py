@@ -1,8 +1,9 @@
 """What the columns of a design are, and the features in which a surrogate sees them.
 
-Masks (0/1) and weights are seen as they are. Losses of mixtures are close to linear in the logarithm of a weight while
-it is small, so they are seen through maps that spread small weights: log(w + 1e-3), log(w + 3e-3), sqrt(w), or
-logarithm and root side by side (design: section 3).
+Masks (0/1) and weights are seen as they are. Losses of mixtures are often close to linear in the logarithm of a weight
+while it is small, so they are seen through maps that spread small weights: log(w + 1e-3), log(w + 3e-3), sqrt(w), or
+logarithm and root side by side (design: section 3). Others are linear in the shares themselves: what is fitted to
+mixtures chooses between both, since a link would bend such a loss back and show it as pairs that do not exist.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ def kind_of(X: Array) -> str:
     if X.shape[1] > 1 and np.abs(X.sum(axis=1) - 1.0).max() <= SIMPLEX_TOLERANCE:
         return "mixture"
     return "weights"
+
+
+def choices(kind: str, features: str = "auto") -> tuple[str, ...]:
+    """Maps that a fit chooses among for a kind of design, the usual one first; the one that was asked for."""
+    if features != "auto":
+        return (features,)
+    return ("log", "raw") if kind == "mixture" else ("raw",)
 
 
 def transform(X: Array, name: str) -> Array:

@@ -20,7 +20,7 @@ from .base import GaussianSurrogate
 from .coupling import Beside, Coupling, condition, couple
 from .gaussian import Posterior, Spectrum
 from .kernel import LARGE
-from .kernels import candidates
+from .kernels import matrices
 from .links import Link, assemble
 from .members import Fit, Member
 from .recipes import MANY_TARGETS, Recipe, coarse, stack
@@ -129,7 +129,7 @@ class FidelitySurrogate(GaussianSurrogate):
         T, large = Y.shape[1], max(masks) > LARGE
         recipes = stack(self.kind_, T, self.features, large=large or T > MANY_TARGETS, plain=True)
         names, links = len(masks), self._links(Y)
-        plan = _Plan(self.features_, links, recipes, names, fidelity, self.base_, self.at_)
+        plan = _Plan(self._maps, links, recipes, names, fidelity, self.base_, self.at_)
         found = plan.fit(X, Y, rows)
         self.link_, self.coupling_ = found.base.link, found.coupling(names, True)
         self.members_ = plan.members(X, Y, rows, found)
@@ -200,7 +200,7 @@ class _Found:
 class _Plan:
     """How all runs are fitted: the same for all rows and for those of a fold."""
 
-    features: str
+    maps: tuple[str, ...]
     links: Sequence[tuple[Link, NDArray]]
     recipes: Sequence[Recipe]
     names: int
@@ -216,7 +216,7 @@ class _Plan:
         link = self.link(X, Y, rows) if start is None else start.base.link
         members = None if start is None else start.base.members
         own = replace(rows.take(kept), asked=None)
-        fitted = fit_members(X[kept], Y[kept], own, self.recipes, [(link, np.arange(T))], self.features, members)
+        fitted = fit_members(X[kept], Y[kept], own, self.recipes, [(link, np.arange(T))], self.maps, members)
         Z = fitted.link.forward(Y)
         variance = own.without_levels(Z[kept]).var(axis=0)
         settings: dict[tuple[int, bool], Array] = {}
@@ -237,20 +237,23 @@ class _Plan:
         return _Found(fitted, X[kept], settings, variance)
 
     def link(self, X: Array, Y: Array, rows: Rows) -> Link:
-        """The links under which the fidelities differ by a shift, as far as one coarse kernel predicts held-out rows.
+        """The links under which the fidelities differ by a shift, as far as a coarse kernel predicts held-out rows.
 
         Every fidelity has its level, and its mean squared error counts once, whatever its number of rows.
         """
         if len(self.links) == 1:
             return self.links[0][0]
         kept = np.union1d(np.flatnonzero(self.fidelity == self.at), rows.sample(LARGE))
-        X, Y, rows, number, recipe = X[kept], Y[kept], rows.take(kept), self.fidelity[kept], coarse(self.features)
-        (kernel,) = candidates(X, self.features, recipe.gammas, recipe.shares)
-        spectrum, share = Spectrum.of(kernel.matrix(X, X), rows), 1.0 / np.bincount(number)[number]
+        X, Y, rows, number, recipe = X[kept], Y[kept], rows.take(kept), self.fidelity[kept], coarse(self.maps)
+        spectra, share = (
+            [Spectrum.of(k, rows) for k in matrices(recipe.kernels(X), X)],
+            1.0 / np.bincount(number)[number],
+        )
         least, chosen = np.full(Y.shape[1], np.inf), np.zeros(Y.shape[1], np.int64)
         for c, (link, own) in enumerate(self.links):
-            swept = spectrum.sweep(link.forward(Y[:, own]), recipe.noises, rows.groups)
-            for nu, (z, v, amplitude) in zip(recipe.noises, swept, strict=True):
+            Z = link.forward(Y[:, own])
+            swept = [one for spectrum in spectra for one in spectrum.sweep(Z, recipe.noises, rows.groups)]
+            for nu, (z, v, amplitude) in zip(np.tile(recipe.noises, len(spectra)), swept, strict=True):
                 known = np.maximum(v - nu * rows.noise, 0.0)[:, None] * amplitude
                 with np.errstate(over="ignore"):
                     error = share @ (link.backward(z, known) - Y[:, own]) ** 2

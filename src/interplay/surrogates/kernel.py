@@ -145,9 +145,9 @@ class KernelSurrogate(GaussianSurrogate):
         recipes = stack(self.kind_, Y.shape[1], self.features, self.kernel == "ard", large)
         kept = rows.sample(LARGE) if large else np.arange(len(X))
         some, own = rows.take(kept) if large else rows, Y[kept]
-        fitted = fit_members(X[kept], own, some, recipes, self._links(Y), self.features_)
+        fitted = fit_members(X[kept], own, some, recipes, self._links(Y), self._maps)
         self.link_, self.members_, self.noise_ = fitted.link, fitted.members, fitted.noise
-        self.held_out_ = held_out(X[kept], own, some, recipes, self._links, self.features_, self.members_)
+        self.held_out_ = held_out(X[kept], own, some, recipes, self._links, self._maps, self.members_)
         self.weights_ = self.held_out_.weights(own)
         mean, variance = self.held_out_.stacked(own)
         self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), some.groups.index)

@@ -41,8 +41,8 @@ class LinearSurrogate(GaussianSurrogate):
     links : 'auto' or sequence of str
         Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
     features : str
-        'auto' takes log(w + 1e-3) for mixtures and the columns themselves otherwise; or one of 'raw', 'log', 'log3',
-        'sqrt', 'both'.
+        'auto' takes log(w + 1e-3) or, where held-out errors are lower, the shares themselves for mixtures, one map for
+        all targets, and the columns themselves otherwise; or one of 'raw', 'log', 'log3', 'sqrt', 'both'.
     higher_is_better : bool or sequence of bool (T,)
         Whether a target is a score: a bounded link then has a ceiling instead of a floor.
     constant : bool
@@ -95,22 +95,27 @@ class LinearSurrogate(GaussianSurrogate):
         ridges = grid(self.alpha, RIDGES, "alpha")
         if len(ridges) > 1 and (ridges == 0).any():
             raise ValueError(f"alpha={self.alpha!r}; 0 is ordinary least squares and stands alone, a grid is > 0.")
-        U = transform(X, self.features_)
         if self.penalty not in ("ridge", "lasso"):
             raise ValueError(f"penalty={self.penalty!r}; choose 'ridge' or 'lasso'.")
         if self.penalty == "lasso":
-            self._lasso(U, Y, rows)
+            self._lasso(transform(X, self.features_), Y, rows)
             return
-        if np.array_equal(ridges, [0.0]):
-            found = self._least_squares(U, Y, rows)
-        elif isinstance(self.alpha, str):
-            found = linear(self.features_).search(X, Y, rows, self._links(Y))
-        else:
-            kernel = Kernel(np.ones(U.shape[1]), 0.0, 1.0, self.features_, self.features_)
-            found = search(X, Y, rows, [kernel], ridges, self._links(Y))
+        tried = {name: self._under(name, X, Y, rows, ridges) for name in self._maps}
+        unit = np.maximum(Y.var(axis=0), 1e-300)
+        self.features_ = min(tried, key=lambda name: float((tried[name].cv.error / unit).mean()))
+        found, U = tried[self.features_], transform(X, self.features_)
         self.members_, self.link_, self.cv_ = [Member("ridge", found.fits)], found.link, found.cv
         self.weights_ = np.ones((1, Y.shape[1]))
         self._expose(U)
+
+    def _under(self, name: str, X: Array, Y: Array, rows: Rows, ridges: Array) -> Found:
+        """Fit to the features of one map."""
+        if np.array_equal(ridges, [0.0]):
+            return self._least_squares(transform(X, name), name, Y, rows)
+        if isinstance(self.alpha, str):
+            return linear(name).search(X, Y, rows, self._links(Y))
+        width = transform(X[:1], name).shape[1]
+        return search(X, Y, rows, [Kernel(np.ones(width), 0.0, 1.0, name, name)], ridges, self._links(Y))
 
     def _lasso(self, U: Array, Y: Array, rows: Rows) -> None:
         links = self._links(Y)
@@ -131,8 +136,8 @@ class LinearSurrogate(GaussianSurrogate):
         self.coef_ = coefficients[0] if self.single_ else coefficients
         self.intercept_ = float(intercept[0]) if self.single_ else intercept
 
-    def _least_squares(self, U: Array, Y: Array, rows: Rows) -> Found:
-        kernel = Kernel(np.ones(U.shape[1]), 0.0, 1.0, self.features_, self.features_)
+    def _least_squares(self, U: Array, name: str, Y: Array, rows: Rows) -> Found:
+        kernel = Kernel(np.ones(U.shape[1]), 0.0, 1.0, name, name)
         held, choices = Search.over(Y, rows.noise), self._links(Y)
         for c, (link, own) in enumerate(choices):
             z, v, amplitude = held_out_least_squares(U, link.forward(Y[:, own]), rows)

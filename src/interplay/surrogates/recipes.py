@@ -51,7 +51,8 @@ class ClosedForm:
     Attributes
     ----------
     name : str
-    features : str
+    features : tuple of str
+        Maps to choose among.
     gammas, shares, noises : array
         See `kernels.candidates`.
     settle, joint : bool
@@ -59,17 +60,20 @@ class ClosedForm:
     """
 
     name: str
-    features: str
+    features: tuple[str, ...]
     gammas: Array
     shares: Array
     noises: Array
     settle: bool
     joint: bool = False
 
+    def kernels(self, X: Array) -> list[Kernel]:
+        """Kernels to choose from on rows X (m, K)."""
+        return [kernel for name in self.features for kernel in candidates(X, name, self.gammas, self.shares)]
+
     def search(self, X: Array, Y: Array, rows: Rows, links: Sequence[tuple[Link, NDArray]]) -> Found:
         """Search over links too."""
-        kernels: list[Kernel] = candidates(X, self.features, self.gammas, self.shares)
-        return search(X, Y, rows, kernels, self.noises, links, self.settle, self.joint)
+        return search(X, Y, rows, self.kernels(X), self.noises, links, self.settle, self.joint)
 
     def fit(self, X: Array, Y: Array, rows: Rows, link: Link, start: Array | None = None) -> Member:
         """See `Recipe`."""
@@ -118,17 +122,17 @@ class Components:
 
 def rbf(features: str) -> ClosedForm:
     """RBF + linear."""
-    return ClosedForm("rbf", features, GAMMAS, SHARES, NOISES, True)
+    return ClosedForm("rbf", (features,), GAMMAS, SHARES, NOISES, True)
 
 
-def coarse(features: str) -> ClosedForm:
-    """One RBF + linear kernel and few noise levels: enough to choose links by."""
+def coarse(features: tuple[str, ...]) -> ClosedForm:
+    """One RBF + linear kernel per map and few noise levels: enough to choose links by."""
     return ClosedForm("coarse", features, np.array([0.3]), np.array([0.5]), NOISES[::2], False)
 
 
 def linear(features: str, name: str = "linear") -> ClosedForm:
     """Ridge regression."""
-    return ClosedForm(name, features, np.ones(1), np.ones(1), RIDGES, False)
+    return ClosedForm(name, (features,), np.ones(1), np.ones(1), RIDGES, False)
 
 
 def ard(features: str) -> Scales:
@@ -159,7 +163,9 @@ def stack(
         No components of the targets.
     """
     maps = [features] if features != "auto" else ["both", "log"] if kind == "mixture" else ["raw"]
-    simple: list[ClosedForm] = [rbf(maps[0])] + ([linear(maps[0])] if kind != "mixture" else [])
+    simple: list[ClosedForm] = [rbf(maps[0])]
+    if kind != "mixture" or features == "auto":
+        simple.append(linear("raw" if features == "auto" else features))
     scales = [ard(features) for features in maps]
     if large:
         shared = [replace(s, relevance=replace(s.relevance, own=0.0)) for s in scales]

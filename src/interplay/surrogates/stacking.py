@@ -104,16 +104,22 @@ class Fitted:
 
 
 def fit_members(
-    X: Array, Y: Array, rows: Rows, recipes: Sequence[Recipe], links: Links, features: str, starts: Starts = None
+    X: Array,
+    Y: Array,
+    rows: Rows,
+    recipes: Sequence[Recipe],
+    links: Links,
+    maps: tuple[str, ...],
+    starts: Starts = None,
 ) -> Fitted:
-    """Choose the links with one coarse kernel, see whether noise depends on the mask, then fit all members.
+    """Choose the links with a coarse kernel per feature map, see whether noise depends on the mask, fit all members.
 
     ``starts`` are members to ascend from.
     """
     link = links[0][0]
     if len(links) > 1:
-        link = coarse(features).search(X, Y, rows, links).link
-    noise = Noise.of(X, link.forward(Y), rows, features) if rows.uniform else None
+        link = coarse(maps).search(X, Y, rows, links).link
+    noise = Noise.of(X, link.forward(Y), rows, maps[0]) if rows.uniform else None
     if noise is not None:
         rows = replace(rows, noise=noise.at(X))
     begin = [None] * len(recipes) if starts is None else [member.settings for member in starts]
@@ -127,7 +133,7 @@ def held_out(
     rows: Rows,
     recipes: Sequence[Recipe],
     choose_links: Callable[[Array], Links],
-    features: str,
+    maps: tuple[str, ...],
     starts: Starts = None,
 ) -> HeldOut:
     """Predict every row by members fitted without its fold; ``choose_links`` makes candidates of the fitted Y."""
@@ -141,7 +147,7 @@ def held_out(
             mean[:, left] = level + rows.shift(~left, left, Y[~left] - level)
             variance[:, left] = rows.take(~left).without_levels(Y[~left]).var(axis=0)
             continue
-        fitted = fit_members(X[~left], Y[~left], kept, recipes, choose_links(Y[~left]), features, starts)
+        fitted = fit_members(X[~left], Y[~left], kept, recipes, choose_links(Y[~left]), maps, starts)
         for f, (mu, v) in enumerate(fitted.held_out(X, Y, rows, left)):
             mean[f, left], variance[f, left] = mu, v
     error = ((mean - Y) ** 2).mean(axis=1)
