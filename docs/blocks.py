@@ -133,9 +133,12 @@ def session(page: Page, folder: Path) -> Iterator[Any]:
     """Yield a function that runs one block of a page in a folder and returns what it printed."""
     for name in page.files:
         shutil.copy(ROOT / name, folder / Path(name).name)
-    before, argv, environment = Path.cwd(), sys.argv, dict(os.environ)
+    from interplay import progress
+
+    before, argv, environment, long = Path.cwd(), sys.argv, dict(os.environ), progress.LONG
     space: dict[str, Any] = {"__name__": "page"}
     os.chdir(folder)
+    progress.LONG = 3600.0  # how long a step takes depends on the machine
     os.environ |= {"COLUMNS": str(WIDTH), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
@@ -143,6 +146,7 @@ def session(page: Page, folder: Path) -> Iterator[Any]:
     finally:
         os.chdir(before)
         sys.argv = argv
+        progress.LONG = long
         os.environ.clear()
         os.environ.update(environment)
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ def page(answer: ip.Attribution, out: Path) -> None:
 
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        given = {"runs": "runs.db", "target": [], "derived": False}  # as the command line would note it
+        answer = replace(answer, made={**answer.made, "given": given})
         ip.report.page.write(answer, Path(folder) / "report.html")
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
         shown = browser.new_page(viewport={"width": 1100, "height": 1240}, color_scheme="light")

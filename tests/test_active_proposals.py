@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interplay import Evaluations, masks
+from interplay import Evaluations, join, masks
 from interplay.active import Campaign, propose
 from interplay.fitting import fit
 from interplay.formats.points import Points
@@ -286,3 +286,19 @@ def test_many_tasks():
     for question in ("pairs", "banzhaf", "leave-one-out"):
         out = propose(runs, question, 3, rng=generator, surrogate="rbf")
         assert len(out) == 3
+
+
+def test_a_source_that_came_with_a_new_file_is_left_out_in_half_of_the_next_runs():
+    old, new = runs_of(30), runs_of(10, seed=1)
+    old = Evaluations.from_arrays(old.masks[:, :5], old.values, tasks=NAMES[:5], targets=["loss"])
+    held = np.hstack([new.masks[:, :5], np.ones((10, 1))])
+    new = Evaluations.from_arrays(held, new.values, tasks=NAMES, targets=["loss"])
+    both = join({"old": old, "new": new}, missing_tasks="off")
+    out = propose(both, "leave-one-out", 5, rng=rng())
+    assert (out.masks[:, 5] == 0).sum() >= 3
+    assert out.worth_it
+    assert "wiki so far switches with the file that runs come from alone: " in repr(out)
+    assert "told apart already" not in repr(out)
+    ran = Evaluations.from_arrays(out.masks, np.ones(5), tasks=NAMES, targets=["loss"])
+    again = propose(join({"old": old, "new": new + ran}, missing_tasks="off"), "leave-one-out", 5, rng=rng())
+    assert "so far switches" not in repr(again)

@@ -280,35 +280,79 @@ def test_groups_and_contrasts_say_what_they_measure_in_the_own_unit_of_their_tar
     assert document.whole(REPORTS["one"]())["tables"].keys() == {"surrogates"}
 
 
-def test_a_solid_answer_says_how_many_targets_are_less():
+def test_verdicts_of_targets_that_differ_are_all_in_the_headline():
     answer = REPORTS["many"]()
-    levels = ("solid", "indicative", "solid", "not supported", "solid")
+    levels = ("solid", "indicative", "solid", "not supported", "indicative")
     some = replace(answer, trust=replace(answer.trust, verdict="solid", targets=levels))
     whole = document.whole(some)
-    assert (
-        whole["meaning"]
-        == "The answer is sound for this question, on average over targets: 3 of 5 are solid by themselves."
+    assert whole["headline"] == "2 solid, 2 indicative, 1 not supported of 5 targets"
+    assert whole["verdict"] == "indicative"  # the look of the page: half of the targets are no better
+    assert whole["meaning"] == (
+        "Each verdict is of the effects within one target: where solid, their order can be trusted; where indicative, "
+        "the largest alone; where not supported, none. None is a verdict on the average over targets."
     )
-    assert ("Targets", "3 solid, 1 indicative, 1 not supported") in whole["short"]
+    assert "Verdict: 2 solid, 2 indicative, 1 not supported of 5 targets. " in terminal(some)
     every = replace(answer, trust=replace(answer.trust, verdict="solid", targets=("solid",) * 5))
-    assert document.whole(every)["meaning"] == "The answer is sound for this question."
+    whole = document.whole(every)
+    assert (whole["headline"], whole["verdict"]) == ("solid, all 5 targets", "solid")
+    assert whole["meaning"].startswith("Solid: within each target what helps and what hurts is told apart")
+    assert whole["meaning"].endswith("This is no verdict on the average over targets.")
+    one = REPORTS["one"]()
+    assert document.whole(one)["headline"] == one.trust.verdict
+    below = replace(answer, trust=replace(answer.trust, verdict="not supported", targets=("solid",) * 5))
+    assert document.whole(below)["verdict"] == "not supported"
+    none = replace(answer, trust=replace(answer.trust, verdict="not supported", targets=("not supported",) * 5))
+    assert document.whole(none)["meaning"].startswith("These runs do not answer this question.")
 
 
-def test_the_best_on_average_is_named_though_it_hurts_as_many():
+def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     answer = REPORTS["many"]()
     sign = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
-    effects = np.outer([2.0, -0.5, 1.0, -3.0, 0.1, -1.0], sign) + 0.02
+    effects = np.outer([2.0, -0.5, 0.0, -3.0, 0.0, 0.0], sign)
+    effects[2], effects[4], effects[5] = 0.5, -0.5, [0.0, 0.0, 0.0, 0.0, 0.01]
     answer = replace(answer, effects=effects, deviation=np.full((6, 5), 0.05))
     said = dict(document.short_over(answer))
-    found = Summary.of(answer)
-    first = answer.tasks[int(np.argmax(found.mean))]
-    assert said["Best on average"].startswith(f"{first} ({found.mean.max():+.2f}")
-    assert "helps 3 of 5 targets, hurts 2" in said["Best on average"]
-    assert said["Helps some targets, hurts others"].startswith(f"{answer.tasks[3]}, most loss/b (+1.89 ± 0.061)")
-    worse = dict(document.short_over(replace(answer, effects=-np.abs(effects))))
-    assert worse["Best on average"] == "no task: every mean is at most 0"
-    assert worse["Helps more targets than it hurts"] == "no task"
+    assert said["Helps, hurts none"] == "math (5 of 5 targets)"
+    assert said["Hurts, helps none"] == "books (5 of 5 targets)"
+    assert said["Not told from 0 on any target"] == answer.tasks[5]
+    assert said["Helps some targets, hurts others"] == (
+        "3 of 6 tasks. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
+        "More hurt than helped: code (helps 2, most loss/b; hurts 3), wiki (helps 2, most loss/b; hurts 3)"
+    )
+    for name in answer.tasks:
+        parts = [words for title, words in said.items() if title != "On average over the targets"]
+        assert sum(words.split().count(name) for words in parts) == 1
+    worse = dict(document.short_over(replace(answer, effects=-np.abs(effects) - 0.2)))
+    assert worse["Helps, hurts none"] == "no task"
     assert "Helps some targets, hurts others" not in worse
+    even = effects[:, :4].repeat([1, 1, 1, 2], axis=1)
+    even[3, 4] = 0.0
+    said = dict(document.short_over(replace(answer, effects=even)))
+    assert "As many: wiki (helps 2, most loss/b; hurts 2)" in said["Helps some targets, hurts others"]
+
+
+def test_the_average_names_only_what_is_certain_on_it():
+    answer = REPORTS["many"]()
+    unit = "1 is the root mean square of a target's effects; ± at its widest."
+    said = lambda **of: dict(document.short_over(replace(answer, **of)))["On average over the targets"]
+    ones = np.ones((6, 5))
+    effects = ones * np.array([1.0, 0.2, 0.1, 0.0, -0.1, -1.0])[:, None]
+    size = np.sqrt((effects[:, 0] ** 2).mean())
+    cell = lambda name, value, half: f"{name} ({value / size:+.2f} ± {half / size:.2g})"
+    half = Z * 0.2
+    first, last = cell("web", 1.0, half), cell(answer.tasks[5], -1.0, half)
+    sure = said(effects=effects, deviation=0.2 * ones)
+    assert sure == f"Certain to help: {first}. Certain to hurt: {last}. {unit}"
+    open_ = said(effects=effects, deviation=9.0 * ones)
+    assert open_ == f"No task is told apart from 0; the highest mean is that of {cell('web', 1.0, Z * 9)}. {unit}"
+    assert said(effects=np.minimum(effects, 0.0), deviation=0.2 * ones).startswith("No task is certain to help. ")
+    assert ". No task is certain to hurt. " in said(effects=np.maximum(effects, 0.0), deviation=0.2 * ones)
+    shown = terminal(replace(answer, effects=effects, deviation=0.2 * ones))
+    own = "The verdict is of the effects within each target, not of this average."
+    line = f"On average over the targets: c{sure[1:]} {own}"
+    assert line in shown.splitlines()
+    row = next(line for line in shown.splitlines() if line.startswith("code "))
+    assert row.split()[1].endswith("?")  # its mean is not told from 0
 
 
 def test_the_mean_over_targets_has_the_interval_that_it_comes_to_at_most():

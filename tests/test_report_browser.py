@@ -125,13 +125,54 @@ def test_groups_say_their_unit_and_stand_over_all_targets_too(browser, files):
 
 def test_long_names_leave_room_for_benefits_and_their_intervals(browser, tmp_path):
     answer = REPORTS["one"]()
-    names = tuple(f"a/rather/long/name/of/a/source/{name}" for name in answer.tasks)
+    names = tuple(f"{name}/a/rather/long/name/of/a/source/{name}" for name in answer.tasks)
     path = pages.write(replace(answer, tasks=names), tmp_path / "long.html")
     with opened(browser, path, 400) as page:
         heads = page.locator('[data-table="effects"] thead th')
         right = dict(zip(heads.all_inner_texts(), heads.evaluate_all(RIGHT), strict=True))
         assert right["to"] < page.locator('[data-table="effects"] .scroll').evaluate_all(RIGHT)[0]
         assert sorted(column(page, "effects", 1)) == sorted(names)
+
+
+def test_what_all_names_share_is_left_out_of_tables_and_kept_in_tooltips_and_files(browser, tmp_path):
+    answer = REPORTS["many"]()
+    task, target = (
+        lambda name: f"train_the_pile_of_2024_<{name}>",
+        lambda name: f"valid/the_pile_{name.replace('/', '_')}/loss",
+    )
+    long = replace(
+        answer,
+        tasks=tuple(map(task, answer.tasks)),
+        targets=tuple(map(target, answer.targets)),
+        unidentified=tuple(map(task, answer.unidentified)),
+    )
+    with opened(browser, pages.write(long, tmp_path / "long.html"), 1280) as page:
+        for name in ("over_targets", "targets", "effects", "pairs"):
+            box = page.locator(f'[data-table="{name}"] .scroll')
+            assert box.evaluate("one => one.scrollWidth <= one.clientWidth"), name
+        said = "Names are shortened: tasks are train_the_pile_of_2024_…, targets are valid/the_pile_…/loss."
+        assert said in page.locator('[data-table="over_targets"] .about').inner_text()
+        assert said in page.locator(".verdict").inner_text()
+        assert sorted(column(page, "effects", 1)) == sorted(
+            f"<{name}>" for name in (*answer.tasks, *answer.unidentified)
+        )
+        first = page.locator('[data-table="over_targets"] tbody tr').first.locator("td div")
+        name = first.first.inner_text()
+        assert first.first.get_attribute("title") == task(name[1:-1])
+        assert first.nth(1).get_attribute("title").startswith("valid/the_pile_")
+        for blank in first.all():
+            assert blank.inner_text() or blank.get_attribute("title") is None  # a task that helps no target
+        button = page.locator('[data-table="targets"] tbody button').nth(2)
+        assert button.inner_text() == "loss_c"
+        button.click()
+        page.locator("#target-about", has_text=target("loss/c")).wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="effects.csv").click()
+        download.value.save_as(tmp_path / "effects.csv")
+        assert page.said == []
+    frame = pd.read_csv(tmp_path / "effects.csv")
+    assert set(frame["task"]) == {*long.tasks, *long.unidentified}
+    assert set(frame["target"]) == set(long.targets)
 
 
 def test_a_page_of_many_targets_carries_common_strings_once(browser, tmp_path):

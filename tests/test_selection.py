@@ -14,6 +14,7 @@ from interplay.evaluations import EvaluationsError
 from interplay.fitting import Design, checked, fit_design
 from interplay.held_out import HeldOut
 from interplay.problems import games
+from interplay.report.selection import _cost
 from interplay.selection import Constraints, result
 from interplay.selection.chooser import Chooser, Fitted
 from interplay.selection.judgement import Proposals, unexplained
@@ -584,3 +585,48 @@ def test_the_best_run_may_have_rounded_shares():
     runs = mixtures()
     rounded = replace(runs, masks=np.round(runs.masks, 2))
     assert ip.select(rounded).of(result.RUN)[0].measured[0] == runs.values.min()
+
+
+# ---------------------------------------------------------------- what is said beside the verdict
+
+
+def test_a_choice_level_with_the_baseline_says_that_it_beats_the_best_run():
+    """Uniform is the optimum of a bowl, and every run lies far up its side."""
+    rng = np.random.default_rng(5)
+    W = ip.masks.dirichlet(4, 60, rng, alpha=[0.6] * 4)
+    W = W[((W - 0.25) ** 2).sum(axis=1) > 0.15][:30]
+    runs = runs_of(2.0 + ((W - 0.25) ** 2).sum(axis=1) + 0.01 * rng.normal(size=len(W)), W, kind="mixture")
+    chosen = ip.select(runs, beyond=True)
+    best = chosen.of(result.RUN)[0]
+    half = 1.96 * best.gain_deviation[0]
+    assert chosen.verdict == "not supported"
+    assert best.gain[0] > half
+    assert f"its gain over the best run is certain: {best.gain[0]:+.3g} (" in chosen.why
+
+
+def test_where_no_run_keeps_the_rules_this_is_said():
+    S = masks_of(6, 40)
+    S = S[(S[:, 5] == 1) | (S.sum(axis=1) != 5)]
+    chosen = ip.select(runs_of(3.0 - S @ GAINS[0], S), size=5, forbid=["task_5"])
+    assert not chosen.of(result.RUN)
+    assert "No run keeps the rules" in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("cost", "half", "said"),
+    [
+        (0.0005, 0.12, "what they cost is not told apart from nothing, at most 0.12"),
+        (0.5, 0.1, "they cost 0.5 (95 % interval 0.4 to 0.6)"),
+    ],
+)
+def test_what_rules_cost_is_said_with_what_is_known_of_it(cost, half, said):
+    assert _cost(cost, half) == said
+
+
+def test_names_that_hold_what_was_typed_are_suggested_first():
+    S = masks_of(3, 7)
+    runs = runs_of(3.0 - S @ [0.5, 0.2, 0.1], S, tasks=["train_the_pile_github", "git", "train_the_pile_arxiv"])
+    with pytest.raises(
+        EvaluationsError, match=r"no task is called 'github'\. There are 3, such as 'train_the_pile_github'"
+    ):
+        ip.select(runs, require=["github"])

@@ -238,7 +238,7 @@ def test_constant_targets_count_in_no_mean(rng):
     y = np.column_stack([runs.values[:, 0], 2 * runs.values[:, 0], np.ones(len(runs))])
     trust = ip.attribute(make(runs.masks, y), pairs=False).trust
     assert trust.verdict == "solid"
-    assert "of 3 targets 2 are solid, 1 is not supported" in trust.reason
+    assert trust.headline == "2 solid, 1 not supported of 3 targets"
 
 
 def test_a_solid_answer_says_which_targets_are_less_and_what_would_lift_them(rng):
@@ -252,15 +252,14 @@ def test_a_solid_answer_says_which_targets_are_less_and_what_would_lift_them(rng
     assert "loss_8" in trust.advice
     more = re.search(r"about (\d+) more runs of the same design should make (it|half of them) solid\.", trust.advice)
     assert int(more[1]) > 0
-    assert f"of 9 targets {9 - n} are solid, {n} {'is' if n == 1 else 'are'} indicative" in trust.reason
+    assert trust.headline == f"{9 - n} solid, {n} indicative of 9 targets"
 
 
 def test_a_solid_answer_without_repeats_says_how_many_would_tell(rng):
     runs = runs_of(rng, m=100)
     trust = ip.attribute(runs, surrogate="ridge", pairs=False).trust
     assert trust.verdict == "solid"
-    said = r"The verdict needs nothing more\. Repeating \d+ runs under another seed would tell how much reproduces\."
-    assert re.match(said, trust.advice)
+    assert re.match(r"Repeating \d+ runs under another seed would tell how much reproduces\.", trust.advice)
     y = np.repeat(runs.values, 2, axis=0)[:, 0] + 0.01 * rng.normal(size=200)
     twice = make(np.repeat(runs.masks, 2, axis=0), y, seed=np.tile([0, 1], 100))
     trust = ip.attribute(twice, surrogate="ridge", pairs=False).trust
@@ -292,9 +291,26 @@ def test_what_lifts_targets_below_a_solid_answer(each, lost, said):
 
 
 def test_targets_are_counted_in_words():
-    assert counted([2, 2]) == "both targets solid"
-    assert counted([1, 1, 1]) == "all 3 targets indicative"
-    assert counted([2, 1, 0, 2]) == "of 4 targets 2 are solid, 1 is indicative, 1 is not supported"
+    assert counted(["solid"] * 2) == "both targets solid"
+    assert counted(["indicative"] * 3) == "all 3 targets indicative"
+    assert counted(["not supported", "solid", "indicative", "solid"]) == (
+        "2 solid, 1 indicative, 1 not supported of 4 targets"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "targets", "said"),
+    [
+        ("indicative", ["indicative"], "indicative"),
+        ("solid", ["solid"] * 13, "solid, all 13 targets"),
+        ("not supported", ["not supported"] * 2, "not supported, both targets"),
+        ("solid", ["indicative", "solid"], "1 solid, 1 indicative of 2 targets"),
+        ("indicative", ["indicative", "solid", "solid"], "indicative together; 2 solid, 1 indicative of 3 targets"),
+        ("indicative", ["solid"] * 3, "indicative together; all 3 targets solid"),
+    ],
+)
+def test_the_headline_hides_no_target_behind_a_better_word(verdict, targets, said):
+    assert Trust(verdict, "", "", tuple(targets), (), (), ()).headline == said
 
 
 def test_means_and_medians_over_targets_are_told_apart(rng):
@@ -320,11 +336,11 @@ def test_tasks_that_are_never_switched_or_never_apart_are_said_to_need_runs(rng)
     wide = lambda *columns: make(np.column_stack([X, *columns]), y)
     advice = lambda *columns: ip.attribute(wide(*columns), surrogate="ridge", pairs=False).trust.advice
     on, off = np.ones(60), np.zeros(60)
-    assert advice(on).startswith("Add runs with and without it.")
-    assert advice(on, off).startswith("Add runs with and without them, each switched by itself.")
+    assert advice(on).startswith("Add runs with and without task_6.")
+    assert advice(on, off).startswith("Add runs with and without task_6, task_7, each switched by itself.")
     assert advice(X[:, 0]).startswith("Add runs that switch tasks of one group apart.")
     assert advice(on, X[:, 0]).startswith(
-        "Add runs with and without it, and runs that switch tasks of one group apart."
+        "Add runs with and without task_6, and runs that switch tasks of one group apart."
     )
 
 
@@ -359,23 +375,22 @@ def test_a_cap_counts_the_targets_as_it_shows_them(rng):
     trust = ip.attribute(make(X, y), surrogate="ridge", pairs=False).trust
     solid = trust.targets.count("solid")
     assert solid
-    assert f"of 9 targets {solid} are solid" in trust.reason
+    assert trust.headline.startswith(f"{solid} solid, ")
     for state, verdict in (("ranking only", "indicative"), ("unfaithful", "not supported")):
         capped = limited(trust, {"verdict": state})
         assert (capped.verdict, set(capped.targets)) == (verdict, {verdict})
         assert f"the estimator is {state}." in capped.reason
-        assert f"all 9 targets {verdict}" in capped.reason
+        assert capped.headline == f"{verdict}, all 9 targets"
         assert "solid" not in capped.reason
     assert capped.facts[-1] == "Not supported for any of 9 targets."
     assert limited(trust, {"verdict": "faithful"}) == trust
 
 
 def test_a_cap_that_leaves_the_verdict_lowers_its_targets_in_words_too():
-    reason = "Why (held-out R^2 0.50, median of targets; of 3 targets 2 are solid, 1 is not supported)."
-    trust = Trust("indicative", reason, "what", ("solid", "solid", "not supported"), (), (), ())
+    trust = Trust("indicative", "Why.", "what", ("solid", "solid", "not supported"), (), (), ())
     capped = at_most(trust, 1, "other", "else")
     assert capped.targets == ("indicative", "indicative", "not supported")
-    assert capped.reason == reason.replace("solid", "indicative")
-    assert capped.advice == "what"
+    assert (capped.reason, capped.advice) == ("Why.", "what")
+    assert capped.headline == "indicative together; 2 indicative, 1 not supported of 3 targets"
     one = Trust("solid", "Why.", "", ("solid",), (), (), ())
     assert at_most(one, 1, "Other. Why.", "else").reason == "Other. Why."

@@ -57,7 +57,9 @@ def match(patterns: str | Sequence[str], names: Sequence[str], what: str, *, als
 
 def unknown(name: str, names: Sequence[str], what: str) -> EvaluationsError:
     """Return the error that says that a name is not among others, and which of them are near it."""
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or list(names)[:5]
+    holding = [other for other in names if name and name.casefold() in other.casefold()][:3]
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    near = list(dict.fromkeys([*holding, *close]))[: max(3, len(holding))] or list(names)[:5]
     counted = "is only" if len(names) == 1 else f"are {len(names)}, such as"
     there = f"There {counted} {', '.join(map(repr, near))}." if names else "There is none."
     return EvaluationsError(f"no {what} is called {name!r}. {there}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 __all__ = ["Progress", "duration", "waiting"]
 
@@ -13,18 +15,47 @@ __all__ = ["Progress", "duration", "waiting"]
 QUIET = 3.0
 #: Seconds between lines where there is no terminal.
 EVERY = 60.0
+#: Seconds before the first line about one step of unknown length, where there is no terminal.
+LONG = 10.0
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show that ``what`` is under way, only on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    """Show that ``what`` is under way: at once on a terminal, elsewhere by a line where it takes long."""
+    if sys.stderr is None:
         yield
-        return
-    from rich.console import Console
+    elif sys.stderr.isatty():
+        from rich.console import Console
 
-    with Console(stderr=True).status(f"{what} ..."):
+        with Console(stderr=True).status(f"{what} ..."):
+            yield
+    else:
+        with _told(what, sys.stderr):
+            yield
+
+
+@contextmanager
+def _told(what: str, stream: TextIO) -> Iterator[None]:
+    """Write after `LONG` seconds, and then every `EVERY`, that ``what`` is still under way."""
+    ended, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        pause = LONG
+        while not ended.wait(pause):
+            try:
+                stream.write(f"interplay: {what}, for {duration(time.monotonic() - began)} so far\n")
+                stream.flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                return
+            pause = EVERY
+
+    teller = threading.Thread(target=tell, name="interplay-progress", daemon=True)
+    teller.start()
+    try:
         yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 class Progress:

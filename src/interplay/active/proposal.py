@@ -134,19 +134,27 @@ class Proposal:
 
         return [f"task:{t}" if is_metadata(t) or t in taken else t for t in self.tasks]
 
+    def _table(self) -> list[str]:
+        """Lines of the runs, and what each should bring."""
+        from ..report.columns import table
+
+        n, known = range(len(self)), np.isfinite(self.gain).any()
+        columns = {"run": [str(i + 1) for i in n], self.kind: [self.described(i) for i in n]}
+        columns[""] = ["repeat" if again else "new" for again in self.repeats]
+        if (self.seeds >= 0).any():
+            columns["seed"] = [str(seed) if seed >= 0 else "" for seed in self.seeds]
+        if len(set(self.fidelity)) > 1:
+            columns["fidelity"] = list(self.fidelity)
+        if known and self.question == "selection":
+            columns["best rises by"] = [f"{gain:.3g}" for gain in self.gain]
+        elif known:
+            columns["variance falls by"] = [f"{gain:.1%}" for gain in self.gain]
+        return table(list(columns), list(zip(*columns.values(), strict=True)))
+
     def __repr__(self) -> str:
         n = len(self)
         lines = [f"Proposal: {n} run{'s' * (n != 1)} for {self.question} ({self.words})", ""]
-        known, several = np.isfinite(self.gain).any(), len(set(self.fidelity)) > 1
-        wide = max([len(self.described(i)) for i in range(n)], default=0)
-        rising = self.question == "selection"
-        for i in range(n):
-            bits = [f"{i + 1:>3}  {self.described(i):<{wide}}"]
-            bits += ["repeat" if self.repeats[i] else "new   "]
-            bits += [f"seed {self.seeds[i]}"] if self.seeds[i] >= 0 else []
-            bits += [f"{self.fidelity[i]}"] if several else []
-            bits += [f"+{self.gain[i]:.3g}" if rising else f"-{self.gain[i]:.1%}"] if known else []
-            lines.append("  ".join(bits).rstrip())
+        lines += self._table() if n else []
         lines += ["", *self.sentences] if self.sentences else []
         lines += [f"Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)

@@ -209,7 +209,13 @@ def _by_variance(task: _Task, batch: int, own: Array | None, budget: int) -> Pro
     unit, scale = words.unit(task.predictor)
     n = task.moving
     before = float(gains.variance.mean())
-    picks, falls = greedy(gains, batch, costs(arms, task.design.given, task.cost), open_, found.again)
+    price, apart = costs(arms, task.design.given, task.cost), _apart(task, arms) & open_
+    halved = min(-(-batch // 2), int(apart.sum()))
+    picks, falls = greedy(gains, halved, price, apart, found.again)
+    if not found.again:
+        open_[picks] = False
+    more = greedy(gains, batch - len(picks), price, open_, found.again)
+    picks, falls = picks + more[0], falls + more[1]
     after = max(before - sum(falls), 0.0)
     ends = scale * np.sqrt(np.array([before, after]) / n)
     judged = words.Judged.of(task.design, task.predictor, task.asked, before / n, after / n, len(picks), budget)
@@ -217,6 +223,15 @@ def _by_variance(task: _Task, batch: int, own: Array | None, budget: int) -> Pro
     out = _proposal(task, arms[np.array(picks, np.int64)], share, ends, unit, "variance", said)
     told = [*judged.sentences(out, task.asked), *out.sentences]
     return replace(out, worth_it=judged.worth_it, leave_one_out=judged.better, sentences=tuple(told))
+
+
+def _apart(task: _Task, arms: Arms) -> NDArray[np.bool_]:
+    """Arms (A,) without a task that so far switches with the file that runs come from alone: half a batch is of them.
+
+    The posterior knows of no difference between files, so nothing that it weighs asks for these runs.
+    """
+    columns = [task.runs.tasks.index(name) for name in words.with_table(task.runs)]
+    return (arms.weights[:, columns] == 0).any(axis=1)
 
 
 def _selection(task: _Task, batch: int, how: str, own: Array | None) -> Proposal:

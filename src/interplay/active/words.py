@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluations import Evaluations
 from ..fields import listed
 from ..fitting import Design
 from ..predictor import Predictor
@@ -87,6 +88,8 @@ class Judged:
         question of leave-one-out, or there are too few runs for a round.
     rounds : int
     budget : int
+    confounded : tuple of str
+        Tasks that so far switch with the file that runs come from alone.
     """
 
     before: float
@@ -96,6 +99,7 @@ class Judged:
     plain: float
     rounds: int
     budget: int
+    confounded: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -112,7 +116,8 @@ class Judged:
         rounds, plain = budget // (K + 1), np.nan
         if question.name == "leave-one-out" and rounds:
             plain = float(np.sqrt(spread / (spread + 2.0 * noise(design, predictor) / rounds)))
-        return cls(np.sqrt(before), np.sqrt(after), spread, reached, plain, rounds, budget)
+        tied = with_table(design.runs)
+        return cls(np.sqrt(before), np.sqrt(after), spread, reached, plain, rounds, budget, tied)
 
     @property
     def falls(self) -> float:
@@ -127,7 +132,7 @@ class Judged:
     @property
     def worth_it(self) -> bool:
         """Whether the batch tells more than noise."""
-        return bool(self.falls >= SMALL and not self.apart)
+        return bool(self.confounded) or bool(self.falls >= SMALL and not self.apart)
 
     @property
     def better(self) -> bool:
@@ -143,7 +148,16 @@ class Judged:
             f"{head} should lower what is uncertain of {question.words} from {proposal.before:.3g} to "
             f"{proposal.after:.3g} {proposal.unit} ({self.falls:.0%} less)."
         ]
-        if self.apart:
+        if self.confounded:
+            held = [proposal.tasks.index(task) for task in self.confounded]
+            out = int((proposal.masks[:, held] == 0).any(axis=1).sum())
+            one = len(held) == 1
+            said.append(
+                f"{listed(list(self.confounded), 3)} so far switch{'es' if one else ''} with the file that runs come "
+                f"from alone: {out} of {runs} leave{'s' * (out == 1)} {'it' if one else 'one'} out. Run them as the "
+                "newer file was run, and put them there."
+            )
+        elif self.apart:
             said.append("The effects are told apart already: what more runs of this kind can gain is below the noise.")
         elif not self.worth_it:
             said.append(
@@ -156,6 +170,13 @@ class Judged:
                 f"correlate {self.plain:.2f} with the truth, {runs} {self.reached:.2f}."
             )
         return said
+
+
+def with_table(runs: Evaluations) -> tuple[str, ...]:
+    """Tasks that switch with the file that runs come from alone, in no more than one way: see `join`."""
+    switched = np.ptp(runs.masks, axis=0) > 0
+    named = runs.notes.get("confounded", ())
+    return tuple(task for task, on in zip(runs.tasks, switched, strict=True) if on and task in named)
 
 
 def noise(design: Design, predictor: Predictor) -> float:

@@ -123,13 +123,14 @@ def attribute(
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
-    with waiting("fitting and reading"):
+    with waiting(f"fitting and reading {len(runs)} runs, {runs.K} tasks, {runs.T} target{'s' * (runs.T != 1)}"):
         answer = attribute_runs(
             runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
-    answer = replace(answer, made={**answer.made, "command": command()})
+    answer = replace(answer, made={**answer.made, "command": command(), "given": file.as_given(at, judged_by)})
     if out is not None:
-        write_answer(answer, out)
+        with waiting("writing the answer"):
+            write_answer(answer, out)
         if out.suffix.lower() == ".html":
             typer.echo(f"The page is written: {plain(str(out), 200)}", err=True)
     if save is not None and answer.predictor is not None:

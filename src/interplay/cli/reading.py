@@ -7,6 +7,7 @@ has arguments of its own reads one file of runs, the others several.
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -19,6 +20,7 @@ import typer
 from ..fields import listed
 from ..formats.several import Source
 from . import inputs
+from .errors import without_passwords
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
@@ -112,6 +114,27 @@ class RunsFiles:
         shared = inspect.signature(RunsFiles).parameters
         changed = [n for n, p in shared.items() if n != "runs" and getattr(self, n) not in (p.default, None, [])]
         return [f"--{name.replace('_', '-')}" for name in changed]
+
+    def as_given(self, at: str | None = None, truth: Source | None = None) -> dict[str, Any] | None:
+        """What was read, for a command that reads the same: files with their options, patterns of targets.
+
+        Options of the targets are left to each command; ``at`` is the fidelity that is asked about. None beside a truth
+        that may be what --same is about: a command without the truth would refuse it.
+        """
+        if truth is not None and self.same:
+            return None
+        words = [shlex.quote(text) for text in self.runs]
+        for name in inspect.signature(RunsFiles).parameters:
+            if name not in ("runs", "target") and f"--{name.replace('_', '-')}" in self.given:
+                value = getattr(self, name)
+                for one in value if isinstance(value, list) else [value]:
+                    words.append(f"--{name.replace('_', '-')} {shlex.quote(str(one))}")
+        words += [f"--at {shlex.quote(at)}"] if at else []
+        return {
+            "runs": without_passwords(" ".join(words)),
+            "target": list(self.target or ()),
+            "derived": bool(self.derive),
+        }
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -67,7 +67,7 @@ def serve(
     inputs.check_budget(budget, tokens)
     sources = file.sources
     places = [source.path for source in (*sources, *([judged_by] if judged_by else []))]
-    made = command()
+    made, given = command(), file.as_given(at, judged_by)
 
     def see() -> Any:
         return look(sources, judged_by, fidelity=file.fidelity, targets=file.target or ())
@@ -79,9 +79,9 @@ def serve(
         return (runs, judge, reading), asked
 
     def answer() -> Attribution:
-        given, asked = read()
-        found = attribute(*given, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked)
-        return replace(found, made={**found.made, "command": made})
+        data, asked = read()
+        found = attribute(*data, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked)
+        return replace(found, made={**found.made, "command": made, "given": given})
 
     with waiting("reading the runs"):
         _check(sources, file.fidelity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LEFT = ("most helped", "most hurt", "surest help", "surest harm", "taken", "")
+LEFT = ("most helped", "most hurt", "surest help", "surest harm", "taken", "", "mask", "mixture", "weights")
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

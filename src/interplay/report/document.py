@@ -9,7 +9,11 @@ import numpy as np
 from .. import figures
 from ..fields import listed
 from ..figures.spectrum import unread
+from ..trust import VERDICTS
 from . import tables
+from .average import OVER, on_average, task_by_task
+from .brief import Brief
+from .steps import steps
 from .summary import Summary
 from .table import head, links, notes, orders_lines, pairs_lines, tested, truth_line
 from .words import shown
@@ -21,35 +25,48 @@ Part = dict[str, Any]
 NAMED = 5
 COVERS = "standard deviation of an effect after the runs over that before (median)"
 HALF = "± is half of the 95 % interval"
-#: Tasks of the largest mean, or of the largest effect on one target, that are named.
-BEST = 3
 #: Targets up to which each shows so many tasks in the map of pairs, and so many pairs; so that the page stays small.
 ROOM = ((100, 40, 200), (500, 24, 60), (np.inf, 16, 40))
 WORDS = {
-    "solid": "The answer is sound for this question{}.",
+    "solid": "Solid: what helps and what hurts is told apart, and its order can be trusted.",
     "indicative": "Trust the largest effects, not the order of the rest.",
     "not supported": "These runs do not answer this question. Do not act on the effects below.",
 }
+#: The same of several targets.
+MANY = {
+    "solid": "Solid: within each target what helps and what hurts is told apart, and its order can be trusted. "
+    "This is no verdict on the average over targets.",
+    "mixed": "Each verdict is of the effects within one target: where solid, their order can be trusted; where "
+    "indicative, the largest alone{}. None is a verdict on the average over targets.",
+    "indicative": "Within each target trust the largest effects, not the order of the rest. "
+    "This is no verdict on the average over targets.",
+}
+NONE = "; where not supported, none"
 
 
 def whole(answer: Attribution) -> Part:
     """What concerns all targets."""
     T = len(answer.targets)
     title, reading, *_ = head(answer)
+    brief = Brief.of(answer)
     part: Part = {
         "title": title,
         "reading": reading,
-        "verdict": answer.trust.verdict,
+        "verdict": look(answer),
+        "headline": answer.trust.headline,
         "meaning": meaning(answer),
         "reason": answer.trust.reason,
-        "advice": answer.trust.advice,
+        "steps": steps(answer),
         "fidelities": [] if answer.fidelities is None else list(answer.fidelities.sentences),
         "surrogate": answer.surrogate,
         "links": links(answer),
         "facts": list(answer.trust.facts),
         "notes": [note.removeprefix("Note: ") for note in notes(answer)],
         "truth": truth_line(answer),
-        "short": [*short(answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")] if T == 1 else short_over(answer),
+        "short": [*short(brief.answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")]
+        if T == 1
+        else short_over(brief.answer),
+        "names": brief.said,
         "made": made(answer),
         "targets": [shown(name) for name in answer.targets],
         "verdicts": list(answer.trust.targets),
@@ -57,17 +74,26 @@ def whole(answer: Attribution) -> Part:
     part["figures"] = {"overview": figures.overview(answer), "learning_curve": figures.learning_curve(answer)}
     held: dict[str, tables.Table | None] = {"surrogates": tables.surrogates(answer)}
     if T > 1:
-        held |= {"over_targets": tables.over_targets(answer), "targets": tables.targets(answer)}
+        held |= {"over_targets": tables.over_targets(brief.answer), "targets": tables.targets(brief.answer)}
         for kind, given in (("group", answer.groups), ("contrast", answer.contrasts)):
             held[f"{kind}s_over"] = tables.asked_over(answer, given, kind)
-    return part | {"tables": held}
+    return part | {"tables": {name: brief.titled(table) for name, table in held.items()}}
 
 
 def meaning(answer: Attribution) -> str:
-    """What the verdict means for who acts on it."""
-    T, sound = len(answer.targets), answer.trust.targets.count("solid")
-    over = f", on average over targets: {sound} of {T} are solid by themselves" if sound < T else ""
-    return WORDS[answer.trust.verdict].format(over)
+    """What the verdict is of, and what it means for who acts on it."""
+    each, verdict = set(answer.trust.targets), answer.trust.verdict
+    if len(answer.targets) == 1 or each == {"not supported"}:
+        return WORDS[verdict]
+    if len(each) > 1:
+        return MANY["mixed"].format(NONE * ("not supported" in each))
+    return MANY.get(verdict, WORDS[verdict])
+
+
+def look(answer: Attribution) -> str:
+    """The verdict that the page's colour and mark show: of several targets no better than that of half of them."""
+    levels = sorted(VERDICTS.index(one) for one in answer.trust.targets)
+    return VERDICTS[min(VERDICTS.index(answer.trust.verdict), levels[(len(levels) - 1) // 2])]
 
 
 def unit(answer: Attribution, t: int) -> str:
@@ -76,8 +102,10 @@ def unit(answer: Attribution, t: int) -> str:
     return f"{name}, its own unit" if own == "own" else f"{name}, {own}: 100 × a difference of logarithms"
 
 
-def of_target(answer: Attribution, t: int) -> Part:
-    """What concerns one target (column)."""
+def of_target(answer: Attribution, t: int, brief: Brief | None = None) -> Part:
+    """What concerns one target (column); ``brief`` is the answer with short names, where it is at hand."""
+    brief = brief or Brief.of(answer)
+    short_names = brief.answer
     direction = "higher is better" if answer.higher_is_better[t] else "lower is better"
     trust, (tasks, pairs) = answer.trust, next(room[1:] for room in ROOM if len(answer.targets) <= room[0])
     names = ("expected Pearson correlation with the true effects", "held-out R²", "held-out Spearman")
@@ -92,8 +120,10 @@ def of_target(answer: Attribution, t: int) -> Part:
         "verdict": trust.targets[t],
         "about": f"Benefit in {unit(answer, t)}; {direction}; positive helps; {HALF}.",
         "known": known[:1].upper() + known[1:],
-        "short": short(answer, t),
-        "pairs": [*pairs_lines(answer, t, 60), *tested(answer, t, intervals=True)] if len(answer.interactions) else [],
+        "short": short(short_names, t),
+        "pairs": [*pairs_lines(short_names, t, 60), *tested(short_names, t, intervals=True)]
+        if len(answer.interactions)
+        else [],
         "orders": [line for line in orders_lines(answer, [t]) if line] or [f"How much is additive: {unread(answer)}."],
         "figures": {
             "effects": figures.effects(answer, t),
@@ -104,11 +134,11 @@ def of_target(answer: Attribution, t: int) -> Part:
             "mixture": figures.mixture(answer, t),
         },
         "tables": {
-            "effects": tables.effects(answer, t),
-            "pairs": tables.pairs(answer, t, pairs),
+            "effects": brief.titled(tables.effects(short_names, t)),
+            "pairs": brief.titled(tables.pairs(short_names, t, pairs)),
             "groups": tables.asked(answer, answer.groups, "group", t),
             "contrasts": tables.asked(answer, answer.contrasts, "contrast", t),
-            "outliers": tables.outliers(answer, t),
+            "outliers": tables.outliers(short_names, t),
         },
     }
 
@@ -124,56 +154,19 @@ def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
     said = [("Helps", named(helps) or "nothing for certain"), ("Hurts", named(hurts) or "nothing for certain")]
     if unknown:
         said.append(("Cannot be told from 0", f"{len(unknown)} of {len(effects)} tasks"))
-    if answer.unidentified:
-        said.append(("Never switched", listed([shown(name, 40) for name in answer.unidentified], NAMED)))
-    return said
+    return [*said, *_never(answer)]
 
 
 def short_over(answer: Attribution) -> list[tuple[str, str]]:
     """The same over all targets."""
-    T = len(answer.targets)
     found = Summary.of(answer)
-    helps, hurts = found.helps, found.hurts
-    best = [k for k in np.argsort(-(helps - hurts), kind="stable") if helps[k] > hurts[k]]
-    worst = [k for k in np.argsort(-(hurts - helps), kind="stable") if hurts[k] > helps[k]]
-    named = lambda rows: listed(
-        [f"{shown(answer.tasks[k], 40)} (helps {helps[k]} of {T} targets, hurts {hurts[k]})" for k in rows], NAMED
-    )
-    counts = {v: answer.trust.targets.count(v) for v in ("solid", "indicative", "not supported")}
-    said = [("Best on average", _on_average(answer, found))]
-    said.append(("Helps more targets than it hurts", named(best) or "no task"))
-    if single := _on_one(answer, found):
-        said.append(("Helps some targets, hurts others", single))
-    said.append(("Hurts more targets than it helps", named(worst) or "no task"))
-    return [*said, ("Targets", ", ".join(f"{n} {v}" for v, n in counts.items() if n))]
+    return [(OVER, on_average(answer, found)), *task_by_task(answer, found), *_never(answer)]
 
 
-def _on_average(answer: Attribution, found: Summary) -> str:
-    """The tasks of the highest mean benefit, in words."""
-    T, helps, hurts = len(answer.targets), found.helps, found.hurts
-    best = [k for k in found.order if found.known[k] and found.mean[k] > 0][:BEST]
-    if not best:
-        return "no task: every mean is at most 0"
-    words = []
-    for k in best:
-        sure = "" if found.mean[k] > found.half[k] else "?"
-        size = f"{found.mean[k]:+.2f}{sure} ± {found.half[k]:.2g} at most"
-        words.append(f"{shown(answer.tasks[k], 40)} ({size}; helps {helps[k]} of {T} targets, hurts {hurts[k]})")
-    open_ = "; ? = that interval includes 0" if any("?" in word for word in words) else ""
-    return f"{'; '.join(words)}. In root mean squares of each target's own effects{open_}"
-
-
-def _on_one(answer: Attribution, found: Summary) -> str:
-    """Tasks that help and hurt targets for certain, and the target that each helps most, in words; '' for none."""
-    both = np.flatnonzero((found.best >= 0) & (found.worst >= 0))
-    order = both[np.argsort(-found.relative[both, found.best[both]], kind="stable")]
-    words = []
-    for k in order[:NAMED]:
-        t = found.best[k]
-        value, half = found.relative[k, t], found.width[k, t]
-        words.append(f"{shown(answer.tasks[k], 40)}, most {shown(answer.targets[t], 40)} ({value:+.2f} ± {half:.2g})")
-    more = f"; ... ({len(order) - NAMED} more)" if len(order) > NAMED else ""
-    return f"{'; '.join(words)}{more}. In root mean squares of that target's effects" if words else ""
+def _never(answer: Attribution) -> list[tuple[str, str]]:
+    """Tasks that no run tells anything about."""
+    names = [shown(name, 40) for name in answer.unidentified]
+    return [("Never switched", listed(names, NAMED))] if names else []
 
 
 def made(answer: Attribution) -> list[tuple[str, str]]:

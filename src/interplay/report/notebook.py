@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..figures.look import HELPS, HURTS, OPEN
+from .average import of_average
+from .steps import steps
+from .summary import Summary
 from .words import plain
 
 if TYPE_CHECKING:
@@ -27,9 +30,11 @@ def html(answer: Attribution) -> str:
     T, P = len(answer.targets), len(answer.tasks)
     runs = f"{min(answer.rows)} to {max(answer.rows)}" if len(set(answer.rows)) > 1 else f"{answer.rows[0]}"
     of = _name(answer.targets[0]) if T == 1 else f"{T} targets"
-    said = [f"<b>Verdict: {_text(answer.trust.verdict)}.</b> {_text(answer.trust.reason)}"]
-    if answer.trust.verdict != "solid":
-        said.append(f"<b>Next:</b> {_text(answer.trust.advice)}")
+    said = [f"<b>Verdict: {_text(answer.trust.headline)}.</b> {_text(answer.trust.reason)}"]
+    if T > 1:
+        said.append(_text(of_average(answer, Summary.of(answer))))
+    following = (f"{_text(s.words)}{f' <code>{_text(s.command)}</code>' * bool(s.command)}" for s in steps(answer))
+    said.append(f"<b>Next:</b> {' '.join(following)}")
     said.append(f"<b>Reading:</b> {_text(answer.reading)}, {_text(answer.words)}; {_text(answer.why)}.")
     said += [f"<b>Note:</b> {_text(warning)}" for warning in answer.warnings[:3]]
     more = "<code>print(answer)</code> shows pairs and evidence, <code>answer.to_frame()</code> all numbers"

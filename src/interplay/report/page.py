@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluations import MIN_RUNS
 from ..formats.archive import written_whole
+from .brief import Brief
 from .document import of_target, whole
 from .downloads import downloads
 
@@ -48,9 +49,10 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
         What a server adds, which keeps the page up to date: ``where`` the runs come from, the ``version`` of the
         answer, how the runs stand in ``words`` (see `report.live`).
     """
-    document, T = whole(answer), len(answer.targets)
-    common = Common([as_text(of_target(answer, t)) for t in range(0, T, T // SAMPLED)] if T > SHARE else ())
-    each = [compressed(common.short(as_text(of_target(answer, t)))) for t in range(T)]
+    document, T, brief = whole(answer), len(answer.targets), Brief.of(answer)
+    one = lambda t: as_text(of_target(answer, t, brief))
+    common = Common([one(t) for t in range(0, T, T // SAMPLED)] if T > SHARE else ())
+    each = [compressed(common.short(one(t))) for t in range(T)]
     data = {
         "targets": document["targets"],
         "verdicts": document["verdicts"],

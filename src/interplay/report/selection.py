@@ -48,14 +48,22 @@ def sentences(chosen: Selection) -> list[str]:
     for run in chosen.of(result.RUN):
         if len(chosen.targets) == 1 and not run.told_apart and (run.weights != chosen.weights).any():
             said.append("It is not certain to be better than the best run that keeps the rules: verify it first.")
+    if chosen.rules and not chosen.of(result.RUN):
+        said.append("No run keeps the rules, so there is no best run to set it beside.")
     for free in chosen.of(result.FREE):
         cost, half = max(-free.gain[0], 0.0), Z * free.gain_deviation[0]
         held = result.named(chosen.tasks, free.weights, chosen.kind)
         of = f" in {chosen.targets[0]}" if len(chosen.targets) > 1 else ""
-        said.append(f"Without the rules the optimum is {held}: they cost {cost:.3g} ± {half:.2g}{of}.")
+        said.append(f"Without the rules the optimum is {held}: {_cost(cost, half)}{of}.")
     if chosen.verified:
         said.append(_verified(chosen))
     return said
+
+
+def _cost(cost: float, half: float) -> str:
+    if cost <= half:
+        return f"what they cost is not told apart from nothing, at most {cost + half:.2g}"
+    return f"they cost {cost:.3g} (95 % interval {cost - half:.3g} to {cost + half:.3g})"
 
 
 def _verified(chosen: Selection) -> str:

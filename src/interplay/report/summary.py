@@ -71,3 +71,18 @@ class Summary:
     def order(self) -> NDArray[np.int64]:
         """Tasks by their mean benefit, the highest first."""
         return np.argsort(-self.mean, kind="stable")
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """Tasks (P,) whose mean is known to differ from 0."""
+        return self.known & (np.abs(self.mean) > self.half)
+
+    @property
+    def better(self) -> NDArray[np.int64]:
+        """Tasks that help on average for certain, the surest help first."""
+        return np.array([k for k in self.order if self.sure[k] and self.mean[k] > 0], dtype=np.int64)
+
+    @property
+    def worse(self) -> NDArray[np.int64]:
+        """Tasks that hurt on average for certain, the surest harm first."""
+        return np.array([k for k in self.order[::-1] if self.sure[k] and self.mean[k] < 0], dtype=np.int64)

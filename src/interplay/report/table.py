@@ -11,7 +11,9 @@ from ..readings.discoveries import reliability
 from ..readings.functional import Reading
 from ..readings.spike_slab import CELL
 from . import named
+from .average import of_average
 from .columns import table
+from .steps import ONE_TARGET, steps
 from .summary import Summary
 from .words import named_pairs, pair_words, plain, rounding, shortened
 
@@ -57,10 +59,10 @@ def head(answer: Attribution) -> list[str]:
     lines = [
         f"Attribution of {target} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
         f"Reading: {answer.reading}, {answer.words}; {answer.why}.",
-        f"Verdict: {answer.trust.verdict}. {plain(answer.trust.reason, LONG)}",
+        f"Verdict: {answer.trust.headline}. {plain(answer.trust.reason, LONG)}",
     ]
-    if answer.trust.verdict != "solid":
-        lines.append(f"Next: {plain(answer.trust.advice, LONG)}")
+    for i, step in enumerate(steps(answer)):
+        lines.append(f"{'      ' if i else 'Next: '}{step.words}{f' {step.command}' * bool(step.command)}")
     said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
     return [*lines, *said, answer.surrogate, *links(answer)]
 
@@ -213,7 +215,7 @@ def _many(answer: Attribution, top: int) -> list[str]:
         rows.append(
             [
                 plain(answer.tasks[k]),
-                f"{found.mean[k]:+.2f}" if found.known[k] else "not identifiable",
+                f"{found.mean[k]:+.2f}{' ' if found.sure[k] else '?'}" if found.known[k] else "not identifiable",
                 str(found.helps[k]),
                 str(found.hurts[k]),
                 names[found.best[k]],
@@ -221,13 +223,13 @@ def _many(answer: Attribution, top: int) -> list[str]:
             ]
         )
     rows += [[plain(name), "not identifiable", "", "", "", ""] for name in answer.unidentified]
-    verdicts = {v: answer.trust.targets.count(v) for v in ("solid", "indicative", "not supported")}
-    counted = ", ".join(f"{n} {v}" for v, n in verdicts.items() if n)
     return [
         f"Mean benefit over {len(answer.targets)} targets (each in root mean squares of its own effects); positive",
-        "helps; number of targets whose interval lies above 0 (helps) and below 0 (hurts)" + around,
+        "helps; ? = the interval of the mean, at its widest, includes 0; number of targets whose interval lies above 0",
+        "(helps) and below 0 (hurts)" + around,
         *table(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
-        f"Targets: {counted}. Show one, with its unit and its intervals, with --target NAME.",
+        plain(of_average(answer, found), LONG),
+        *([] if answer.trust.verdict == "solid" else [f"{ONE_TARGET} --target NAME."]),  # else it is said above
     ]
 
 

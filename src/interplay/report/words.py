@@ -27,12 +27,16 @@ NAMES = 60  # texts of up to this many characters are names
 
 def plain(name: str, width: int = 40) -> str:
     """Name without control, direction and line characters, cut to ``width``; '(empty)' if nothing is left."""
-    shown = "".join("?" if unicodedata.category(c) in HIDDEN else c for c in name).strip()
-    shown = shown or "(empty)"
+    shown = harmless(name).strip() or "(empty)"
     if len(shown) <= width:
         return shown
     end = width // 3 if width <= NAMES else 0  # names often differ only in their end
     return shown[: width - 1 - end] + "…" + shown[len(shown) - end :]
+
+
+def harmless(text: str) -> str:
+    """Text with a question mark for each control, direction and line character."""
+    return "".join("?" if unicodedata.category(c) in HIDDEN else c for c in text)
 
 
 def shown(name: str, width: int = 500) -> str:
@@ -42,15 +46,23 @@ def shown(name: str, width: int = 500) -> str:
 
 def shortened(names: Sequence[str]) -> tuple[list[str], str]:
     """Names without what they all begin and end with, cut at a separator; and that, as 'begin...end' or ''."""
+    ends = around(names)
+    return without(names, ends), "...".join(ends) if any(ends) else ""
+
+
+def around(names: Sequence[str]) -> tuple[str, str]:
+    """What all names begin and end with, up to a separator; '' and '' where that would leave nothing of one."""
     if len(names) < 2:
-        return list(names), ""
+        return "", ""
     start = _common(names)
-    rest = [name[len(start) :] for name in names]
-    end = _common([name[::-1] for name in rest])[::-1]
-    rest = [name[: len(name) - len(end)] for name in rest]
-    if not (start or end) or "" in rest:
-        return list(names), ""
-    return rest, f"{start}...{end}"
+    end = _common([name[len(start) :][::-1] for name in names])[::-1]
+    return ("", "") if any(len(name) == len(start) + len(end) for name in names) else (start, end)
+
+
+def without(names: Sequence[str], ends: tuple[str, str]) -> list[str]:
+    """Names without what all of them begin and end with."""
+    start, end = map(len, ends)
+    return [name[start : len(name) - end] for name in names]
 
 
 def _common(names: Sequence[str]) -> str:

@@ -256,6 +256,8 @@ class Chooser:
             self.warnings.append(AT_THE_END)
         if set(self.runs.seed.tolist()) == {int(self.runs.seed[0])} != {-1} and not estimated(p.fidelity):
             self.warnings.append(ONE_SEED)
+        if verdict != "solid" and (beside := _beside(candidates)):
+            why += f"; {beside}"
         if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:
             verdict, why = "indicative", "it was chosen from estimates, which rank better than they predict: train it"
         expected, measurement = (
@@ -376,6 +378,16 @@ def _searched(found: Found) -> str:
     if found.exact:
         return f"all {found.looked:,} choices were gone through"
     return f"local search: {found.agreed:.0%} of its starts ended at the best of them"
+
+
+def _beside(candidates: tuple[Candidate, ...]) -> str:
+    """What is known of the choice beside the best run, where only that is certain; of one target."""
+    for run in candidates:
+        if run.role == result.RUN and len(run.gain) == 1 and run.gain[0] > CERTAIN * run.gain_deviation[0] > 0:
+            half = CERTAIN * run.gain_deviation[0]
+            interval = f"{run.gain[0] - half:.3g} to {run.gain[0] + half:.3g}"
+            return f"its gain over the best run is certain: {run.gain[0]:+.3g} ({interval})"
+    return ""
 
 
 def _verdict(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from .evidence import Evidence, gather
 from .judgement import judge
-from .verdict import CERTAIN, COVERED, VERDICTS, Trust, at_most, limited, of_named, of_pairs, weigh
+from .verdict import CERTAIN, COMPLETE, COVERED, VERDICTS, Trust, at_most, limited, of_named, of_pairs, weigh
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
 __all__ = [
     "CERTAIN",
+    "COMPLETE",
     "COVERED",
     "VERDICTS",
     "Evidence",

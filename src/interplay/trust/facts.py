@@ -23,25 +23,28 @@ def overall(found: Evidence, believed: Array) -> float:
     return float((believed * found.agreement)[own].mean()) if own.any() else 0.0
 
 
-def numbers(found: Evidence, believed: Array, each: Sequence[int], estimated: bool) -> str:
+def numbers(found: Evidence, believed: Array, T: int, estimated: bool) -> str:
     """The numbers that a reader wants first."""
-    T, said = len(each), []
+    said = []
     whose = "those of all estimates" if estimated else "the true effects"
     if believed.any():
         said.append(f"expected correlation with {whose} {overall(found, believed):.2f}{', mean of targets' * (T > 1)}")
     said.append(f"held-out R^2 {np.median(found.skill):.2f}{', median of targets' * (T > 1)}")
-    if T > 1:
-        said.append(counted(each))
     return f"({'; '.join(said)})"
 
 
-def counted(each: Sequence[int]) -> str:
-    """How many targets have which verdict, in words."""
-    T, held = len(each), [level for level in (2, 1, 0) if level in each]
+def counted(each: Sequence[str]) -> str:
+    """How many targets have which verdict, in words.
+
+    Examples
+    --------
+    >>> counted(["solid", "indicative", "solid"]), counted(["solid"] * 13)
+    ('2 solid, 1 indicative of 3 targets', 'all 13 targets solid')
+    """
+    T, held = len(each), [name for name in reversed(VERDICTS) if name in each]
     if len(held) == 1:
-        return f"{'both' if T == 2 else f'all {T}'} targets {VERDICTS[held[0]]}"
-    are = lambda n: "is" if n == 1 else "are"
-    return f"of {T} targets " + ", ".join(f"{(n := each.count(level))} {are(n)} {VERDICTS[level]}" for level in held)
+        return f"{'both' if T == 2 else f'all {T}'} targets {held[0]}"
+    return ", ".join(f"{each.count(name)} {name}" for name in held) + f" of {T} targets"
 
 
 def facts(

@@ -32,6 +32,7 @@ SEEN = 0.02  # p at which a target is certain without a look at the error of its
 CALIBRATED = 0.8  # share of held-out rows inside 95 % intervals
 SURE = 3.0  # deviations of a group or contrast from 0
 SEEDS = 0.2  # share of the spread of effects between seeds that is said
+COMPLETE = "Nothing is missing for this reading."
 FAINT = 0.5  # held-out R^2 above which effects that are all near 0 mean that tasks act together
 
 
@@ -76,6 +77,19 @@ class Trust:
     calibration: tuple[float, ...] = ()
     ceiling: tuple[float, ...] = ()
     facts: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words; of several targets with how many have which.
+
+        Where their verdicts differ, one word for all is said only if it is a warning.
+        """
+        if len(self.targets) < 2:
+            return self.verdict
+        alike, counts = len(set(self.targets)) == 1, counted(self.targets)
+        if alike and self.targets[0] == self.verdict:
+            return f"{self.verdict}, {counts.removesuffix(f' {self.verdict}')}"
+        return counts if self.verdict == VERDICTS[-1] else f"{self.verdict} together; {counts}"
 
 
 @dataclass(frozen=True)
@@ -140,8 +154,7 @@ def weigh(
         reason = f"The {runs} runs tell {asked.name} effects apart and {by}."
         weaker = beside_solid(found, runs, targets, each, lost, wanted=(HINTS, AGREES), at=at)
         repeats = "" if estimated else repeats_that_tell(found, " runs")
-        rest = f"The verdict needs nothing more. {repeats}" if repeats else "Nothing is missing for this reading."
-        advice = weaker or rest
+        advice = weaker or repeats or COMPLETE
     else:
         level, reason, advice = worst.level, worst.reason, worst.advice
     better = "" if estimated else by_leave_one_out(found, asked, single)
@@ -149,7 +162,7 @@ def weigh(
     values = (*values, found.ranks, found.p, found.calibration, np.sqrt(found.share))
     return Trust(
         VERDICTS[level],
-        f"{reason.removesuffix('.')} {numbers(found, believed, each, estimated)}.",
+        f"{reason.removesuffix('.')} {numbers(found, believed, T, estimated)}.",
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
@@ -233,8 +246,8 @@ def _doubts(
         which = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
         reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}"
         reason += "." if unidentified else ": the effects are those of groups that always switch together."
-        alone = len(unidentified) == 1
-        wanted = [f"with and without {'it' if alone else 'them, each switched by itself'}"] * bool(unidentified)
+        itself = "" if len(unidentified) == 1 else ", each switched by itself"
+        wanted = [f"with and without {listed(unidentified, 4)}{itself}"] * bool(unidentified)
         wanted += ["that switch tasks of one group apart"] * (missing > len(unidentified))
         advice = f"Add runs {', and runs '.join(wanted)}."
         cap = 1 if unidentified or missing else 2
@@ -336,17 +349,15 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
 def at_most(found: Trust, level: int, reason: str, advice: str) -> Trust:
     """Lower a verdict to ``level`` (an index of `VERDICTS`), with another reason and advice, where it is better.
 
-    Targets are lowered by themselves, and what is said of how many have which verdict agrees with them.
+    Targets are lowered by themselves.
     """
     before = [VERDICTS.index(one) for one in found.targets]
     after = [min(one, level) for one in before]
-    said, now = (counted(each) if len(each) > 1 else "" for each in (before, after))
-    recounted = lambda text: text.replace(said, now) if said else text
     facts = found.facts
     if after != before and len(after) > 1 and not any(after):
         kept = [line for line in facts if not line.startswith(SILENT)]
         facts = (*kept, f"{SILENT} any of {len(after)} targets.")
     lowered = replace(found, targets=tuple(VERDICTS[one] for one in after), facts=facts)
     if VERDICTS.index(found.verdict) <= level:
-        return replace(lowered, reason=recounted(found.reason))
-    return replace(lowered, verdict=VERDICTS[level], reason=recounted(reason), advice=advice)
+        return lowered
+    return replace(lowered, verdict=VERDICTS[level], reason=reason, advice=advice)

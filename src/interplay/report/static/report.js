@@ -70,10 +70,15 @@ function drawTable(place, table) {
     top.append(cell);
     return cell;
   });
+  // A name of which what all names share was left out.
+  function full(value, i) {
+    const around = value !== "" && table.columns[i].around;
+    return around ? around[0] + value + around[1] : String(value);
+  }
   function fill() {
     const words = box.value.trim().toLowerCase(), sort = sorting[name];
     filters[name] = box.value;
-    let rows = words ? table.rows.filter((row) => row.some((v) => v !== null && String(v).toLowerCase().includes(words))) : table.rows;
+    let rows = words ? table.rows.filter((row) => row.some((v, i) => v !== null && full(v, i).toLowerCase().includes(words))) : table.rows;
     if (sort && table.columns[sort.column]) rows = order(rows, sort.column, sort.down, table.columns[sort.column].kind);
     heads.forEach((cell, i) => {
       const mine = sort && sort.column === i;
@@ -102,7 +107,8 @@ function drawTable(place, table) {
       const kind = table.columns[i].kind, text = written(value, kind);
       const cell = element("td", null, { class: kind === "text" ? "" : "number" });
       if (kind === "text") {
-        const inside = element("div", null, text.length > 60 ? { title: text } : text.length > SHORT ? {} : { class: "whole" });
+        const inside = element("div", null, text.length > SHORT ? {} : { class: "whole" });
+        if (text.length > 60 || (text && table.columns[i].around)) inside.title = full(text, i);
         const name = element("bdi", text), chosen = i === 0 && place.dataset.choose;
         const button = chosen && element("button", null, { type: "button" });
         if (chosen) { button.append(name); button.addEventListener("click", () => choose(table.rows.indexOf(row), true)); }

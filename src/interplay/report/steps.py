@@ -1,0 +1,107 @@
+"""What to do with an answer: choose from the runs where it is solid, else what makes it so; with the commands.
+
+The commands name the files and options as they were given (``made["given"]``, which the command line notes); where
+there are none, they are calls of the library.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..trust import COMPLETE
+from .average import told_apart
+from .words import plain
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+
+#: What stands in an expression without quotes.
+BARE = re.compile(r"[A-Za-z_*][\w./:*?-]*")
+LONG = 2000
+ONE_TARGET = "One target by itself, with its unit and intervals:"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do: words, and the command for it where there is one."""
+
+    words: str
+    command: str = ""
+
+
+def steps(answer: Attribution) -> list[Step]:
+    """What to do next, the first thing first."""
+    advice = plain(answer.trust.advice, LONG)
+    if answer.trust.verdict != "solid":
+        return [Step(advice)]
+    found = [_choice(answer)]
+    if len(answer.targets) > 1:
+        if step := _average(answer):
+            found.append(step)
+        told = told_apart(answer)
+        found.append(Step(f"{ONE_TARGET} --target NAME{f'; most is told apart on {told}' * bool(told)}."))
+    return [*found, *([] if advice == COMPLETE else [Step(advice)])]
+
+
+def _choice(answer: Attribution) -> Step:
+    """The choice that such runs allow."""
+    mask, several = answer.reference is None, len(answer.targets) > 1
+    what = "what to train on" if mask else "a mixture" if answer.reading in ("move", "removal") else "the weights"
+    words, common = f"Choose {what}", _one_direction(answer)
+    if several:
+        words += ", best on average over the targets" if common else ", best on the target that it serves worst"
+    size = answer.size if answer.reading == "swap" else "N"
+    given = answer.made.get("given")
+    if given is None:
+        aim = ('"mean(*)"' if common else 'worst="*"') if several else _text(answer.targets[0])
+        return Step(f"{words}:", f"interplay.select(runs, {aim}{f', size={size}' * mask})")
+    aim = _aim(given["target"], common) if several else _target(given["target"], answer.targets[0])
+    return Step(f"{words}:", _line("interplay select", given["runs"], aim, f"--size {size}" * mask))
+
+
+def _average(answer: Attribution) -> Step | None:
+    """The average as a target of its own, whose intervals hold what the errors of the targets share."""
+    given = answer.made.get("given")
+    if given is None or not _one_direction(answer) or given["derived"] or not _bare(given["target"]):
+        return None
+    words = "What each task does to the average of the targets, as a target with intervals of its own:"
+    derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
+    return Step(words, _line("interplay attribute", given["runs"], derived))
+
+
+def _aim(patterns: Sequence[str], common: bool) -> str:
+    """Options of `select` for several targets."""
+    if common and _bare(patterns):
+        return f"--target {shlex.quote(_mean(patterns))}"
+    return " ".join(f"--worst {shlex.quote(one)}" for one in patterns or ["*"])
+
+
+def _mean(patterns: Sequence[str]) -> str:
+    """The mean of targets as an expression."""
+    return f"mean({', '.join(patterns or ['*'])})"
+
+
+def _target(patterns: Sequence[str], name: str) -> str:
+    """Option of `select` for one target; it needs none where none was given."""
+    return f"--target {shlex.quote(name)}" if patterns else ""
+
+
+def _bare(patterns: Sequence[str]) -> bool:
+    return all(BARE.fullmatch(one) for one in patterns)
+
+
+def _one_direction(answer: Attribution) -> bool:
+    return len(set(answer.higher_is_better)) == 1
+
+
+def _line(*parts: str) -> str:
+    return plain(" ".join(part for part in parts if part), LONG)
+
+
+def _text(name: str) -> str:
+    """A name as it stands in Python."""
+    return plain(repr(name), LONG)
