@@ -630,3 +630,17 @@ def test_names_that_hold_what_was_typed_are_suggested_first():
         EvaluationsError, match=r"no task is called 'github'\. There are 3, such as 'train_the_pile_github'"
     ):
         ip.select(runs, require=["github"])
+
+
+def test_a_sum_of_very_many_targets_is_fitted_as_one(monkeypatch):
+    monkeypatch.setattr("interplay.selection.objective.SUMMED", 2)
+    S, rng = masks_of(6, 60), np.random.default_rng(0)
+    Y = 3.0 - np.column_stack([S @ GAINS[0], S @ GAINS[1], S @ GAINS.mean(axis=0)]) + 0.01 * rng.normal(size=(60, 3))
+    runs = runs_of(Y, S, targets=("a", "b", "c"))
+    chosen = ip.select(runs, "mean(*)")
+    assert "mean(*) sums 3 targets: it is fitted as one, not target by target." in chosen.warnings
+    monkeypatch.undo()
+    each = ip.select(runs, "mean(*)")
+    assert chosen.names == each.names
+    np.testing.assert_allclose(chosen.choice.predicted, each.choice.predicted, atol=0.03)
+    assert not any("fitted as one" in note for note in each.warnings)

@@ -86,7 +86,11 @@ class Chooser:
             self.objective,
             fitted.design.seeds is not None,
         )
-        self.warnings: list[str] = []
+        self.warnings = [
+            f"{goal.name} sums {goal.parts} targets: it is fitted as one, not target by target."
+            for goal in self.objective.everything
+            if goal.parts
+        ]
         self.free: Array | None = None
         self.average: Array | None = None
 

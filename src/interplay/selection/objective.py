@@ -8,7 +8,8 @@
 
 Each member of a sum is fitted by itself, since each is nearly additive in a unit of its own: on RegMix's mean of 13
 losses that ranks unseen mixtures with .956 from 32 runs, where a fit to the mean itself reaches .83. How far errors of
-members add up, ``together``, is read from the sums of held-out residuals: 1 where they all err alike.
+members add up, ``together``, is read from the sums of held-out residuals: 1 where they all err alike. A sum of more than
+`SUMMED` targets is fitted as one all the same: a search among so many fits takes an hour.
 
 Optimisers look for a surrogate's errors: where it is uncertain, its best predictions are too good. The risk makes up
 for that.
@@ -28,6 +29,7 @@ from ..held_out import HeldOut
 from ..predictor import Predictor, farthest_run, remoteness
 
 Array = NDArray[np.float64]
+SUMMED = 200  # targets in a sum, above which it is fitted as one
 FEWEST = 10  # held-out rows below which errors are taken to add up
 
 
@@ -46,6 +48,8 @@ class Goal:
         Whether higher is better.
     centre, spread : float
         Mean and standard deviation over the runs; spread is 0 where it never changes.
+    parts : int
+        Targets in a sum that has too many for each to be fitted; 0 otherwise.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Goal:
     up: bool
     centre: float
     spread: float
+    parts: int = 0
 
     @property
     def sign(self) -> float:
@@ -70,6 +75,8 @@ class Goal:
         still = np.ptp(known) <= 1e-12 * np.abs(known).max() if len(known) else True
         facts = {"up": up, "centre": float(known.mean()), "spread": 0.0 if still else float(known.std())}
         members, coefficients, offset = _linear(runs, name)
+        if len(members) > SUMMED:
+            return cls(name, (name,), np.ones(1), 0.0, **facts, parts=len(members))
         return cls(name, members, coefficients, offset, **facts)
 
 
