@@ -10,7 +10,7 @@ beside it what a round of one seed reaches.
 from __future__ import annotations
 
 import json
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -116,10 +116,11 @@ def section(case: Case, run: Run) -> str | None:
         return text
     head = ["way", "relative error", "constant's", "error / spread", "centred", "ranks", "verdicts", "right"]
     ways = [verdicts(way, own, near) for way, own in cheap.items() if not way.endswith("new seeds")]
-    return (
-        f"{text}\nOn the near-full masks of each seed ({near.m} in all), mean over targets and seeds; the verdict of "
-        f"half of them (where a seed has few, of two seeds together), and how often it is that of the others:\n\n{table(head, ways)}"
+    about = (
+        f"On the near-full masks of each seed ({near.m} in all), mean over targets and seeds; the verdict of half of "
+        "them, and how often it is that of the others; where a seed has few, of all in one seed and in the others:"
     )
+    return f"{text}\n{about}\n\n{table(head, ways)}"
 
 
 def checks(figures: dict[str, tuple[float, list[np.ndarray]]], whole: float) -> list[tuple]:
@@ -171,15 +172,11 @@ def verdicts(way: str, estimates: Evaluations, near: Evaluations) -> list[str]:
         place = [int(np.flatnonzero((own.masks == mask).all(axis=1))[0]) for mask in real.masks]
         pairs.append((own.values[place], real.values))
         figures.append([agreement(*pairs[-1], real.targets)[name] for name in names])
-    if pairs and len(pairs[0][0]) < 2 * FEWEST:  # too few for halves: two seeds give the verdict, two confirm it
-        for few, rest in combinations(range(len(pairs)), 2):
-            left = [k for k in range(len(pairs)) if k not in (few, rest)]
-            verdict, other = (
-                agreement(*(np.vstack([pairs[k][i] for k in which]) for i in (0, 1)), near.targets)["verdict"]
-                for which in ((few, rest), left)
-            )
-            said.append(verdict)
-            right.append(verdict == other)
+    if pairs and len(pairs[0][0]) < 2 * FEWEST:  # too few for halves: another seed confirms the verdict
+        own = [agreement(*pair, near.targets)["verdict"] for pair in pairs]
+        for first, other in permutations(own, 2):
+            said.append(first)
+            right.append(first == other)
     else:
         for seed, (guess, real) in enumerate(pairs):
             rng = np.random.default_rng([9, seed])

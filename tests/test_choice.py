@@ -267,3 +267,11 @@ def test_one_map_serves_all_targets_of_ridge():
 
 def _seen(X, name):
     return X if name == "raw" else np.log(X + 1e-3)
+
+
+def test_links_stay_where_ridge_on_shares_would_take_one_itself():
+    law = lambda W: 1.5 + np.exp(-2 * W @ np.array([1.0, 0.5, 0.2, -0.2, -0.8]))
+    X, y = blended(0, 40, law)
+    assert KernelSurrogate().fit(X, y).link_.log.all()
+    X, y = blended(0, 40, lambda W: 2.6 - W @ WORTH)
+    assert not KernelSurrogate().fit(X, y).link_.log.any()

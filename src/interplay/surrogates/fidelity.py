@@ -20,10 +20,9 @@ from .base import GaussianSurrogate
 from .coupling import Beside, Coupling, condition, couple
 from .gaussian import Posterior, Spectrum
 from .kernel import LARGE
-from .kernels import matrices
 from .links import Link, assemble
 from .members import Fit, Member
-from .recipes import MANY_TARGETS, Recipe, coarse, stack
+from .recipes import MANY_TARGETS, ClosedForm, Recipe, coarse, linear, stack
 from .rows import Groups, Rows
 from .search import WIDEST, CrossValidation
 from .stacking import Fitted, HeldOut, fit_members, folds
@@ -237,33 +236,41 @@ class _Plan:
         return _Found(fitted, X[kept], settings, variance)
 
     def link(self, X: Array, Y: Array, rows: Rows) -> Link:
-        """The links under which the fidelities differ by a shift, as far as a coarse kernel predicts held-out rows.
+        """The links under which the fidelities differ by a shift, as far as one coarse kernel predicts held-out rows.
 
         Every fidelity has its level, and its mean squared error counts once, whatever its number of rows.
         """
         if len(self.links) == 1:
             return self.links[0][0]
         kept = np.union1d(np.flatnonzero(self.fidelity == self.at), rows.sample(LARGE))
-        X, Y, rows, number, recipe = X[kept], Y[kept], rows.take(kept), self.fidelity[kept], coarse(self.maps)
-        spectra, share = (
-            [Spectrum.of(k, rows) for k in matrices(recipe.kernels(X), X)],
-            1.0 / np.bincount(number)[number],
-        )
-        least, chosen = np.full(Y.shape[1], np.inf), np.zeros(Y.shape[1], np.int64)
-        for c, (link, own) in enumerate(self.links):
-            Z = link.forward(Y[:, own])
-            swept = [one for spectrum in spectra for one in spectrum.sweep(Z, recipe.noises, rows.groups)]
-            for nu, (z, v, amplitude) in zip(np.tile(recipe.noises, len(spectra)), swept, strict=True):
-                known = np.maximum(v - nu * rows.noise, 0.0)[:, None] * amplitude
-                with np.errstate(over="ignore"):
-                    error = share @ (link.backward(z, known) - Y[:, own]) ** 2
-                better = error < least[own] * (1.0 - 1e-9)
-                least[own[better]], chosen[own[better]] = error[better], c
+        X, Y, rows, number = X[kept], Y[kept], rows.take(kept), self.fidelity[kept]
+        share = 1.0 / np.bincount(number)[number]
+        least, chosen = self._swept(coarse(self.maps[0]), X, Y, rows, share)
+        for name in self.maps[1:]:  # see `stacking.fit_members`
+            error, other = self._swept(linear(name), X, Y, rows, share)
+            chosen[~self.links[0][0].log.any() & (other == 0) & (error < least)] = 0
         parts = []
         for c, (link, own) in enumerate(self.links):
             taken = chosen[own] == c
             parts.append((link[taken], own[taken]))
         return assemble(Y.shape[1], parts)
+
+    def _swept(
+        self, recipe: ClosedForm, X: Array, Y: Array, rows: Rows, share: Array
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """Least held-out error of each target under any link, rows weighted by ``share`` (m,), and which link it is."""
+        least, chosen = np.full(Y.shape[1], np.inf), np.zeros(Y.shape[1], np.int64)
+        (kernel,) = recipe.kernels(X)
+        spectrum = Spectrum.of(kernel.matrix(X, X), rows)
+        for c, (link, own) in enumerate(self.links):
+            swept = spectrum.sweep(link.forward(Y[:, own]), recipe.noises, rows.groups)
+            for nu, (z, v, amplitude) in zip(recipe.noises, swept, strict=True):
+                known = np.maximum(v - nu * rows.noise, 0.0)[:, None] * amplitude
+                with np.errstate(over="ignore"):
+                    error = share @ (link.backward(z, known) - Y[:, own]) ** 2
+                better = error < least[own] * (1.0 - 1e-9)
+                least[own[better]], chosen[own[better]] = error[better], c
+        return least, chosen
 
     def members(self, X: Array, Y: Array, rows: Rows, found: _Found) -> list[Member]:
         """Every member of the base conditioned on the runs of all fidelities, without a gap and then with one.

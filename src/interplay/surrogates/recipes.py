@@ -51,8 +51,7 @@ class ClosedForm:
     Attributes
     ----------
     name : str
-    features : tuple of str
-        Maps to choose among.
+    features : str
     gammas, shares, noises : array
         See `kernels.candidates`.
     settle, joint : bool
@@ -60,7 +59,7 @@ class ClosedForm:
     """
 
     name: str
-    features: tuple[str, ...]
+    features: str
     gammas: Array
     shares: Array
     noises: Array
@@ -69,7 +68,7 @@ class ClosedForm:
 
     def kernels(self, X: Array) -> list[Kernel]:
         """Kernels to choose from on rows X (m, K)."""
-        return [kernel for name in self.features for kernel in candidates(X, name, self.gammas, self.shares)]
+        return candidates(X, self.features, self.gammas, self.shares)
 
     def search(self, X: Array, Y: Array, rows: Rows, links: Sequence[tuple[Link, NDArray]]) -> Found:
         """Search over links too."""
@@ -122,17 +121,17 @@ class Components:
 
 def rbf(features: str) -> ClosedForm:
     """RBF + linear."""
-    return ClosedForm("rbf", (features,), GAMMAS, SHARES, NOISES, True)
+    return ClosedForm("rbf", features, GAMMAS, SHARES, NOISES, True)
 
 
-def coarse(features: tuple[str, ...]) -> ClosedForm:
-    """One RBF + linear kernel per map and few noise levels: enough to choose links by."""
+def coarse(features: str) -> ClosedForm:
+    """One RBF + linear kernel and few noise levels: enough to choose links by."""
     return ClosedForm("coarse", features, np.array([0.3]), np.array([0.5]), NOISES[::2], False)
 
 
 def linear(features: str, name: str = "linear") -> ClosedForm:
     """Ridge regression."""
-    return ClosedForm(name, (features,), np.ones(1), np.ones(1), RIDGES, False)
+    return ClosedForm(name, features, np.ones(1), np.ones(1), RIDGES, False)
 
 
 def ard(features: str) -> Scales:

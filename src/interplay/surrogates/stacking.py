@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .links import Link
 from .members import Member
 from .noise import Noise
-from .recipes import Recipe, coarse
+from .recipes import Recipe, coarse, linear
 from .rows import Rows
 
 Array = NDArray[np.float64]
@@ -112,19 +112,33 @@ def fit_members(
     maps: tuple[str, ...],
     starts: Starts = None,
 ) -> Fitted:
-    """Choose the links with a coarse kernel per feature map, see whether noise depends on the mask, fit all members.
+    """Choose the links with one coarse kernel, see whether noise depends on the mask, then fit all members.
+
+    Where ridge on the features of another of the ``maps`` predicts a target better, and best as it is, it stays as
+    it is: what is linear in shares would be bent by any link.
 
     ``starts`` are members to ascend from.
     """
     link = links[0][0]
     if len(links) > 1:
-        link = coarse(maps).search(X, Y, rows, links).link
+        link = chosen_link(X, Y, rows, links, maps)
     noise = Noise.of(X, link.forward(Y), rows, maps[0]) if rows.uniform else None
     if noise is not None:
         rows = replace(rows, noise=noise.at(X))
     begin = [None] * len(recipes) if starts is None else [member.settings for member in starts]
     members = [recipe.fit(X, Y, rows, link, start) for recipe, start in zip(recipes, begin, strict=True)]
     return Fitted(link, members, noise)
+
+
+def chosen_link(X: Array, Y: Array, rows: Rows, links: Links, maps: tuple[str, ...]) -> Link:
+    """See `fit_members`."""
+    found = coarse(maps[0]).search(X, Y, rows, links)
+    link = found.link
+    for name in maps[1:]:
+        other = linear(name).search(X, Y, rows, links)
+        plain = ~other.link.log & (other.cv.error < found.cv.error)
+        link = Link(np.where(plain, 0.0, link.sign), np.where(plain, 0.0, link.bound))
+    return link
 
 
 def held_out(
