@@ -273,9 +273,22 @@ def test_tiles_of_any_size_give_the_same():
     U = torch.from_numpy(np.random.default_rng(0).standard_normal((6, 5, 3)))
     whole = network.push(x, V), network.pull(x, U)
     small = Network(network.model, memory=1)
-    assert small._chunk("push") == Chunk(1, 1)
+    assert small._chunk("push", 7) == Chunk(1, 1)
     np.testing.assert_allclose(small.push(x, V), whole[0], atol=1e-12)
     np.testing.assert_allclose(small.pull(x, U), whole[1], atol=1e-12)
+
+
+def test_a_tile_is_not_wider_than_what_is_asked_for():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
+    x, size = torch.randn(9, 4), 19
+    network = Network(model, memory=3 * 4 * size * 5)  # five gradients
+    seen = []
+    network.jacobian(x, 1, lambda rows, columns, J: seen.append(tuple(J.shape)))
+    assert seen == [(5, 1, size), (4, 1, size)]
+    network.probe(x)
+    few, many = network._chunk("pull", 1), network._chunk("pull", 5)
+    assert (few.columns, many.columns) == (1, 3)
+    assert few.rows // 3 == many.rows
 
 
 def test_tiles_are_halved_when_memory_is_refused_and_nothing_is_done_twice():

@@ -312,8 +312,8 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     effects[2], effects[4], effects[5] = 0.5, -0.5, [0.0, 0.0, 0.0, 0.0, 0.01]
     answer = replace(answer, effects=effects, deviation=np.full((6, 5), 0.05))
     said = dict(document.short_over(answer))
-    assert said["Helps, hurts none"] == "math (5 of 5 targets)"
-    assert said["Hurts, helps none"] == "books (5 of 5 targets)"
+    assert said["Helps only"] == "math (5 of 5 targets)"
+    assert said["Hurts only"] == "books (5 of 5 targets)"
     assert said["Not told from 0 on any target"] == answer.tasks[5]
     assert said["Helps some targets, hurts others"] == (
         "3 of 6 tasks. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
@@ -323,7 +323,7 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
         parts = [words for title, words in said.items() if title != "On average over the targets"]
         assert sum(words.split().count(name) for words in parts) == 1
     worse = dict(document.short_over(replace(answer, effects=-np.abs(effects) - 0.2)))
-    assert worse["Helps, hurts none"] == "no task"
+    assert worse["Helps only"] == "no task"
     assert "Helps some targets, hurts others" not in worse
     even = effects[:, :4].repeat([1, 1, 1, 2], axis=1)
     even[3, 4] = 0.0

@@ -30,19 +30,25 @@ def judged(name, verdict="solid", advice=COMPLETE, given=None, **changed):
 
 # ---- steps
 
+WORST = "Choose what to train on, best on the target that it serves worst"
+
 
 @pytest.mark.parametrize(
     ("answer", "words", "command"),
     [
-        (judged("one"), "Choose what to train on:", "interplay.select(runs, 'loss', size=N)"),
+        (
+            judged("one"),
+            "Choose what to train on (without size= as many tasks as are best):",
+            "interplay.select(runs, 'loss', size=N)",
+        ),
         (
             judged("one", given={"runs": "runs.csv"}),
-            "Choose what to train on:",
+            "Choose what to train on (without --size as many tasks as are best):",
             "interplay select runs.csv --size N",
         ),
         (
             judged("one", given={"runs": "runs.db --tag 'a b'", "target": ["lo*"]}),
-            "Choose what to train on:",
+            "Choose what to train on (without --size as many tasks as are best):",
             "interplay select runs.db --tag 'a b' --target loss --size N",
         ),
         (
@@ -52,32 +58,32 @@ def judged(name, verdict="solid", advice=COMPLETE, given=None, **changed):
         ),
         (
             judged("mixture"),
-            "Choose a mixture, best on average over the targets:",
-            'interplay.select(runs, "mean(*)")',
+            "Choose a mixture, best on average over the targets, each in its own standard deviations:",
+            'interplay.select(runs, "mean_z(*)")',
         ),
         (
             judged("mixture", given={"runs": "a.csv --metrics b.csv"}),
-            "Choose a mixture, best on average over the targets:",
-            "interplay select a.csv --metrics b.csv --target 'mean(*)'",
+            "Choose a mixture, best on average over the targets, each in its own standard deviations:",
+            "interplay select a.csv --metrics b.csv --target 'mean_z(*)'",
         ),
         (
             judged("mixture", given={"runs": "a.csv", "target": ["loss/*", "acc"]}),
-            "Choose a mixture, best on average over the targets:",
-            "interplay select a.csv --target 'mean(loss/*, acc)'",
+            "Choose a mixture, best on average over the targets, each in its own standard deviations:",
+            "interplay select a.csv --target 'mean_z(loss/*, acc)'",
         ),
         (
             judged("mixture", given={"runs": "a.csv", "target": ["a,b", "c"]}),  # no expression
-            "Choose a mixture, best on average over the targets:",
+            "Choose a mixture, best on average over the targets, each in its own standard deviations:",
             "interplay select a.csv --worst a,b --worst c",
         ),
         (
             judged("many", given={"runs": "runs.csv"}),  # higher and lower are better
-            "Choose what to train on, best on the target that it serves worst:",
+            f"{WORST} (without --size as many tasks as are best):",
             "interplay select runs.csv --worst '*' --size N",
         ),
         (
             judged("many"),
-            "Choose what to train on, best on the target that it serves worst:",
+            f"{WORST} (without size= as many tasks as are best):",
             'interplay.select(runs, worst="*", size=N)',
         ),
     ],
@@ -92,7 +98,7 @@ def test_of_several_targets_the_average_and_single_ones_are_offered_too():
     answer = judged("mixture", given={"runs": "a.csv --metrics b.csv"}, advice="Repeat 5 runs.")
     choose, average, single, advice = steps(answer)
     assert choose.command.startswith("interplay select ")
-    assert average.command == "interplay attribute a.csv --metrics b.csv --derive 'average=mean(*)'"
+    assert average.command == "interplay attribute a.csv --metrics b.csv --derive 'average=mean_z(*)'"
     assert single == Step(f"{ONE_TARGET} --target NAME; most is told apart on {told_apart(answer)}.")
     assert advice == Step("Repeat 5 runs.")
     assert [line.strip() for line in terminal(answer).splitlines() if line.startswith("      ")][:3] == [
@@ -106,7 +112,7 @@ def test_of_several_targets_the_average_and_single_ones_are_offered_too():
         judged("mixture", given={"runs": "a.csv", "target": ["a b"]}),
         judged("many", given={"runs": "a.csv"}),
     ):
-        assert not any("average of the targets" in step.words for step in steps(other))
+        assert not any("to that average" in step.words for step in steps(other))
 
 
 def test_the_targets_on_which_most_is_told_apart_are_named():
@@ -168,10 +174,8 @@ def test_a_saved_answer_still_says_what_to_do_next(tmp_path):
 def test_a_notebook_says_what_to_do_next_and_what_the_average_is_worth():
     shown = notebook(judged("mixture", given={"runs": "a<b>.csv"}))
     assert "<b>Verdict: solid, both targets.</b>" in shown
-    assert (
-        "<b>Next:</b> Choose a mixture, best on average over the targets: <code>interplay select a&lt;b&gt;.csv"
-        in shown
-    )
+    step = steps(judged("mixture", given={"runs": "a.csv"}))[0].words
+    assert f"<b>Next:</b> {step} <code>interplay select a&lt;b&gt;.csv" in shown
     assert "On average over the targets: " in shown
     assert "not of this average." in shown
     assert "On average" not in notebook(judged("one"))

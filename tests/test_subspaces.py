@@ -97,9 +97,20 @@ def test_a_hash_needs_no_matrix_and_spreads_evenly():
     assert float((counts - 2**15).abs().max()) < 6 * 2**7.5  # six standard deviations
     assert R.nonzeros == 1
     assert Hashed(100, 50, 7, LIKE).nonzeros == 8
-    bits = splitmix64(np.arange(4096, dtype=np.uint64))
+
+
+def test_mixed_bits_are_those_of_the_published_generator():
+    start = np.uint64(2**63 - 2000)  # over the end of int64
+    x = start + np.arange(4096, dtype=np.uint64)
+    bits = splitmix64(torch.from_numpy(x.view(np.int64))).numpy().view(np.uint64)
+    z = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    np.testing.assert_array_equal(bits, z ^ (z >> np.uint64(31)))
     share = ((bits[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)).mean(0)
     assert np.abs(share - 0.5).max() < 0.05
+    known = splitmix64(torch.tensor([0]))  # the first number of the generator with seed 0
+    assert int(known) & (2**64 - 1) == 0xE220A8397B1DCDAF
 
 
 def test_a_basis_may_be_stored_in_less():

@@ -59,6 +59,7 @@ def instruct(
     test: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that judge.")] = TEST,
     in_run: Annotated[bool, typer.Option("--in-run", help=IN_RUN)] = False,
     cache: Annotated[File, option("FOLDER", "Where hidden states are kept; default: in memory.")] = None,
+    device: Annotated[str, option("DEVICE", "Where to train: cpu, cuda, or one card of several, cuda:1.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings at once.")] = 1,
     retries: Annotated[int, typer.Option(min=0, metavar="N", help="How often a failed one is tried again.")] = 1,
     tag: Annotated[str, option("NAME", "Tells problems apart in one store.")] = "",
@@ -84,6 +85,7 @@ def instruct(
         train=train,
         test=test,
         cache=cache,
+        device=device,
         **recipe,
     )
     for warning in course.warnings:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import cross_entropy
 
+from ..gradients.devices import checked, full_float32
 from .checkpoint import load_state
 from .code import digest_of_model
 from .digests import digest
@@ -70,6 +71,9 @@ class BatchedRetrain:
     fidelity : str
         ``"retrained"``, or a word for another way of training: few steps from W0 are ``initial=W0, steps=5,
         fidelity="few-steps"``.
+    device : torch.device or str
+        Where stacks are trained, such as ``"cuda"``, where a larger ``stack`` takes hardly longer. Schedules and the
+        initial weights that ``model(seed)`` draws on the CPU are the same on every device.
 
     Attributes
     ----------
@@ -98,6 +102,7 @@ class BatchedRetrain:
         initial: nn.Module | Mapping[str, Tensor] | str | os.PathLike[str] | None = None,
         stack: int = 50,
         fidelity: str = "retrained",
+        device: torch.device | str = "cpu",
     ):
         if not sources or not targets:
             raise ValueError("sources and targets must each hold at least one (X, y).")
@@ -115,8 +120,9 @@ class BatchedRetrain:
             initial = load_state(initial)
         self.initial = initial.state_dict() if isinstance(initial, nn.Module) else initial
         self.fidelity = fidelity
-        self._X, self._y, self._source = _concatenate(sources, "sources")
-        self._X_target, self._y_target, self._target = _concatenate(targets, "targets")
+        self.device = checked(device)
+        self._X, self._y, self._source = _concatenate(sources, "sources", self.device)
+        self._X_target, self._y_target, self._target = _concatenate(targets, "targets", self.device)
         n = len(self._y)
         if batch_size is not None and not 0 < batch_size <= n:
             raise ValueError(f"batch_size is {batch_size}; use 1 to {n} (all examples), or None for full batch.")
@@ -192,7 +198,7 @@ class BatchedRetrain:
         for start in range(0, len(masks), self.stack):
             rows = slice(start, start + self.stack)
             state, norms = self._train(masks[rows], seeds[rows])
-            values[rows] = np.where(norms.isfinite().numpy()[:, None], self._losses(state), np.nan)
+            values[rows] = np.where(norms.isfinite().cpu().numpy()[:, None], self._losses(state), np.nan)
         return values
 
     def train(self, masks: np.ndarray, seeds: np.ndarray) -> dict[str, Tensor]:
@@ -203,12 +209,13 @@ class BatchedRetrain:
         """Return parameters of one stack, and the norms ``(b,)`` of the final gradients."""
         keys = [self._key(mask, int(seed)) for mask, seed in zip(masks, seeds, strict=True)]
         self._skeleton, parameters, buffers = self._stacked_model(keys)
-        weights = torch.tensor(masks)[:, self._source]  # (b, N)
-        if self.optimiser == "adam":
-            schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
-            norms = self._adam(parameters, buffers, weights.float(), schedule)
-        else:
-            parameters, norms = self._lbfgs(parameters, buffers, weights)
+        weights = torch.tensor(masks, device=self.device)[:, self._source]  # (b, N)
+        with full_float32():
+            if self.optimiser == "adam":
+                schedule = None if self.batch_size is None else _Schedule(keys, len(self._y), self.batch_size)
+                norms = self._adam(parameters, buffers, weights.float(), schedule)
+            else:
+                parameters, norms = self._lbfgs(parameters, buffers, weights)
         if norms.isfinite().any():
             self._gradient_norm = max(float(norms[norms.isfinite()].max()), self._gradient_norm or 0.0)
         return {name: p.detach() for name, p in {**parameters, **buffers}.items()}, norms
@@ -219,7 +226,7 @@ class BatchedRetrain:
         for step in range(self.steps):
             for group in optimiser.param_groups:
                 group["lr"] = self.lr * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-            batch = None if schedule is None else schedule.batch(step)
+            batch = None if schedule is None else schedule.batch(step).to(self.device)
             _, gradients = self._objective(parameters, buffers, weights, self._X, batch)
             for p, gradient in zip(parameters.values(), gradients, strict=True):
                 p.grad = gradient
@@ -269,11 +276,12 @@ class BatchedRetrain:
 
     @torch.no_grad()
     def _losses(self, state: dict[str, Tensor]) -> np.ndarray:
-        logits = torch.vmap(self._forward, in_dims=(0, None))(state, self._X_target)
+        with full_float32():
+            logits = torch.vmap(self._forward, in_dims=(0, None))(state, self._X_target)
         b, n, C = logits.shape
         losses = cross_entropy(logits.reshape(b * n, C), self._y_target.expand(b, n).reshape(-1), reduction="none")
         member = nn.functional.one_hot(self._target, len(self.targets)).double()  # (n, T)
-        return (losses.view(b, n).double() @ (member / member.sum(0))).numpy()
+        return (losses.view(b, n).double() @ (member / member.sum(0))).cpu().numpy()
 
     def _stacked_model(self, keys: Sequence[int]) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
         models = {key: self._built(key) for key in (dict.fromkeys(keys) if self.initial is None else keys[:1])}
@@ -293,7 +301,7 @@ class BatchedRetrain:
         with seeded(key):
             model = self.model(key)
         _check_layers(model)
-        return model
+        return model.to(self.device)
 
     def _key(self, mask: np.ndarray, seed: int) -> int:
         """Return the seed of initial weights and schedule: the run's own, or one that the mask changes too."""
@@ -334,7 +342,7 @@ class _Schedule:
         return indices[0] if len(indices) == 1 else indices[self.row]
 
 
-def _concatenate(parts: Mapping[str, Any], argument: str) -> tuple[Tensor, Tensor, Tensor]:
+def _concatenate(parts: Mapping[str, Any], argument: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return all examples ``(n, ...)``, labels ``(n,)`` and the number of the part each belongs to ``(n,)``."""
     images, labels = [], []
     for name, part in parts.items():
@@ -346,4 +354,4 @@ def _concatenate(parts: Mapping[str, Any], argument: str) -> tuple[Tensor, Tenso
         if len(images[-1]) != len(labels[-1]):
             raise ValueError(f"{argument}[{name!r}] has {len(images[-1])} examples and {len(labels[-1])} labels.")
     member = torch.cat([torch.full((len(y),), k) for k, y in enumerate(labels)])
-    return torch.cat(images), torch.cat(labels), member
+    return torch.cat(images).to(device), torch.cat(labels).to(device), member.to(device)

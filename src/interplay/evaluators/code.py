@@ -266,8 +266,10 @@ class _Reader:
         if code.co_name == "<lambda>":
             found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno]
             if len(found) > 1:  # several on one line: the one whose body the instructions stand for
-                places = set(code.co_positions())
-                found = [n for n in found if _place(n.body) in places]
+                places, constants = set(code.co_positions()), code.co_consts
+                placed = [n for n in found if _place(n.body) in places]
+                # Python 3.12 gives the return of a constant no place
+                found = placed or [n for n in found if isinstance(n.body, ast.Constant) and n.body.value in constants]
             return found[0] if found else None
         for n in ast.walk(tree):
             if not isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) or n.name != code.co_name:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..gradients import curvatures, solve
 from ..gradients.bases import as_basis
+from ..gradients.devices import allowance
 from ..gradients.diagnostics import agreement, nearest
 from ..gradients.features import Features
 from ..gradients.network import Tensor, torch
@@ -89,8 +90,9 @@ class CourseLinearized:
         self.higher_is_better = tuple(course.higher_is_better)
         self.react = react
         d = 64 + 2 * len(self.tasks) if dim is None else dim
-        p = course.size
-        self._sketch = Hashed(p, sketch, rng, self.W0) if sketch < p else as_basis(torch.eye(p).to(self.W0))
+        p, W0 = course.size, self.W0
+        whole = sketch >= p
+        self._sketch = as_basis(torch.eye(p).to(W0)) if whole else Hashed(p, sketch, rng, W0)
         self._described = {"dim": d, "sketch": self._sketch.dim, "react": react, "rng": rng}
         self._fit(d)
         self._moved_most = 0.0
@@ -131,21 +133,21 @@ class CourseLinearized:
 
     def displacements(self, masks: np.ndarray) -> np.ndarray:
         """Solve every mask: zhat, shape (b, d)."""
-        z = self._solve(torch.from_numpy(check_rows(masks, len(self.tasks))), self.mu)
+        z = self._solve(torch.from_numpy(check_rows(masks, len(self.tasks))).to(self.W0.device), self.mu)
         self._moved_most = max(self._moved_most, float(z.norm(dim=1).max()) / max(float(self.W0.norm()), 1e-30))
-        return z.numpy()
+        return z.cpu().numpy()
 
     def measure(self, z: np.ndarray) -> np.ndarray:
         """Measure the linear model on the targets at displacements z (b, d): shape (b, T)."""
-        moves = torch.from_numpy(z)
+        moves = torch.from_numpy(z).to(self.W0.device)
         found = []
         for features, loss in self._judged:
             found.append(loss.value(features.logits(moves), features.labels).mean(1))
-        return torch.stack(found, 1).numpy()
+        return torch.stack(found, 1).cpu().numpy()
 
     def parameters(self, z: np.ndarray) -> Tensor:
         """Return W0 + R z (b, p), to measure the real model at: ``course.measure(W)``."""
-        return self.W0 + self._sketch.push(torch.from_numpy(z) @ self._V.T).to(self.W0)
+        return self.W0 + self._sketch.push(torch.from_numpy(z).to(self._V) @ self._V.T).to(self.W0)
 
     def _fit(self, d: int) -> None:
         """Sketch all rows, find the subspace, and keep features in it."""
@@ -161,7 +163,7 @@ class CourseLinearized:
         rows = train[0].flatten(0, 1).double()
         G = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
         values, vectors = torch.linalg.eigh(G)
-        keep = torch.arange(len(values)).flip(0)[:d]
+        keep = torch.arange(len(values), device=values.device).flip(0)[:d]
         keep = keep[values[keep] > 1e-10 * values[-1]]
         V = rows.T @ vectors[:, keep] / values[keep].sqrt() if len(rows) <= rows.shape[1] else vectors[:, keep]
         self._V = V
@@ -192,12 +194,13 @@ class CourseLinearized:
         self, rows: Tensor, losses: Tensor, outcomes: Outcomes, group: Tensor | None
     ) -> tuple[Features, OutcomeLoss]:
         n = len(losses)
-        task = torch.zeros(n, dtype=torch.int64) if group is None else group.long()
+        place = rows.device
+        task = (torch.zeros(n, dtype=torch.int64) if group is None else group.long()).to(place)
         counts = torch.bincount(task, minlength=len(self.tasks) if group is not None else 1).double()
         phi = rows.double() @ self._V
-        offset = torch.zeros(phi.shape[:2], dtype=torch.float64)
-        weights = torch.ones(n, dtype=torch.float64)
-        return Features(phi, offset, torch.arange(n), weights, task, counts), OutcomeLoss(losses, outcomes.double())
+        offset = torch.zeros(phi.shape[:2], dtype=torch.float64, device=place)
+        weights, numbers = torch.ones(n, dtype=torch.float64, device=place), torch.arange(n, device=place)
+        return Features(phi, offset, numbers, weights, task, counts), OutcomeLoss(losses, outcomes.double())
 
     def _solve(self, masks: Tensor, mu: float) -> Tensor:
         """Solve masks (b, K); W0 is taken as where the full mask's training ended, so that its pull is subtracted."""
@@ -208,6 +211,7 @@ class CourseLinearized:
             self._loss,
             ridge=max(mu, 1e-9 * self._stiffness),
             pull=-self._full_gradient,
+            memory=allowance(self.W0.device, 2**26),
         )
         return found.z
 
@@ -226,6 +230,6 @@ class CourseLinearized:
 
     def _chosen_mu(self, masks: np.ndarray, values: np.ndarray) -> tuple[float, str]:
         """Choose mu by the centred error on retrained masks, in units of each target's spread."""
-        rows, grid = torch.from_numpy(masks), [share * self._stiffness for share in GRID]
-        best = nearest((self.measure(self._solve(rows, mu).numpy()) for mu in grid), values, self.targets)
+        rows, grid = torch.from_numpy(masks).to(self.W0.device), [share * self._stiffness for share in GRID]
+        best = nearest((self.measure(self._solve(rows, mu).cpu().numpy()) for mu in grid), values, self.targets)
         return grid[best], f"{len(masks)} retrained masks"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..gradients.devices import checked, home
 from ..gradients.network import Tensor, torch  # torch by way of our room, which says how to install it
 from ..language.adapter import Adapter, by_length, is_lora, trained_part
 from ..language.examples import COLUMNS, Examples, tokenise
@@ -78,7 +79,10 @@ class Finetune(CoupledRetrain):
     cache : path, optional
         Folder for hidden states; default: in memory up to ``memory`` bytes, beyond that an error that asks for one.
     memory : int
-        Bytes of hidden states that may be held in memory.
+        Bytes of hidden states that may be held in memory; on a card too they are kept in that of the machine.
+    device : torch.device or str, optional
+        Where to train, such as ``"cuda"``; default: where a loaded model is, else the CPU. Batches and the first LoRA
+        weights of a seed are the same on every device.
 
     Attributes
     ----------
@@ -133,11 +137,14 @@ class Finetune(CoupledRetrain):
         dtype: Any = torch.float32,
         cache: str | os.PathLike[str] | None = None,
         memory: int = 2**32,
+        device: torch.device | str | None = None,
     ):
         recipe = Optimiser(optimiser, lr, weight_decay, (betas[0], betas[1]), eps, momentum, schedule, warmup)
         super().__init__(recipe, flatter, steps=steps, epochs=epochs, batch_size=batch_size)
         self._dtype, names = dtype, {**COLUMNS, **(columns or {})}
+        self.device: torch.device | None = None if device is None else checked(device)  # said before a model is loaded
         loaded = load(model, tokenizer, dtype=dtype)
+        self.device = home(loaded.model) if self.device is None else self.device
         self.tokenizer, self.name, self.labels = loaded.tokenizer, loaded.name, loaded.labels
         sources, evaluated = (
             read_sets(data, argument, names, self.labels)
@@ -150,7 +157,7 @@ class Finetune(CoupledRetrain):
         self._frozen = digest(dict(loaded.model.state_dict()))
         self._where = model if isinstance(model, str | os.PathLike) else None
         self._how = (lora, layers, parameters, loaded.drawn)
-        self._adapter: Adapter | None = trained_part(adapt(loaded.model, *self._how))
+        self._adapter: Adapter | None = trained_part(adapt(loaded.model.to(self.device), *self._how))
         self._module: Any = None
         self._pretrained = self._adapter.W.clone()
         self._drawn = isinstance(lora, int) or getattr(lora, "init_lora_weights", None) is True
@@ -193,7 +200,7 @@ class Finetune(CoupledRetrain):
                 loaded = load(self._where, self.tokenizer, dtype=self._dtype).model
                 if digest(dict(loaded.state_dict())) != self._frozen:
                     raise ValueError(f"model {self.name} holds other weights than before; make the evaluator anew.")
-                self._adapter = trained_part(adapt(loaded, *self._how))
+                self._adapter = trained_part(adapt(loaded.to(self.device), *self._how))
         return self._adapter
 
     def __getstate__(self) -> dict[str, Any]:
@@ -246,7 +253,7 @@ class Finetune(CoupledRetrain):
         for name, own in self.adapter.split(self._pretrained).items():
             bound = 0.0 if ".lora_B." in name else own.shape[-1] ** -0.5  # uniform, as torch.nn.Linear
             drawn = (2 * torch.rand(own.shape, generator=generator) - 1) * bound
-            parts.append((drawn if is_lora(name) else own).reshape(-1))
+            parts.append((drawn.to(own.device) if is_lora(name) else own).reshape(-1))
         return torch.cat(parts)
 
     def train(self, mask: Any = "all", seed: int = 0) -> Trained:

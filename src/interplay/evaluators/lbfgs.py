@@ -46,10 +46,10 @@ def minimise(
     norms : (b,) tensor
         Norms of the gradients there.
     """
-    f, g = objective(W, torch.arange(len(W)))
+    f, g = objective(W, torch.arange(len(W), device=W.device))
     pairs: list[tuple[Tensor, Tensor, Tensor]] = []
     gamma = 1.0 / g.norm(dim=1).clamp(min=1.0)
-    moving, failures = g.norm(dim=1) > tolerance, torch.zeros(len(W))
+    moving, failures = g.norm(dim=1) > tolerance, torch.zeros(len(W), device=W.device)
     for _ in range(steps):
         if not moving.any():
             break

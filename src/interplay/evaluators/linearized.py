@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..gradients import SUBSPACES, Curve, Examples, Features, Loss, Network, loss_named, solve
+from ..gradients.devices import allowance
 from ..gradients.diagnostics import agreement, nearest
 from ..gradients.examples import mean, named
 from ..gradients.features import MODES
@@ -107,8 +108,12 @@ class Linearized(Prepared):
         Most quasi-Newton steps, and the relative gradient norm at which a mask is done.
     rng : numpy.random.Generator or int
         Randomness of the subspace.
-    memory : int
-        Bytes for one chunk of masks.
+    memory : int, optional
+        Bytes for one chunk of masks; default: 64 MB, and on a card an eighth of what is free there if that is more.
+    device : torch.device or str, optional
+        Where features are computed and masks solved, such as ``"cuda"``; default: where the model is. The subspace is
+        drawn from the same numbers on every device. A card is used in float32 as it is, unless
+        ``torch.set_float32_matmul_precision("high")`` lets it round to TF32; the solver computes in float64.
 
     Attributes
     ----------
@@ -156,13 +161,14 @@ class Linearized(Prepared):
         steps: int = 50,
         tolerance: float = 1e-4,
         rng: np.random.Generator | int = 0,
-        memory: int = 2**26,
+        memory: int | None = None,
+        device: torch.device | str | None = None,
     ):
         check_choice("normalise", normalise, NORMALISE)
         check_choice("subspace", subspace, SUBSPACES)
         check_number("weight_decay", weight_decay)
         self.normalise, self.weight_decay = normalise, float(weight_decay)
-        self.steps, self.tolerance, self.memory = int(steps), float(tolerance), int(memory)
+        self.steps, self.tolerance = int(steps), float(tolerance)
         check_choice("mode", mode, MODES)
         check_number("dim_tolerance", dim_tolerance)
         if isinstance(dim, str):
@@ -171,7 +177,8 @@ class Linearized(Prepared):
         self._dtypes = (dtype_of("features_dtype", features_dtype), dtype_of("basis_dtype", basis_dtype))
         self._loss = loss_named(loss)
         state = load_state(W0) if isinstance(W0, (str, os.PathLike)) else W0
-        self.network = Network(model, parameters, W0=state)
+        self.network = Network(model, parameters, W0=state, device=device)
+        self.memory = allowance(self.network.device, 2**26) if memory is None else int(memory)
         self._warnings: list[str] = []
         self.curve: Curve | None = None
         task_loaders = named(loaders, "loaders", "task")

@@ -45,7 +45,8 @@ class PublishedLinearized(Linearized):
     steps : int
         Most L-BFGS iterations per mask.
     options
-        ``loss``, ``metric``, ``higher_is_better``, ``parameters``, ``rng``, ``memory`` of `Linearized`.
+        ``loss``, ``metric``, ``higher_is_better``, ``parameters``, ``rng``, ``memory``, ``device`` of
+        `Linearized`.
 
     Attributes
     ----------
@@ -97,7 +98,7 @@ class PublishedLinearized(Linearized):
         errors = []
         for lam in self.grid:
             self.lam = lam
-            estimate = self.measure(self._solve(torch.from_numpy(masks)).numpy())
+            estimate = self.measure(self._solve(torch.from_numpy(masks).to(self.network.device)).cpu().numpy())
             errors.append(float(np.nanmean(np.nanmean(np.abs(estimate - values), 0) / np.nanmean(np.abs(values), 0))))
         self.lam = self.grid[int(np.argmin(errors))]
         self._mu_from = f"{len(masks)} retrained masks"
@@ -112,15 +113,15 @@ class PublishedLinearized(Linearized):
         weight = mask[train.task] * train.weights
         chosen = weight.nonzero()[:, 0]
         if not len(chosen):
-            return torch.zeros(d, dtype=torch.float64)
+            return torch.zeros(d, dtype=torch.float64, device=mask.device)
         phi, f0, labels = train.phi[chosen].double(), train.offset[chosen], train.labels[chosen]
         flat, share = phi.reshape(-1, d), weight[chosen] / weight.sum()
 
         def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
-            v = torch.from_numpy(w)
+            v = torch.from_numpy(w).to(mask.device)
             value, residual = self._loss.value_and_residual(f0 + (flat @ v).reshape(f0.shape), labels)
             gradient = (share[:, None] * residual).reshape(-1) @ flat + 2 * self.lam * v
-            return float(share @ value + self.lam * v @ v), gradient.numpy()
+            return float(share @ value + self.lam * v @ v), gradient.cpu().numpy()
 
         found = minimize(
             objective,
@@ -130,7 +131,7 @@ class PublishedLinearized(Linearized):
             options={"maxiter": self.steps, "ftol": 1e-9, "gtol": 1e-6},
         )
         self._steps_taken = max(self._steps_taken, int(found.nit))
-        return torch.from_numpy(found.x)
+        return torch.from_numpy(found.x).to(mask.device)
 
     def _moved(self, z: Tensor) -> Tensor:
         if self._gram is None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..gradients.chunks import out_of_memory
+from ..gradients.devices import full_float32
 from ..gradients.losses import Loss, SoftmaxLoss, loss_named
 from ..gradients.network import Network, Tensor, nn, torch
 from ..gradients.products import plain_attention
@@ -63,7 +64,9 @@ class TorchRetrain(CoupledRetrain):
         Gradients that look for flatter minima.
     parameters : sequence of str, optional
         Names or globs of the parameters that are trained; default: all.
-    device : torch.device or str
+    device : torch.device or str, optional
+        Where to train and to measure, such as ``"cuda"``; default: where the module is. Batches and the initial weights
+        that ``model(seed)`` draws on the CPU are the same on every device.
 
     Attributes
     ----------
@@ -87,7 +90,7 @@ class TorchRetrain(CoupledRetrain):
         optimiser: Optimiser | None = None,
         flatter: Flatter | None = None,
         parameters: Sequence[str] | None = None,
-        device: Any = "cpu",
+        device: torch.device | str | None = None,
     ):
         if not sources or not targets:
             raise ValueError("sources and targets must each hold at least one (X, y).")
@@ -96,8 +99,9 @@ class TorchRetrain(CoupledRetrain):
         self.loss = loss_named(loss) if isinstance(loss, str) else loss
         self._metrics = metrics_of(metric, self.targets)
         self.higher_is_better = directions_of(higher_is_better, self._metrics)
-        self.model, self.parameters, self.device = model, parameters, torch.device(device)
-        self.network = Network(self.module(0), parameters)
+        self.model, self.parameters = model, parameters
+        self.network = Network(self.module(0), parameters, device=device)
+        self.device = self.network.device
         self._X, self._y, self._group = self._joined(sources, "sources")
         self._X_target, self._y_target, self._target = self._joined(targets, "targets")
         self.network.probe(self._X[:2])
@@ -132,11 +136,11 @@ class TorchRetrain(CoupledRetrain):
         }
 
     def module(self, seed: int) -> nn.Module:
-        """Return the untrained module of a seed."""
+        """Return the untrained module of a seed, where it was made."""
         if isinstance(self.model, nn.Module):
-            return self.model.to(self.device)
+            return self.model
         with seeded(seed):
-            return self.model(seed).to(self.device)
+            return self.model(seed)
 
     def trained(self, mask: Any = "all", seed: int = 0) -> nn.Module:
         """Train once and return the module, in evaluation mode."""
@@ -144,7 +148,7 @@ class TorchRetrain(CoupledRetrain):
 
     def with_parameters(self, W: Tensor, seed: int = 0) -> nn.Module:
         """Return the module with parameters W (p,)."""
-        network = Network(self.module(seed), self.parameters)
+        network = Network(self.module(seed), self.parameters, device=self.device)
         values = dict(network.model.named_parameters())
         with torch.no_grad():
             for name, shape, part in zip(network.names, network.shapes, W.split(network.sizes), strict=True):
@@ -160,14 +164,15 @@ class TorchRetrain(CoupledRetrain):
 
     def initial(self, seed: int) -> Tensor:
         """Return the parameters (p,) before training."""
-        return Network(self.module(seed), self.parameters).W0.clone()
+        return Network(self.module(seed), self.parameters, device=self.device).W0.clone()
 
     def gradient(self, W: Tensor, indices: np.ndarray, weights: np.ndarray) -> Tensor:
         """Return the gradient (p,) of sum_i weights_i loss_i at W."""
         leaf = W.detach().requires_grad_()
-        f = self.network.logits(leaf, self._X[indices])
-        residual = self.loss.value_and_residual(f.detach(), self._y[indices])[1]
-        return torch.autograd.grad(f, leaf, torch.from_numpy(weights).to(f)[:, None] * residual)[0]
+        with full_float32():
+            f = self.network.logits(leaf, self._X[indices])
+            residual = self.loss.value_and_residual(f.detach(), self._y[indices])[1]
+            return torch.autograd.grad(f, leaf, torch.from_numpy(weights).to(f)[:, None] * residual)[0]
 
     def hessian_product(self, W: Tensor, indices: np.ndarray, weights: np.ndarray, vectors: Tensor) -> Tensor:
         """Return the second derivative of sum_i weights_i loss_i at W times vectors (T, p): ``(T, p)``."""
@@ -206,8 +211,8 @@ class TorchRetrain(CoupledRetrain):
 
     def measure(self, W: Tensor) -> np.ndarray:
         """Return the targets (T,) of the model with parameters W (p,)."""
-        with torch.no_grad():
-            f = torch.cat([self.network.logits(W, x) for x in self._X_target.split(CHUNK)]).double()
+        with torch.no_grad(), full_float32():
+            f = torch.cat([self.network.logits(W.to(self.device), x) for x in self._X_target.split(CHUNK)]).double()
         values = []
         for t, name in enumerate(self.targets):
             own = torch.from_numpy(self._target == t).to(self.device)
@@ -219,7 +224,7 @@ class TorchRetrain(CoupledRetrain):
         return np.array(values)
 
     def _reactions(self, W: Tensor, x: Tensor, y: Tensor, R: int | None) -> Reactions:
-        with torch.no_grad():
+        with torch.no_grad(), full_float32():
             f = self.network.logits(W, x)
             losses, residual = self.loss.value_and_residual(f, y)
         if R == 0:
@@ -265,7 +270,8 @@ class TorchRetrain(CoupledRetrain):
             return torch.func.vmap(lambda u: back(u)[0])(ui)
 
         try:
-            return torch.func.vmap(one)(x, cotangents)
+            with plain_attention():  # fused attention is not taken over examples
+                return torch.func.vmap(one)(x, cotangents)
         except RuntimeError as error:  # a module that vmap does not take
             if out_of_memory(error):
                 raise

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 import torch
 
-_REFUSALS = ("out of memory", "DefaultCPUAllocator", "can't allocate memory", "Cannot allocate memory")
+_REFUSALS = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "_STATUS_ALLOC_FAILED",  # of cuBLAS, cuDNN and cuSOLVER, which ask the card for room of their own
+)
 
 
 @dataclass
@@ -90,7 +96,7 @@ def in_tiles(
         if r1 - r0 == 1 and c1 - c0 == 1:
             raise MemoryError(
                 f"{what} does not fit into memory even alone ({refused}). Choose fewer parameters (parameters=[...]), "
-                "shorter inputs, a model in half precision, or a machine with more memory."
+                "shorter inputs, a model in half precision, or a machine or card with more memory."
             )
         gc.collect()
         if torch.cuda.is_available():

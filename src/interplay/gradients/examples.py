@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
+from .devices import full_float32
 from .losses import Loss
 from .network import Network
 
@@ -74,7 +75,7 @@ class Examples:
     def collect(cls, network: Network, loaders: Mapping[str, Any], loss: Loss, argument: str) -> Examples:
         """Read every loader once and check what is in it; `argument` names them in messages."""
         batches, labels, weights, offsets, task = [], [], [], [], []
-        device = network.W0.device
+        device = network.device
         for k, (name, loader) in enumerate(loaders.items()):
             where = f"{argument}[{name!r}]"
             before = sum(len(y) for y in labels)
@@ -82,7 +83,7 @@ class Examples:
                 x = pytree.tree_map(lambda t: t.to(device) if isinstance(t, Tensor) else t, x)
                 if not batches:
                     network.probe(x)
-                with torch.no_grad():
+                with torch.no_grad(), full_float32():
                     f0 = network.logits(network.W0, x)
                 y = torch.ones(len(f0)) if y is None else y
                 if len(y) != len(f0):

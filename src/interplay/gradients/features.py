@@ -155,7 +155,7 @@ def blocks_of(network: Network, basis: Basis, outputs: int, mode: str = "auto") 
     """Ranges of columns that are in memory together."""
     if chosen_mode(network, basis, outputs, mode) == "reverse" or (basis.held and basis.kind != "sparse"):
         return [(0, basis.dim)]
-    width = max(1, min(basis.dim, network.memory // (basis.size * basis.like.element_size())))
+    width = max(1, min(basis.dim, network.block // (basis.size * basis.like.element_size())))
     return [(start, min(start + width, basis.dim)) for start in range(0, basis.dim, width)]
 
 

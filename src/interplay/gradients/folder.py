@@ -24,8 +24,10 @@ import torch
 from torch import Tensor
 
 from .bases import Basis, Held
+from .devices import free
 
 VERSION = 1
+CPU = torch.device("cpu")
 
 
 class Folder:
@@ -38,7 +40,8 @@ class Folder:
     made_of : mapping
         JSON-able: all that changes a feature. A folder that was made of something else is refused.
     limit : int, optional
-        Bytes of features to hold in memory; more than that is mapped from disk. Default: half of what is free.
+        Bytes of features to hold in memory; more than that is mapped from disk. Default: half of what is free. On a
+        card nothing can be mapped.
 
     Raises
     ------
@@ -66,13 +69,15 @@ class Folder:
         elif held != made_of:
             raise ValueError(_refusal(f"features={str(path)!r}", held, made_of))
 
-    def basis(self, make: Callable[[], Basis], storage: torch.dtype | None = None) -> Basis:
+    def basis(
+        self, make: Callable[[], Basis], storage: torch.dtype | None = None, device: torch.device | None = None
+    ) -> Basis:
         """Return the basis that is kept, or make it and keep it. Random ones are made again: they need no room."""
         if "basis" in self._group and self._group["basis"].attrs.get("complete"):
             kept = self._group["basis"]
             rows = torch.from_numpy(np.asarray(kept[:]))
             dtype = getattr(torch, kept.attrs["dtype"])
-            return Held(rows, torch.empty(0, dtype=dtype), kind=kept.attrs["kind"], storage=storage)
+            return Held(rows, torch.empty(0, dtype=dtype, device=device), kind=kept.attrs["kind"], storage=storage)
         found = make()
         if isinstance(found, Held):
             rows = found.rows.float() if found.rows.element_size() < 4 else found.rows
@@ -130,7 +135,7 @@ class Folder:
             )
             group.create_array("done", shape=(len(blocks), batches), chunks=(1, 1), dtype="uint8", overwrite=True)
             group.attrs["made_of"] = made_of
-        return Part(group, dtype, self.path / f"{name}.mapped", _free() // 2 if self.limit is None else self.limit)
+        return Part(group, dtype, self.path / f"{name}.mapped", free(CPU) // 2 if self.limit is None else self.limit)
 
 
 class Part:
@@ -155,6 +160,11 @@ class Part:
         """Phi = (features in raw columns) mix: in memory, or mapped into it where it is larger than the limit."""
         n, C, d = self._phi.shape
         size = n * C * d * self.dtype.itemsize
+        if device.type == "cuda" and size > free(device):
+            raise MemoryError(
+                f"the features take {size / 2**30:.1f} GiB, and {device} has {free(device) / 2**30:.1f} free; pass "
+                "features_dtype='float32', a smaller dim, or device='cpu', where they are mapped from the folder."
+            )
         name = str(self.dtype).removeprefix("torch.")
         if size > self._limit:
             found = np.memmap(self._mapped, dtype=name, mode="w+", shape=(n, C, d))
@@ -167,7 +177,7 @@ class Part:
             found[start : start + step] = mixed.to(self.dtype).numpy()
         if isinstance(found, np.memmap):
             found.flush()
-            return torch.from_numpy(np.memmap(self._mapped, dtype=name, mode="c", shape=(n, C, d)))
+            found = np.memmap(self._mapped, dtype=name, mode="c", shape=(n, C, d))
         return torch.from_numpy(found).to(device)
 
 
@@ -179,11 +189,3 @@ def _refusal(where: str, held: Mapping[str, Any], made_of: Mapping[str, Any]) ->
 
 def _name(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _free() -> int:
-    """Bytes of memory that are free."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # pragma: no cover - not on this system
-        return 2**33

@@ -86,7 +86,7 @@ def linear_model(
     data : mapping, optional
         Digests of the examples, by "tasks" and "targets.NAME", for the folder.
     """
-    R = make() if folder is None else folder.basis(make, storage)
+    R = make() if folder is None else folder.basis(make, storage, network.device)
     if dtype is None:
         size = 8 * R.dim * sum(e.offset.numel() for e in (train, *tests.values()))
         dtype = torch.float64 if size <= DOUBLE else torch.float32

@@ -19,10 +19,15 @@ from torch.func import functional_call, vjp, vmap
 from .batches import arguments, logits_of, opened, part, rows_of
 from .chunks import Chunk, in_tiles, out_of_memory
 from .cost import Cost, cost_of
+from .devices import allowance, checked, home
 from .products import PULLS, PUSHES, Function, plain_attention, pull_plainly
 from .suitability import NO_DERIVATIVE, check_output, check_products, failing_layer
 
 _BATCH_DEPENDENT = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+#: Bytes of a tile where nothing else is said.
+TILE = 2**28
+#: Most directions of a tile: a card has more to do at once.
+DIRECTIONS = {"cpu": 32}
 _ROWS = ("reverse mode over examples", "plain autograd, example by example")
 
 
@@ -40,8 +45,11 @@ class Network:
         not; default: all that require a gradient.
     W0 : mapping of str to Tensor, optional
         State dict of the trained model; default: the values that `model` has.
-    memory : int
-        Bytes for what one tile of examples and directions needs.
+    memory : int, optional
+        Bytes for what one tile of examples and directions needs; default: 256 MB, and on a card a quarter of what is
+        free there if that is more.
+    device : torch.device or str, optional
+        Where to compute; default: where the model is.
 
     Attributes
     ----------
@@ -59,7 +67,8 @@ class Network:
         parameters: str | Sequence[str] | None = None,
         *,
         W0: Mapping[str, Tensor] | None = None,
-        memory: int = 2**28,
+        memory: int | None = None,
+        device: torch.device | str | None = None,
     ):
         if not isinstance(model, nn.Module):
             raise TypeError(f"model is a {type(model).__name__}; it must be a torch.nn.Module.")
@@ -70,7 +79,8 @@ class Network:
                 f"the model has {', '.join(training)} in training mode, where outputs depend on the batch; "
                 "the estimator uses a copy in evaluation mode. Call model.eval() to make that explicit."
             )
-        self.model = copy.deepcopy(model).eval()
+        self.device = home(model) if device is None else checked(device)
+        self.model = copy.deepcopy(model).to(self.device).eval()
         if W0 is not None:
             load(self.model, W0)
         for parameter in self.model.parameters():
@@ -84,7 +94,8 @@ class Network:
         self.fixed = {n: p.detach() for n, p in self.model.named_parameters() if n not in trainable}
         self.fixed |= {n: b.detach() for n, b in self.model.named_buffers()}
         self._buffers = tuple(n for n, _ in self.model.named_buffers())
-        self.memory = int(memory)
+        self.memory = allowance(self.device, TILE, 4) if memory is None else int(memory)
+        self.block = TILE if memory is None else int(memory)  # of columns: alike on every machine, as files hold them
         self._way = {"push": 0, "pull": 0, "rows": 0}
         self._cost: Cost | None = None
         self._chunks: dict[str, Chunk] = {}
@@ -134,7 +145,7 @@ class Network:
                 found.append(moved.new_empty(len(V), rows_of(x), moved.shape[-1]))
             found[0][columns, rows] = moved
 
-        in_tiles(rows_of(x), len(V), self._chunk("push"), compute, "one example with one direction")
+        in_tiles(rows_of(x), len(V), self._chunk("push", len(V)), compute, "one example with one direction")
         return found[0]
 
     def pull(self, x: Any, cotangents: Tensor) -> Tensor:
@@ -144,7 +155,8 @@ class Network:
         def compute(rows: slice, columns: slice) -> None:
             total[columns] += self._product("pull", part(x, rows), cotangents[columns, rows])
 
-        in_tiles(rows_of(x), len(cotangents), self._chunk("pull"), compute, "one example with one cotangent")
+        chunk = self._chunk("pull", len(cotangents))
+        in_tiles(rows_of(x), len(cotangents), chunk, compute, "one example with one cotangent")
         return total
 
     def jacobian(self, x: Any, outputs: int, use: Callable[[slice, slice, Tensor], None]) -> None:
@@ -153,7 +165,8 @@ class Network:
         def compute(rows: slice, columns: slice) -> None:
             use(rows, columns, self._rows(part(x, rows), columns, outputs))
 
-        in_tiles(rows_of(x), outputs, self._chunk("rows"), compute, "the gradient of one output of one example")
+        chunk = self._chunk("rows", outputs)
+        in_tiles(rows_of(x), outputs, chunk, compute, "the gradient of one output of one example")
 
     def probe(self, x: Any) -> None:
         """Run the model and products on a few examples, so that an unsuitable model fails early and in words."""
@@ -169,6 +182,8 @@ class Network:
                 "It must map the first element of a batch to logits (b, C) and change no state in doing so."
             ) from error
         check_output(out, rows_of(x))
+        if self._cost is not None:  # products were checked on examples before these
+            return
         few = part(x, slice(0, 2))
         check_products(self, few, out[:2])
         self._cost = cost_of(lambda: self.logits(self.W0, few), rows_of(few))
@@ -229,17 +244,19 @@ class Network:
     def _function(self, x: Any) -> Function:
         return lambda W: self.logits(W, x)
 
-    def _chunk(self, product: str) -> Chunk:
-        """Tile sizes of a product: from the memory allowed at first, smaller where it did not suffice."""
-        if product not in self._chunks:
+    def _chunk(self, product: str, count: int) -> Chunk:
+        """Tile sizes of a product of so many directions or outputs: from the memory allowed, then as they sufficed."""
+        most = min(count, DIRECTIONS.get(self.device.type, 256))
+        key = product if product == "rows" else f"{product} of {most}"
+        if key not in self._chunks:
             item = self.W0.element_size()
             if product == "rows":
-                self._chunks[product] = Chunk(*_shape(self.memory // (3 * item * self.size)))
+                self._chunks[key] = Chunk(*_shape(self.memory // (3 * item * self.size), count))
             else:
-                columns = min(32, max(1, self.memory // (4 * item * self.size)))
+                columns = max(1, min(most, self.memory // (4 * item * self.size)))
                 rows = self.memory // (3 * item * max(1, self.cost.activations) * columns)
-                self._chunks[product] = Chunk(max(1, rows), columns)
-        return self._chunks[product]
+                self._chunks[key] = Chunk(max(1, rows), columns)
+        return self._chunks[key]
 
 
 def chosen(model: nn.Module, parameters: str | Sequence[str] | None) -> dict[str, Tensor]:
@@ -304,7 +321,7 @@ def load(model: nn.Module, W0: Mapping[str, Tensor]) -> None:
     model.load_state_dict(dict(W0), strict=False)
 
 
-def _shape(tile: int) -> tuple[int, int]:
-    """Rows and columns of a tile of so many entries: columns first."""
-    columns = max(1, min(16, tile))
+def _shape(tile: int, outputs: int) -> tuple[int, int]:
+    """Rows and columns of a tile of so many entries: columns first, no more than there are."""
+    columns = max(1, min(16, tile, outputs))
     return max(1, tile // columns), columns

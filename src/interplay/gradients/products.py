@@ -20,17 +20,19 @@ from torch import Tensor
 from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .devices import full_float32
+
 Function = Callable[[Tensor], Tensor]  # W (p,) -> logits (b, C)
 Way = Callable[[Function, Tensor, Tensor], Tensor]
 
 
 @contextmanager
 def plain_attention() -> Iterator[None]:
-    """Attention as matrix products, and no fused encoder layers: the fused kernels have no forward mode."""
+    """Attention as matrix products in full precision, no fused encoder layers: fused kernels have no forward mode."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
+        with sdpa_kernel(SDPBackend.MATH), full_float32():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from .bases import Basis, Held
+from .devices import allowance
 from .examples import Examples
 from .losses import Loss
 from .network import Network
@@ -44,7 +45,7 @@ def basis(
     ridge: float = 0.0,
     orthonormal: bool = True,
     storage: torch.dtype | None = None,
-    memory: int = 2**30,
+    memory: int | None = None,
 ) -> Basis:
     """Basis R (p, d) of a subspace; the identity where d reaches the number of parameters.
 
@@ -63,8 +64,9 @@ def basis(
         Orthonormalise a random basis (the span stays; |R z| = |z|). The others always are.
     storage : torch.dtype, optional
         What a basis in memory is kept in; default: the model's precision. In bfloat16 R'R = I holds to about 1e-2.
-    memory : int
-        Bytes up to which "gaussian" and "rademacher" are kept; beyond, they are drawn again block by block.
+    memory : int, optional
+        Bytes up to which "gaussian" and "rademacher" are kept; beyond, they are drawn again block by block. Default:
+        1 GiB, and on a card an eighth of what is free there if that is more.
 
     Raises
     ------
@@ -86,6 +88,7 @@ def basis(
     if kind == "sparse":
         random: Basis = Hashed(size, dim, seed, like)
     else:
+        memory = allowance(like.device, 2**30) if memory is None else memory
         random = Drawn(kind, size, dim, seed, like, memory=memory, storage=storage)
     return random.orthonormalise() if orthonormal else random
 
@@ -288,7 +291,7 @@ def independent_rows(rows: Tensor, dim: int) -> Tensor:
     rows = rows if rows.dtype == torch.float64 else rows.float()
     Q = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
     for threshold in (1e-6, 1e-3):
-        T, kept = _triangular(_gram(Q), threshold, dim)
+        T, kept = _triangular(_gram(Q).cpu(), threshold, dim)  # small steps, each of which would wait for a card
         Q = T.T.to(Q) @ Q[kept]
     return Q
 

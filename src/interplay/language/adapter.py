@@ -85,6 +85,11 @@ class Adapter:
         """Precision of the hidden states."""
         return self.cut.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.W.device
+
     def check(self, examples: Examples, states: States) -> None:
         """Compare two examples, packed and from kept states, with the whole model on each by itself.
 
@@ -100,7 +105,7 @@ class Adapter:
             for i, packed in zip(indices, found.tolist(), strict=True):
                 where, labels, _ = answer_tokens(examples, np.array([i]))
                 logits = self.cut.alone(examples.ids[i], where)
-                alone = float(functional.cross_entropy(logits.float(), labels))
+                alone = float(functional.cross_entropy(logits.float(), labels.to(logits.device)))
                 if not abs(packed - alone) <= (1e-3 if self.dtype == torch.float32 else 0.1) * (1 + abs(alone)):
                     raise ValueError(
                         f"model is a {type(self.cut.inner).__name__} whose loss of an example is {alone:.4g} alone and "
@@ -151,7 +156,7 @@ class Adapter:
             indices = parts.pop()
             try:
                 with torch.no_grad():
-                    found[indices] = what(examples, states, indices).numpy()
+                    found[indices] = what(examples, states, indices).cpu().numpy()
             except (MemoryError, RuntimeError) as error:
                 parts += _halves(error, examples, indices)
         return found
@@ -196,7 +201,7 @@ class Adapter:
         return _stacked([self.reactions(examples, states, half, R) for half in halves])
 
     def _reactions(self, examples: Examples, states: States, indices: np.ndarray, R: int) -> Reactions:
-        n, packed = len(indices), pack(examples.lengths[indices])
+        n, packed = len(indices), pack(examples.lengths[indices], device=self.device)
         with self._recorded(packed.shape) as records:
             logits, labels, owner = self._logits(examples, states, indices)
             losses = _means(functional.cross_entropy(logits.float(), labels, reduction="none"), owner, n)
@@ -210,8 +215,9 @@ class Adapter:
 
     def _logits(self, examples: Examples, states: States, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Return the logits (a, V) at the answer tokens of some examples, the tokens (a,), and their examples (a,)."""
-        where, labels, owner = answer_tokens(examples, indices)
-        return self.cut.logits(states.of(indices, self.dtype), examples.lengths[indices], where), labels, owner
+        where, labels, owner = (part.to(self.device) for part in answer_tokens(examples, indices))
+        hidden = states.of(indices, self.dtype).to(self.device)
+        return self.cut.logits(hidden, examples.lengths[indices], where), labels, owner
 
     def _each(self, values: Tensor, records: list[Record], packed: Packed, owner: Tensor, last: bool) -> Tensor:
         """Return the gradient of each of the values (n,), of one example each: ``(n, p)``."""
@@ -223,14 +229,14 @@ class Adapter:
             return torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
         records.clear()
         torch.autograd.grad(values.sum(), self.parameters, retain_graph=not last)  # for what passes on the way
-        G = torch.zeros(len(values), self.size)
-        answers = np.concatenate([[0], np.cumsum(np.bincount(owner.numpy(), minlength=len(values)))])
+        G = torch.zeros(len(values), self.size, device=self.device)
+        answers = np.concatenate([[0], np.cumsum(np.bincount(owner.cpu().numpy(), minlength=len(values)))])
         for part, in_head, x, dy in records:
             x, dy = (t.reshape(-1, t.shape[-1]) for t in (x, dy))
             if not in_head:
                 x, dy = x[packed.place], dy[packed.place]
-            for e, (start, stop) in enumerate(pairwise(answers if in_head else packed.starts)):
-                torch.mm(dy[start:stop].T, x[start:stop], out=G[e, part].view(dy.shape[1], x.shape[1]))
+            sums = _sums_padded if G.is_cuda else _sums
+            sums(dy, x, answers if in_head else packed.starts, G[:, part])
         return G
 
     @contextmanager
@@ -290,6 +296,21 @@ def by_length(lengths: Sequence[int] | np.ndarray, tokens: int = CHUNK) -> Itera
     order = np.argsort(lengths, kind="stable")
     total = np.cumsum(np.asarray(lengths)[order])
     yield from (part for part in np.split(order, np.flatnonzero(np.diff(total // tokens)) + 1) if len(part))
+
+
+def _sums(dy: Tensor, x: Tensor, bounds: np.ndarray, out: Tensor) -> None:
+    """Write the sum of dy_j x_j' over the tokens j of each example, bounds[e] to bounds[e + 1], into out (n, o i)."""
+    for e, (start, stop) in enumerate(pairwise(bounds)):
+        torch.mm(dy[start:stop].T, x[start:stop], out=out[e].view(dy.shape[1], x.shape[1]))
+
+
+def _sums_padded(dy: Tensor, x: Tensor, bounds: np.ndarray, out: Tensor) -> None:
+    """Do what `_sums` does in one product over examples of one length, filled up: a card is slow at many small ones."""
+    token = bounds[:-1, None] + np.arange(np.diff(bounds).max())
+    token[token >= bounds[1:, None]] = bounds[-1]  # a row of zeros
+    place = torch.from_numpy(token).to(x.device)
+    dy, x = (torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[place] for rows in (dy, x))
+    out.copy_((dy.mT @ x).flatten(1))
 
 
 def _halves(error: BaseException, examples: Examples, indices: np.ndarray) -> list[np.ndarray]:

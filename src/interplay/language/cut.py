@@ -84,14 +84,15 @@ class Cut:
         self.name, self.layers = layers_of(self.inner)
         config = self.inner.config.get_text_config()
         self.width = int(config.hidden_size)
+        self.device: torch.device = next(self.inner.get_input_embeddings().parameters()).device
         self._numbered = len(set(getattr(config, "layer_types", None) or ())) > 1  # layers that differ by their number
 
     def lower(self, ids: Sequence[np.ndarray]) -> Tensor:
         """Return what enters the first trained layer, for the tokens of all sequences, ``(tokens, D)``; or the ids."""
         if self.first is None:
             return torch.from_numpy(np.concatenate(ids))
-        packed = pack(np.array([len(i) for i in ids]))
-        tokens = packed.spread(torch.from_numpy(np.concatenate(ids)))
+        packed = pack(np.array([len(i) for i in ids]), device=self.device)
+        tokens = packed.spread(torch.from_numpy(np.concatenate(ids)).to(self.device))
         kept: list[Tensor] = []
 
         def stop(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
@@ -123,7 +124,7 @@ class Cut:
         -------
         Tensor (a, V)
         """
-        packed = pack(lengths)
+        packed = pack(lengths, device=self.device)
         wanted = packed.place[where]
 
         with self._before_head(lambda h: h.reshape(-1, h.shape[-1])[wanted][None]):
@@ -138,7 +139,7 @@ class Cut:
         A classifier finds the token by itself.
         """
         with self._before_head(lambda h: h):
-            logits = self.inner(input_ids=torch.from_numpy(ids)[None], use_cache=False).logits
+            logits = self.inner(input_ids=torch.from_numpy(ids)[None].to(self.device), use_cache=False).logits
         return logits if self._classifies else logits[0][where]
 
     def _run(self, packed: Packed, **inputs: Tensor) -> Tensor:

@@ -52,16 +52,18 @@ class Packed:
 
     def attention(self, dtype: torch.dtype, causal: bool = True) -> Tensor:
         """Return the additive attention mask ``(R, 1, L, L)``."""
+        device = self.sequence.device
         own = (self.sequence[:, :, None] == self.sequence[:, None, :]) & (self.sequence[:, None, :] >= 0)
         if causal:
-            own &= torch.ones(self.shape[1], self.shape[1], dtype=torch.bool).tril()
-        own |= torch.eye(self.shape[1], dtype=torch.bool)  # unfilled places see themselves, so that nothing is NaN
-        mask = torch.zeros(own.shape, dtype=dtype).masked_fill_(~own, torch.finfo(dtype).min)
+            own &= torch.ones(self.shape[1], self.shape[1], dtype=torch.bool, device=device).tril()
+        # unfilled places see themselves, so that nothing is NaN
+        own |= torch.eye(self.shape[1], dtype=torch.bool, device=device)
+        mask = torch.zeros(own.shape, dtype=dtype, device=device).masked_fill_(~own, torch.finfo(dtype).min)
         return mask[:, None]
 
 
-def pack(lengths: np.ndarray, row: int = ROW) -> Packed:
-    """Lay sequences of these lengths ``(n,)`` into rows.
+def pack(lengths: np.ndarray, row: int = ROW, device: torch.device | None = None) -> Packed:
+    """Lay sequences of these lengths ``(n,)`` into rows, whose places lie on a device.
 
     Examples
     --------
@@ -88,8 +90,8 @@ def pack(lengths: np.ndarray, row: int = ROW) -> Packed:
     shape = len(used), L
     return Packed(
         shape,
-        torch.from_numpy(place),
-        torch.from_numpy(positions).reshape(shape),
-        torch.from_numpy(sequence).reshape(shape),
+        torch.from_numpy(place).to(device),
+        torch.from_numpy(positions).reshape(shape).to(device),
+        torch.from_numpy(sequence).reshape(shape).to(device),
         np.concatenate([[0], np.cumsum(lengths)]),
     )

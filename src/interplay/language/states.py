@@ -62,7 +62,7 @@ class States:
                 raise ValueError(f"{path.name} has shape {kept.shape}, {shape} is needed; remove the file.")
         for stop in _chunks(self.starts, done):
             values = cut.lower(examples.ids[done:stop])
-            kept[self.starts[done] : self.starts[stop]] = values.float().numpy()
+            kept[self.starts[done] : self.starts[stop]] = values.float().cpu().numpy()
             done = stop
             if isinstance(kept, np.memmap):
                 kept.flush()

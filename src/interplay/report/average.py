@@ -51,10 +51,10 @@ def task_by_task(answer: Attribution, found: Summary) -> list[tuple[str, str]]:
     ordered = lambda chosen, size: [int(k) for k in np.argsort(-size, kind="stable") if chosen[k]]
     good, bad = ordered((helps > 0) & (hurts == 0), helps), ordered((hurts > 0) & (helps == 0), hurts)
     mixed, open_ = ordered((helps > 0) & (hurts > 0), helps - hurts), ordered((helps == 0) & (hurts == 0), helps)
-    rows = [("Helps, hurts none", listed([only(helps)(k) for k in good], NAMED) or "no task")]
+    rows = [("Helps only", listed([only(helps)(k) for k in good], NAMED) or "no task")]
     if mixed:
         rows.append(("Helps some targets, hurts others", _mixed(answer, found, mixed)))
-    rows.append(("Hurts, helps none", listed([only(hurts)(k) for k in bad], NAMED) or "no task"))
+    rows.append(("Hurts only", listed([only(hurts)(k) for k in bad], NAMED) or "no task"))
     if open_:
         rows.append(("Not told from 0 on any target", listed([_task(answer, k) for k in open_], NAMED)))
     return rows

@@ -46,7 +46,14 @@ def sentences(chosen: Selection) -> list[str]:
             f"{more}{chosen.tied} others cannot be told apart from it: verify the best few to decide between them."
         )
     for run in chosen.of(result.RUN):
-        if len(chosen.targets) == 1 and not run.told_apart and (run.weights != chosen.weights).any():
+        if len(chosen.targets) != 1 or run.told_apart or not (run.weights != chosen.weights).any():
+            continue
+        if run.gain[0] < 0:
+            said.append(
+                f"The best run that keeps the rules came to {run.measured[0]:.4g}, and the choice is predicted no "
+                "better: keep that run, or verify the choice first."
+            )
+        else:
             said.append("It is not certain to be better than the best run that keeps the rules: verify it first.")
     if chosen.rules and not chosen.of(result.RUN):
         said.append("No run keeps the rules, so there is no best run to set it beside.")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..trust import COMPLETE
 from .average import told_apart
@@ -25,8 +24,7 @@ LONG = 2000
 ONE_TARGET = "One target by itself, with its unit and intervals:"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What to do: words, and the command for it where there is one."""
 
     words: str
@@ -53,11 +51,14 @@ def _choice(answer: Attribution) -> Step:
     what = "what to train on" if mask else "a mixture" if answer.reading in ("move", "removal") else "the weights"
     words, common = f"Choose {what}", _one_direction(answer)
     if several:
-        words += ", best on average over the targets" if common else ", best on the target that it serves worst"
+        average = ", best on average over the targets, each in its own standard deviations"
+        words += average if common else ", best on the target that it serves worst"
     size = answer.size if answer.reading == "swap" else "N"
     given = answer.made.get("given")
+    if mask and size == "N":
+        words += f" (without {'size=' if given is None else '--size'} as many tasks as are best)"
     if given is None:
-        aim = ('"mean(*)"' if common else 'worst="*"') if several else _text(answer.targets[0])
+        aim = ('"mean_z(*)"' if common else 'worst="*"') if several else _text(answer.targets[0])
         return Step(f"{words}:", f"interplay.select(runs, {aim}{f', size={size}' * mask})")
     aim = _aim(given["target"], common) if several else _target(given["target"], answer.targets[0])
     return Step(f"{words}:", _line("interplay select", given["runs"], aim, f"--size {size}" * mask))
@@ -68,7 +69,9 @@ def _average(answer: Attribution) -> Step | None:
     given = answer.made.get("given")
     if given is None or not _one_direction(answer) or given["derived"] or not _bare(given["target"]):
         return None
-    words = "What each task does to the average of the targets, as a target with intervals of its own:"
+    words = (
+        "What each task does to that average, as a target with a verdict of its own (mean(*): in the targets' unit):"
+    )
     derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
     return Step(words, _line("interplay attribute", given["runs"], derived))
 
@@ -81,8 +84,8 @@ def _aim(patterns: Sequence[str], common: bool) -> str:
 
 
 def _mean(patterns: Sequence[str]) -> str:
-    """The mean of targets as an expression."""
-    return f"mean({', '.join(patterns or ['*'])})"
+    """The average that weighs all targets alike, as `average` does; raw units would let a few targets decide."""
+    return f"mean_z({', '.join(patterns or ['*'])})"
 
 
 def _target(patterns: Sequence[str], name: str) -> str:

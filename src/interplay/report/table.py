@@ -151,7 +151,9 @@ def pairs_lines(answer: Attribution, t: int, width: int = 24) -> list[str]:
         return [f"Pairs: of {n} none differs from the sum of its tasks with certainty."]
     expected = 0.05 * n
     if certain <= expected:
-        return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; none is put in words."]
+        named = answer.discoveries is not None and answer.discoveries.named[:, t].any()
+        rest = "what is certain when all are tested together follows" if named else "none is put in words"
+        return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; {rest}."]
     told = reliability(_known_pairs(answer, t))[0]
     verdict = f"{answer.pairs_trust[t][0]}; " if answer.pairs_trust else ""
     beside = f"chance alone: about {expected:.0f}; reliability {told:.2f}"

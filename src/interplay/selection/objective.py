@@ -8,8 +8,8 @@
 
 Each member of a sum is fitted by itself, since each is nearly additive in a unit of its own: on RegMix's mean of 13
 losses that ranks unseen mixtures with .956 from 32 runs, where a fit to the mean itself reaches .83. How far errors of
-members add up, ``together``, is read from the sums of held-out residuals: 1 where they all err alike. A sum of more than
-`SUMMED` targets is fitted as one all the same: a search among so many fits takes an hour.
+members add up, ``together``, is read from the sums of held-out residuals: 1 where they all err alike. A sum of more
+than `SUMMED` targets is fitted as one all the same: a search among so many fits takes an hour.
 
 Optimisers look for a surrogate's errors: where it is uncertain, its best predictions are too good. The risk makes up
 for that.

@@ -68,7 +68,7 @@ def facts(
     if np.isfinite(found.calibration).any():
         line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
     said.append(f"{line}.")
-    said.append(f"Shuffled runs are predicted as well with p = {middle(found.p):.2f}{over}.")
+    said.append(f"Shuffled runs are predicted as well with p {_p(middle(found.p))}{over}.")
     if estimated:
         said.append("Ceiling: that of the estimator, judged by retrained masks.")
     elif np.isfinite(found.share).any():
@@ -93,3 +93,8 @@ def facts(
     if T > 1 and silent:
         said.append(f"{SILENT} {len(silent)} of {T} targets: {listed(silent, 8)}.")
     return said
+
+
+def _p(value: float) -> str:
+    """A p value that is never shown as 0."""
+    return "< 0.01" if value < 0.005 else f"= {value:.2f}"

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .optimisers import Optimiser
 from .reactions import Reactions
 
-__all__ = ["Course", "check_followed", "parameters_of"]
+__all__ = ["Course", "check_followed", "parameters_of", "place_of"]
 
 
 class Course(Protocol):
@@ -27,6 +28,9 @@ class Course(Protocol):
     group : (N,) int array
         Task of each training example.
     notes : mapping
+
+    What it returns lies on the device where it trains; batches and initial parameters are drawn on the CPU, so that a
+    seed is the same training everywhere.
     """
 
     @property
@@ -102,4 +106,9 @@ def parameters_of(W0: Any, course: Course) -> Tensor:
             f"W0 has {getattr(W, 'shape', type(W0).__name__)}, and the course trains {course.size} parameters; pass "
             "what course.train('all') returned."
         )
-    return W
+    return W.to(place_of(course))
+
+
+def place_of(course: Course) -> torch.device:
+    """Return the device on which a course trains; the CPU where it does not say."""
+    return torch.device(getattr(course, "device", "cpu"))

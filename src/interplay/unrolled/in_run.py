@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from ..evaluators.rows import checked_rows
-from .course import Course, check_followed
+from ..gradients.devices import allowance
+from .course import Course, check_followed, place_of
 
 __all__ = ["InRun"]
 
@@ -44,8 +45,9 @@ class InRun:
     targets : {"linear", "real"}
         How targets are measured: by the reactions of their examples at the end of the real training, or by the real
         model with parameters W_s, a forward pass over the targets for every mask.
-    memory : int
-        Bytes for the copies of one pass; more masks are followed in several passes.
+    memory : int, optional
+        Bytes for the copies of one pass; more masks are followed in several passes. Default: 2 GiB, and on a card half
+        of what is free there if that is more.
 
     Attributes
     ----------
@@ -63,13 +65,14 @@ class InRun:
 
     fidelity = "estimated-in-run"
 
-    def __init__(self, course: Course, *, react: int | None = None, targets: str = "linear", memory: int = 2**31):
+    def __init__(self, course: Course, *, react: int | None = None, targets: str = "linear", memory: int | None = None):
         if targets not in ("linear", "real"):
             raise ValueError(f"targets is {targets!r}; it must be 'linear' or 'real'.")
         if react is not None and (int(react) != react or react < 0):
             raise ValueError(f"react is {react!r}; it must be a number of outputs, 0 or more, or None.")
         check_followed(course)
-        self.course, self.react, self.memory = course, react, memory
+        self.course, self.react = course, react
+        self.memory = allowance(place_of(course), 2**31, 2) if memory is None else int(memory)
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)
         self._measured = targets

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from ..evaluators.rows import checked_rows
-from .course import Course, check_followed
+from ..gradients.devices import free
+from .course import Course, check_followed, place_of
 from .optimisers import Optimiser, State
 
 __all__ = ["Metagradient"]
@@ -41,8 +42,8 @@ class Metagradient:
     ----------
     course : Course
         With ``hessian_product``, as `interplay.evaluators.Finetune` and `TorchRetrain` have.
-    memory : int
-        Bytes that the states of all steps may take.
+    memory : int, optional
+        Bytes that the states of all steps may take. Default: 8 GiB; on a card, half of what is free there.
 
     Attributes
     ----------
@@ -58,9 +59,11 @@ class Metagradient:
     fidelity = "estimated-metagradient"
     batch = 10_000
 
-    def __init__(self, course: Course, *, memory: int = 2**33):
+    def __init__(self, course: Course, *, memory: int | None = None):
         check_followed(course)
-        self.course, self.memory = course, memory
+        place = place_of(course)
+        self.course = course
+        self.memory = (free(place) // 2 if place.type == "cuda" else 2**33) if memory is None else int(memory)
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)
         self._slopes: dict[int, tuple[np.ndarray, np.ndarray]] = {}

@@ -112,10 +112,11 @@ class Outcomes:
         def filled(tensor: Tensor, missing: Tensor) -> Tensor:
             return torch.cat([tensor, missing.expand(len(tensor), -1)[:, : R - tensor.shape[1]].to(tensor)], 1)
 
-        never = torch.full((1, R), -1e4)
+        q = parts[0].q
+        never = q.new_full((1, R), -1e4)
         return Outcomes(
-            torch.cat([filled(part.place, -1 - R - torch.arange(R)[None]) for part in parts]),
-            torch.cat([filled(part.outcome, torch.zeros(1, R)) for part in parts]),
+            torch.cat([filled(part.place, -1 - R - torch.arange(R, device=q.device)[None]) for part in parts]),
+            torch.cat([filled(part.outcome, q.new_zeros(1, R)) for part in parts]),
             torch.cat([filled(part.q, never) for part in parts]),
             torch.cat([part.weight for part in parts]),
         )
@@ -154,14 +155,15 @@ def chosen(logits: Tensor, owner: Tensor, n: int, R: int) -> Outcomes:
         places = torch.bincount(owner, minlength=n)
         longest = int(places.max())
         start = torch.cumsum(places, 0) - places
-        within = torch.arange(len(owner)) - start[owner]
+        numbers = lambda count: torch.arange(count, device=logits.device)
+        within = numbers(len(owner)) - start[owner]
         table = score.new_full((n, longest * k), -1.0)
-        table[owner[:, None], within[:, None] * k + torch.arange(k)] = score
+        table[owner[:, None], within[:, None] * k + numbers(k)] = score
         R = min(R, longest * k)
         best = table.topk(R, dim=-1).indices
         # an example that has fewer than R outcomes gets some that never are, each in a place of its own
         real = table.gather(1, best) >= 0
-        place = torch.where(real, start[:, None] + best // k, -1 - torch.arange(R))
+        place = torch.where(real, start[:, None] + best // k, -1 - numbers(R))
         outcome = which[place.clamp_min(0), best % k]
         found = Outcomes(place, outcome, place.to(logits.dtype), 1 / places.to(score.dtype))
         q = torch.where(real, outputs(logits, found), torch.full_like(score[:1, :1], -1e4))

@@ -60,7 +60,7 @@ class Flatter:
             first = plain(W, *batch)
             norm = first.norm()
             return first if norm == 0 else plain(W + self.size / norm * first, *batch)
-        e = self.size * torch.randn(W.shape, generator=rng, dtype=W.dtype)
+        e = self.size * torch.randn(W.shape, generator=rng, dtype=W.dtype).to(W.device)
         return 0.5 * (plain(W + e, *batch) + plain(W - e, *batch))
 
 
@@ -114,7 +114,7 @@ def train(
         If the parameters are no longer finite.
     """
     state = optimiser.start(W)
-    noise = torch.Generator(device="cpu").manual_seed(seed)
+    noise = torch.Generator(device="cpu").manual_seed(seed)  # the same on every device
     for t, (indices, weights) in enumerate(batches):
         if not len(indices):
             g = torch.zeros_like(W)
