@@ -112,7 +112,15 @@ def test_of_several_targets_the_average_and_single_ones_are_offered_too():
         judged("mixture", given={"runs": "a.csv", "target": ["a b"]}),
         judged("many", given={"runs": "a.csv"}),
     ):
-        assert not any("to that average" in step.words for step in steps(other))
+        assert not any("does to the average" in step.words for step in steps(other))
+
+
+def test_where_nothing_helps_on_average_for_certain_its_own_verdict_is_asked_first():
+    answer = judged("mixture", given={"runs": "a.csv"})
+    sure = replace(answer, effects=np.abs(answer.effects) + 1.0, deviation=np.full_like(answer.effects, 0.01))
+    unsure = replace(answer, deviation=np.full_like(answer.effects, 100.0))
+    assert [step.command.split()[1] for step in steps(sure)[:2]] == ["select", "attribute"]
+    assert [step.command.split()[1] for step in steps(unsure)[:2]] == ["attribute", "select"]
 
 
 def test_the_targets_on_which_most_is_told_apart_are_named():

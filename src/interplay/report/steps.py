@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..trust import COMPLETE
 from .average import told_apart
+from .summary import Summary
 from .words import plain
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def steps(answer: Attribution) -> list[Step]:
         return [Step(advice)]
     found = [_choice(answer)]
     if len(answer.targets) > 1:
-        if step := _average(answer):
-            found.append(step)
+        if step := _average(answer):  # first where no task is certain to help on average: a choice may gain nothing
+            found.insert(min(Summary.of(answer).better.size, 1), step)
         told = told_apart(answer)
         found.append(Step(f"{ONE_TARGET} --target NAME{f'; most is told apart on {told}' * bool(told)}."))
     return [*found, *([] if advice == COMPLETE else [Step(advice)])]
@@ -69,9 +70,7 @@ def _average(answer: Attribution) -> Step | None:
     given = answer.made.get("given")
     if given is None or not _one_direction(answer) or given["derived"] or not _bare(given["target"]):
         return None
-    words = (
-        "What each task does to that average, as a target with a verdict of its own (mean(*): in the targets' unit):"
-    )
+    words = "What each task does to the average, with a verdict of its own (mean(*): in the targets' unit):"
     derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
     return Step(words, _line("interplay attribute", given["runs"], derived))
 
