@@ -229,6 +229,12 @@ def _confounded(
     return by_tables
 
 
+def with_table(runs: Evaluations) -> tuple[str, ...]:
+    """Tasks that runs switch, but only with the table that they come from, as `join` noted."""
+    switched = dict(zip(runs.tasks, np.ptp(runs.masks, axis=0) > 0, strict=True))
+    return tuple(task for task in runs.notes.get("confounded", ()) if switched.get(task))
+
+
 def _widened(columns: Array, names: Sequence[str], wanted: Sequence[str], absent: float) -> Array:
     """Columns (m, n) under their names, in the order that is wanted; ``absent`` where there is none."""
     out = np.full((len(columns), len(wanted)), absent)

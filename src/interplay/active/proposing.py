@@ -19,6 +19,7 @@ from ..draws import generator
 from ..evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from ..fields import listed, match
 from ..fitting import Design, checked, fit_design
+from ..joined import with_table
 from ..phases import phase_blocks
 from ..predictor import Predictor
 from ..surrogates.base import threads
@@ -230,7 +231,7 @@ def _apart(task: _Task, arms: Arms) -> NDArray[np.bool_]:
 
     The posterior knows of no difference between files, so nothing that it weighs asks for these runs.
     """
-    columns = [task.runs.tasks.index(name) for name in words.with_table(task.runs)]
+    columns = [task.runs.tasks.index(name) for name in with_table(task.runs)]
     return (arms.weights[:, columns] == 0).any(axis=1)
 
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluations import Evaluations
 from ..fields import listed
 from ..fitting import Design
+from ..joined import with_table
 from ..predictor import Predictor
 from ..readings.functional import read
 from ..surrogates.rows import Rows
@@ -170,13 +170,6 @@ class Judged:
                 f"correlate {self.plain:.2f} with the truth, {runs} {self.reached:.2f}."
             )
         return said
-
-
-def with_table(runs: Evaluations) -> tuple[str, ...]:
-    """Tasks that switch with the file that runs come from alone, in no more than one way: see `join`."""
-    switched = np.ptp(runs.masks, axis=0) > 0
-    named = runs.notes.get("confounded", ())
-    return tuple(task for task, on in zip(runs.tasks, switched, strict=True) if on and task in named)
 
 
 def noise(design: Design, predictor: Predictor) -> float:

@@ -24,7 +24,7 @@ from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
 from .constraints import Constraints
-from .judgement import AT_THE_END, ONE_SEED, Proposals, unexplained
+from .judgement import AT_THE_END, ONE_SEED, Proposals, beside, unexplained, verdict_on
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
 from .recorded import Recorded, Settled
@@ -36,10 +36,7 @@ from .subsets import Found, Pool, best_masks
 Array = NDArray[np.float64]
 SHOWN = 10  # alternatives that are kept
 APART = 0.02  # total variation between distinct mixtures
-#: Standard deviations of a gain that is likely, and of one that is certain.
-LIKELY, CERTAIN = 1.0, 1.96
 ENDS = 0.999  # of how far a choice may lie from the runs
-CHANCE = 0.1  # rank correlation up to which held-out runs are ranked as if by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,13 +252,13 @@ class Chooser:
         candidates = self._candidates(rows, baseline)
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
         there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
-        verdict, why = _verdict(candidates, fitted.proposals, int(there.argmin()))
+        verdict, why = verdict_on(candidates, fitted.proposals, int(there.argmin()))
         if candidates[0].remoteness > ENDS * self.farthest:
             self.warnings.append(AT_THE_END)
         if set(self.runs.seed.tolist()) == {int(self.runs.seed[0])} != {-1} and not estimated(p.fidelity):
             self.warnings.append(ONE_SEED)
-        if verdict != "solid" and (beside := _beside(candidates)):
-            why += f"; {beside}"
+        if verdict != "solid" and (more := beside(candidates)):
+            why += f"; {more}"
         if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:
             verdict, why = "indicative", "it was chosen from estimates, which rank better than they predict: train it"
         expected, measurement = (
@@ -382,32 +379,3 @@ def _searched(found: Found) -> str:
     if found.exact:
         return f"all {found.looked:,} choices were gone through"
     return f"local search: {found.agreed:.0%} of its starts ended at the best of them"
-
-
-def _beside(candidates: tuple[Candidate, ...]) -> str:
-    """What is known of the choice beside the best run, where only that is certain; of one target."""
-    for run in candidates:
-        if run.role == result.RUN and len(run.gain) == 1 and run.gain[0] > CERTAIN * run.gain_deviation[0] > 0:
-            half = CERTAIN * run.gain_deviation[0]
-            interval = f"{run.gain[0] - half:.3g} to {run.gain[0] + half:.3g}"
-            return f"its gain over the best run is certain: {run.gain[0]:+.3g} ({interval})"
-    return ""
-
-
-def _verdict(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:
-    """Whether the choice is better than the baseline in the goal that is worst there, by what the runs tell."""
-    choice, baseline = candidates[0], next(c for c in candidates if c.role == result.BASELINE)
-    if np.isfinite(proposals.rank) and proposals.rank <= CHANCE:
-        chance = f"held-out runs are ranked no better than by chance (rank correlation {proposals.rank:.2f})"
-        return "not supported", f"{chance}: add runs before choosing by them"
-    gain, deviation = baseline.gain[binding], baseline.gain_deviation[binding]
-    if gain <= 0 or choice.worth <= baseline.worth:
-        return "not supported", f"it is not expected to be better than {baseline.name}: keep that"
-    z = gain / deviation if deviation > 0 else np.inf
-    if z < LIKELY:
-        return "not supported", f"its gain over {baseline.name} is within its uncertainty: verify it, or add runs"
-    if choice.far:
-        return "indicative", "it lies farther from the runs than any of them does from the others: verify it first"
-    if z < CERTAIN:
-        return "indicative", f"its gain over {baseline.name} is likely, and not certain: verify it"
-    return "solid", f"its gain over {baseline.name} exceeds its uncertainty (95 %)"

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..held_out import HeldOut
+from . import result
 from .objective import Objective
+from .result import Candidate
 from .simplex import total_variation
 
 Array = NDArray[np.float64]
@@ -32,6 +34,9 @@ ONE_SEED = (
     "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
     "compare choices under the same seeds."
 )
+#: Standard deviations of a gain that is likely, and of one that is certain.
+LIKELY, CERTAIN = 1.0, 1.96
+CHANCE = 0.1  # rank correlation up to which held-out runs are ranked as if by chance
 CLOSEST = 1.0  # runs' worth of weight that the surrogate stands for
 
 
@@ -105,3 +110,32 @@ def _rank(a: Array, b: Array) -> float:
     from ..metrics import spearman
 
     return float(np.nan_to_num(spearman(a, b)))
+
+
+def beside(candidates: tuple[Candidate, ...]) -> str:
+    """What is known of the choice beside the best run, where only that is certain; of one target."""
+    for run in candidates:
+        if run.role == result.RUN and len(run.gain) == 1 and run.told_apart and run.gain_deviation[0] > 0:
+            half = CERTAIN * run.gain_deviation[0]
+            interval = f"{run.gain[0] - half:.3g} to {run.gain[0] + half:.3g}"
+            return f"its gain over the best run is certain: {run.gain[0]:+.3g} ({interval})"
+    return ""
+
+
+def verdict_on(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:
+    """Whether the choice is better than the baseline in the goal that is worst there, by what the runs tell."""
+    choice, baseline = candidates[0], next(c for c in candidates if c.role == result.BASELINE)
+    if np.isfinite(proposals.rank) and proposals.rank <= CHANCE:
+        chance = f"held-out runs are ranked no better than by chance (rank correlation {proposals.rank:.2f})"
+        return "not supported", f"{chance}: add runs before choosing by them"
+    gain, deviation = baseline.gain[binding], baseline.gain_deviation[binding]
+    if gain <= 0 or choice.worth <= baseline.worth:
+        return "not supported", f"it is not expected to be better than {baseline.name}: keep that"
+    z = gain / deviation if deviation > 0 else np.inf
+    if z < LIKELY:
+        return "not supported", f"its gain over {baseline.name} is within its uncertainty: verify it, or add runs"
+    if choice.far:
+        return "indicative", "it lies farther from the runs than any of them does from the others: verify it first"
+    if z < CERTAIN:
+        return "indicative", f"its gain over {baseline.name} is likely, and not certain: verify it"
+    return "solid", f"its gain over {baseline.name} exceeds its uncertainty (95 %)"

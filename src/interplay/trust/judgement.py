@@ -10,6 +10,7 @@ from ..blocks import Effects
 from ..fidelities import estimated
 from ..fields import listed
 from ..fitting import Design
+from ..joined import with_table
 from ..predictor import Predictor
 from ..readings import Question
 from ..surrogates.choice import JUDGED
@@ -56,10 +57,9 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         few = f"Only {masks} masks were run at {design.at}: that the other runs hold for it is hardly tested."
         advice = f"Run {JUDGED} masks or more at {design.at}, best such that other runs hold too."
         verdict = at_most(replace(verdict, facts=(few, *verdict.facts)), 1, f"{few} {verdict.reason}", advice)
-    switched = {runs.tasks[k] for members in design.players.members for k in members}
-    if with_table := [task for task in runs.notes.get("confounded", ()) if task in switched]:
-        one = len(with_table) == 1
-        why = f"{listed(with_table)} {'switches' if one else 'switch'} only with the file that runs come from"
+    if tied := with_table(runs):
+        one = len(tied) == 1
+        why = f"{listed(tied)} {'switches' if one else 'switch'} only with the file that runs come from"
         apart = f"what else differs there is not told apart from {'its effect' if one else 'their effects'}"
         advice = f"Run a few masks with and without {'it' if one else 'them'}, all in one way, and put them in."
         verdict = at_most(verdict, 1, f"{why}: {apart}. {verdict.reason}", advice)
