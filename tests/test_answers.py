@@ -1,5 +1,7 @@
 """What an answer holds beside effects: groups, contrasts, references, tokens, shares of the variance, units, seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -296,7 +298,8 @@ def test_what_is_too_expensive_to_enumerate_stays_per_cent_throughout(rng, monke
     assert cents.unit[0].startswith("per cent")
     np.testing.assert_allclose(cents.effects, -100 * readings.banzhaf(surrogate).mean)
     np.testing.assert_allclose(cents.interactions, -100 * readings.banzhaf_pairs(surrogate).mean)
-    assert f"Benefit in {cents.unit[0]}, 100 x a difference of logarithms" in repr(cents)
+    assert f"Benefit in {cents.unit[0]} (" in repr(cents)
+    assert "Per cent: 100 × a difference of logarithms: +b divides the " in repr(cents)
     assert f"Fitted to {cents.links[0]}" in repr(cents)
     full = surrogate.predict(every_mask(6))
     banzhaf = [full[every_mask(6)[:, k] == 1].mean() - full[every_mask(6)[:, k] == 0].mean() for k in range(6)]
@@ -424,8 +427,12 @@ def test_pairs_that_chance_would_give_are_not_named(masks, rng):
         **{f: getattr(answer, f) for f in answer.__dataclass_fields__ if f not in ("interactions", "predictor")},
         interactions=np.array(below)[:, None] * 10 * np.nanmax(answer.interaction_deviation),
     )
-    few = text(twisted)
+    few = text(replace(twisted, discoveries=None))
     assert "synergy" in few  # one of ten is twice what chance gives
+    together = text(twisted)  # tested together none is named, and one at a time it is only counted
+    assert "Pairs: none of 9 is named at 5 % false discoveries, all tested together" in together
+    assert "One at a time, 1 of 10 intervals exclude 0 (chance alone: about 0" in together
+    assert "synergy" not in together
 
 
 # ---- on the command line
@@ -542,9 +549,9 @@ def test_a_planted_pair_is_named_in_every_direction_and_unit(rng, tmp_path, sign
     frame = answer.pairs_frame()
     assert frame.loc[frame.named, ["first", "second"]].values.tolist() == [["task_0", "task_1"]]
     shown = repr(answer)
-    assert "1 pair named at 5 % false discoveries (± half of the 95 % interval, each as if asked for alone): " in shown
-    assert "task_0 + task_1 redundancy (-0." in shown
-    assert ("Sizes are those of log" in shown) == answer.links[0].startswith("log")
+    assert "1 of 28 named at 5 % false discoveries, all tested together (± half of its own 95 % interval):" in shown
+    size, half = answer.interactions[0, 0], 1.96 * answer.interaction_deviation[0, 0]  # as in the table, in its unit
+    assert f"  task_0 and task_1: redundancy ({size:+.3g} ± {half:.2g})" in shown
     back = ip.Attribution.load(answer.save(tmp_path / "answer"))
     assert repr(back) == shown
     pd.testing.assert_frame_equal(back.pairs_frame(), frame)
@@ -566,8 +573,8 @@ def test_several_targets_share_a_line(rng):
     answer = ip.attribute(ip.Evaluations.from_arrays(X, three, higher_is_better=True))
     assert answer.discoveries.named[0].tolist() == [True, True, False, False]
     assert np.isnan(answer.discoveries.q[:, 3]).all()
-    assert "Pairs named at 5 % false discoveries: task_0 + task_1 on 2 of 4 targets" in repr(answer)
-    assert "All tested together: No pair of 28 is named" in text(answer, "target_2")
+    assert "Pairs named at 5 % false discoveries: task_0 and task_1 on 2 of 4 targets" in repr(answer)
+    assert "Pairs: none of 28 is named at 5 % false discoveries, all tested together" in text(answer, "target_2")
     additive = ip.attribute(ip.Evaluations.from_arrays(X, three[:, [2, 2]], higher_is_better=True))
     assert "Pairs: none of 28 is named at 5 % false discoveries on any target" in repr(additive)
 

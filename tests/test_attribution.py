@@ -7,7 +7,8 @@ import interplay as ip
 from interplay.evaluations import EvaluationsError
 from interplay.readings import question
 from interplay.report import text
-from interplay.report.words import kind_of_pair, plain, safe_cell
+from interplay.report.pairs import kind_of_pair
+from interplay.report.words import plain, safe_cell
 from interplay.truth import separate
 
 

@@ -6,7 +6,7 @@ import pytest
 import interplay as ip
 from interplay import readings
 from interplay.evaluations import EvaluationsError
-from interplay.report.words import kind_of_pair
+from interplay.report.pairs import kind_of_pair
 from interplay.surrogates.features import kind_of
 from interplay.trust import Trust, at_most
 from tests.test_attribution import loss, make

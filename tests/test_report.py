@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import interplay as ip
+from interplay import figures
 from interplay.predictor import Z
 from interplay.report import document, downloads, frames, page, tables
+from interplay.report.pairs import kind_of_interaction
 from interplay.report.summary import Summary
 from interplay.report.table import text as terminal
-from interplay.report.words import kind_of_interaction, safe_cell
+from interplay.report.words import safe_cell
 
 from .hostile import NAMES
 from .reports import REPORTS
@@ -261,7 +263,7 @@ def test_groups_and_contrasts_say_what_they_measure_in_the_own_unit_of_their_tar
     answer = REPORTS["many"]()
     answer = replace(answer, unit=("per cent of the gap to the floor 1",) * 5)
     one = document.of_target(answer, 1)
-    assert one["about"].startswith("Benefit in loss/b, per cent of the gap to the floor 1: 100")
+    assert one["about"].startswith("Benefit in loss/b, per cent of the gap to the floor 1 (100 × a difference")
     for kind, own in (("groups", answer.groups), ("contrasts", answer.contrasts)):
         said = one["tables"][kind]["words"]
         assert said.lower().startswith(own.words.lower())
@@ -328,12 +330,14 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     even = effects[:, :4].repeat([1, 1, 1, 2], axis=1)
     even[3, 4] = 0.0
     said = dict(document.short_over(replace(answer, effects=even)))
-    assert "As many: wiki (helps 2, most loss/b; hurts 2)" in said["Helps some targets, hurts others"]
+    assert "As many helped as hurt: wiki (helps 2, most loss/b; hurts 2)" in said["Helps some targets, hurts others"]
 
 
 def test_the_average_names_only_what_is_certain_on_it():
     answer = REPORTS["many"]()
-    unit = "1 is the root mean square of a target's effects; ± at its widest."
+    unit = (
+        "Unit: a target's own typical effect (root mean square over tasks); ± half of the 95 % interval, at its widest."
+    )
     said = lambda **of: dict(document.short_over(replace(answer, **of)))["On average over the targets"]
     ones = np.ones((6, 5))
     effects = ones * np.array([1.0, 0.2, 0.1, 0.0, -0.1, -1.0])[:, None]
@@ -351,6 +355,8 @@ def test_the_average_names_only_what_is_certain_on_it():
     own = "The verdict is of the effects within each target, not of this average."
     line = f"On average over the targets: c{sure[1:]} {own}"
     assert line in shown.splitlines()
+    near = said(effects=effects, deviation=0.9999 / Z * ones)  # more digits where two would not tell
+    assert f"web ({1 / size:+.4f} ± {0.9999 / size:.4f})" in near
     row = next(line for line in shown.splitlines() if line.startswith("code "))
     assert row.split()[1].endswith("?")  # its mean is not told from 0
 
@@ -401,16 +407,40 @@ def test_what_helps_and_hurts_has_an_interval_and_a_unit():
     assert "± is half of the 95 % interval" in document.of_target(answer, 0)["about"]
 
 
-def test_names_that_are_tested_together_have_intervals():
+def test_a_pair_has_one_size_and_a_mark_by_one_rule():
     answer = REPORTS["one"]()
     found = answer.discoveries
-    n = int(np.flatnonzero(found.named[:, 0])[0])
-    half = 1.96 * abs(found.interaction[n, 0] / found.statistic[n, 0])
-    said = next(line for line in document.of_target(answer, 0)["pairs"] if line.startswith("All tested together"))
-    assert f"({found.interaction[n, 0]:+.3g} ± {half:.2g})" in said
+    (n,) = np.flatnonzero(found.named[:, 0])
+    half = 1.96 * answer.interaction_deviation[n, 0]
+    said = document.of_target(answer, 0)["pairs"]
+    assert said[0].startswith("Pairs: 1 of 28 named at 5 % false discoveries, all tested together")
+    assert said[1].endswith(f"({answer.interactions[n, 0]:+.3g} ± {half:.2g})")
+    map_of = figures.interactions(answer, 0)
+    dots = np.argwhere(np.array(map_of["data"][0]["text"]) == "●")
+    names = [{map_of["data"][0]["y"][i] for i in pair} for pair in dots]
+    assert names == [{answer.tasks[k] for k in answer.pairs[n]}] * 2
+    title = map_of["layout"]["xaxis"]["title"]["text"].replace("<br>", " ")
+    assert "dots: pairs named when all are tested together, 5 % of them falsely at most" in title
+    rows = document.of_target(answer, 0)["tables"]["pairs"]["rows"]
+    assert [row[6] for row in rows].count("named") == 1
     few = replace(found, q=np.where(np.arange(len(found.q))[:, None] == 5, np.nan, found.q))
-    said = document.of_target(replace(answer, discoveries=few), 0)["pairs"][-1]
-    assert "1 pairs cannot be tested" in said
+    said = document.of_target(replace(answer, discoveries=few), 0)["pairs"]
+    assert said[2] == "1 cannot be tested: fewer than 2 runs hold one of their four combinations."
+    narrow = replace(answer, interaction_deviation=answer.interaction_deviation / 100)
+    assert document.of_target(narrow, 0)["pairs"][2].startswith("One at a time, ")  # more than chance gives
+
+
+def test_a_pair_that_is_named_while_its_size_is_open_says_so():
+    answer = REPORTS["one"]()
+    (n,) = np.flatnonzero(answer.discoveries.named[:, 0])
+    wide = answer.interaction_deviation.copy()
+    wide[n] = 10.0
+    open_ = replace(answer, interaction_deviation=wide)
+    assert "size open (" in document.of_target(open_, 0)["pairs"][1]
+    assert open_.pairs_frame()["kind"][n] == "size open"
+    unread = replace(answer, interaction_deviation=np.full_like(wide, np.nan))  # then the test's own size
+    size = answer.discoveries.interaction[n, 0]
+    assert f"({size:+.3g} ± {1.96 * abs(size / answer.discoveries.statistic[n, 0]):.2g})" in repr(unread)
 
 
 def test_where_no_shares_of_the_variance_are_known_it_is_said_why():
@@ -477,6 +507,8 @@ def test_pairs_have_their_interval_and_kind(answer):
         wanted = "open"
         if abs(value[place]) > half[place]:
             wanted = kind_of_interaction(answer, place // T, place % T)
+        elif answer.discoveries is not None and answer.discoveries.named[place // T, place % T]:
+            wanted = "size open"
         assert kind == wanted
     assert frame["kind"].nunique() > 1 or answer.trust.verdict == "not supported"
     unknown = replace(answer, interaction_deviation=np.full_like(answer.interactions, np.nan))

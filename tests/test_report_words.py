@@ -99,11 +99,12 @@ def test_of_several_targets_the_average_and_single_ones_are_offered_too():
     choose, average, single, advice = steps(answer)
     assert choose.command.startswith("interplay select ")
     assert average.command == "interplay attribute a.csv --metrics b.csv --derive 'average=mean_z(*)'"
-    assert single == Step(f"{ONE_TARGET} --target NAME; most is told apart on {told_apart(answer)}.")
+    assert single.words == f"{ONE_TARGET}; most is told apart on this one (5 of 5 tasks):"
+    assert single.command == "interplay attribute a.csv --metrics b.csv --target loss/x"
     assert advice == Step("Repeat 5 runs.")
     assert [line.strip() for line in terminal(answer).splitlines() if line.startswith("      ")][:3] == [
         f"{average.words} {average.command}",
-        single.words,
+        f"{single.words} {single.command}",
         advice.words,
     ]
     for other in (
@@ -123,22 +124,34 @@ def test_where_nothing_helps_on_average_for_certain_its_own_verdict_is_asked_fir
     assert [step.command.split()[1] for step in steps(unsure)[:2]] == ["attribute", "select"]
 
 
-def test_the_targets_on_which_most_is_told_apart_are_named():
+def test_the_target_on_which_most_is_told_apart_is_named():
     answer = REPORTS["many"]()
     effects = np.ones((6, 5))
     deviation = np.where(np.arange(6)[:, None] < np.array([1, 5, 0, 6, 2]), 0.1, 9.0)
     answer = replace(answer, effects=effects, deviation=deviation)
-    assert told_apart(answer) == "accuracy/d (6 of 6 tasks), loss/b (5 of 6 tasks), accuracy/e (2 of 6 tasks)"
-    assert told_apart(replace(answer, deviation=9.0 * effects)) == ""
+    assert told_apart(answer) == (3, 6)
+    step = next(step for step in steps(replace(answer, made={})) if step.words.startswith(ONE_TARGET))
+    assert step.command == "print(interplay.report.text(answer, 'accuracy/d'))"
+    nothing = replace(answer, deviation=9.0 * effects, made={})
+    assert told_apart(nothing) == (0, 0)
+    assert f"{ONE_TARGET}:" in [step.words for step in steps(nothing)]
 
 
 @pytest.mark.parametrize("verdict", ["indicative", "not supported"])
 def test_an_answer_that_is_not_solid_says_what_would_make_it_so(verdict):
     for name in ("one", "many"):
         answer = judged(name, verdict, "About 25 more runs.", given={"runs": "runs.csv"})
-        assert steps(answer) == [Step("About 25 more runs.")]
-        assert "Next: About 25 more runs.\n" in terminal(answer)
-        assert (f"\n{ONE_TARGET} --target NAME.\n" in terminal(answer)) == (name == "many")
+        asked = {"one": "leave-one-out", "many": "banzhaf"}[name]
+        command = f"interplay next runs.csv --for {asked} --batch 16 --out next.csv"
+        first, *single = steps(answer)
+        assert first == Step("About 25 more runs. Those that tell most, 16 at a time:", command)
+        assert f"Next: {first.words} {command}\n" in terminal(answer)
+        assert [step.words.startswith(ONE_TARGET) for step in single] == [True] * (name == "many")
+        library = steps(judged(name, verdict, "Half of them: about 5 more runs of the same design."))[0]
+        assert library.command == f"interplay.propose(runs, {asked!r}, 5, rng=numpy.random.default_rng(0))"
+        assert steps(judged(name, verdict, "Repeat 5 runs."))[0] == Step("Repeat 5 runs.")
+    sets = judged("one", verdict, "About 25 more runs.", reading="swap", size=4)
+    assert steps(sets) == [Step("About 25 more runs.")]  # no question of `propose`
 
 
 def test_the_command_line_names_the_files_as_they_were_given(shell, tmp_path):

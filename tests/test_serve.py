@@ -103,7 +103,7 @@ def test_the_last_rows_are_those_under_way_then_those_that_ended_then_some_that_
     seen = live.look([Source("runs.db")])
     assert seen.words.startswith("retrained: 2 running, 86 queued; retrained, tag 'other': ")
     titles = [column["title"] for column in seen.table["columns"]]
-    assert titles == ["run", "tag", "status", "time", "seed", "without", "seconds", "loss", "speed", "a", "b", "error"]
+    assert titles == ["run", "tag", "status", "time", "seed", "tasks", "seconds", "loss", "speed", "a", "b", "error"]
     rows = [dict(zip(titles, row, strict=True)) for row in seen.table["rows"]]
     assert len(rows) == live.ROWS
     assert [row["status"] for row in rows[:2]] == ["running"] * 2
@@ -113,8 +113,8 @@ def test_the_last_rows_are_those_under_way_then_those_that_ended_then_some_that_
     assert rows[0]["loss"] is None
     failed = next(row for row in rows if row["status"] == "failed")
     assert failed["error"] == "RuntimeError: out of luck"
-    assert failed["without"] == "wiki"
-    assert {row["without"] for row in rows} >= {"nothing", "web"}
+    assert failed["tasks"] == "all but wiki"
+    assert {row["tasks"] for row in rows} >= {"all", "all but web"}
     asked = live.look([Source("runs.db", tag="other")], targets=["d", "sp*"]).table["columns"]
     assert [column["title"] for column in asked[-3:]] == ["d", "speed", "error"]
     mixtures = np.random.default_rng(0).dirichlet(np.ones(4), 3)

@@ -23,4 +23,12 @@ def unit(link: Link, t: int) -> str:
         return OWN
     if link.bound[t] == 0 and link.sign[t] > 0:
         return "per cent"
-    return f"per cent of the gap to the {'floor' if link.sign[t] > 0 else 'ceiling'} {link.bound[t]:.4g}"
+    return f"per cent of the gap to the {'floor' if link.sign[t] > 0 else 'ceiling'} {link.bound[t]:.3g}"
+
+
+def meaning(unit: str, higher: bool) -> str:
+    """What a benefit in per cent does to the target, or to its gap, in words; '' for a target's own unit."""
+    if unit == OWN:
+        return ""
+    what = f"{'multiplies' if higher else 'divides'} the target" if unit == "per cent" else "divides the gap"
+    return f"100 × a difference of logarithms: +b {what} by exp(b / 100), so +10 by 1.1 and +100 by 2.7"

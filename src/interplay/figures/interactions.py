@@ -1,4 +1,4 @@
-"""Interactions of pairs as a matrix: what two tasks bring beyond their sum; a dot where the interval excludes 0."""
+"""Interactions of pairs as a matrix: what two tasks bring beyond their sum; a dot where they are said to interact."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..predictor import Z
+from ..report import pairs
 from .look import SCALE, Spec, colorbar, labels, layout, names_axis, numbers, turned_axis, unit_of
 
 if TYPE_CHECKING:
@@ -21,18 +22,20 @@ def interactions(answer: Attribution, target: int = 0, most: int = MOST) -> Spec
         return None
     half = Z * answer.interaction_deviation[:, target]
     P, (k, l) = len(answer.tasks), answer.pairs[: len(value)].T
-    matrix, width = np.full((P, P), np.nan), np.full((P, P), np.nan)
+    matrix, width, sure = np.full((P, P), np.nan), np.full((P, P), np.nan), np.zeros((P, P), bool)
+    told, by = pairs.told(answer, target)
     matrix[k, l] = matrix[l, k] = value
     width[k, l] = width[l, k] = half
+    sure[k, l] = sure[l, k] = told
     strength = np.nan_to_num(np.abs(matrix)).max(axis=1)
     shown = np.sort(np.argsort(-strength, kind="stable")[:most])
-    matrix, width = matrix[np.ix_(shown, shown)], width[np.ix_(shown, shown)]
+    matrix, width, sure = (array[np.ix_(shown, shown)] for array in (matrix, width, sure))
     names, left_out = labels(answer.tasks, shown, 22)
-    with np.errstate(invalid="ignore"):
-        sure = np.abs(matrix) > width
     largest = float(np.nanmax(np.abs(matrix))) or 1.0
-    intervals = np.isfinite(width).any()
-    said = "dots: the 95 % interval excludes 0" if intervals else "read without intervals"
+    said = (
+        f"{'dots' if told.any() else 'no dots, since there are none'}: pairs {by}" if by else "read without intervals"
+    )
+    said += "; 95 % intervals by pointing at a cell" * bool(np.isfinite(width).any())
     if len(shown) < P:
         said += f"; the {len(shown)} tasks with the strongest pairs of {P}"
     said += left_out

@@ -77,12 +77,20 @@ class Discoveries:
     tasks: tuple[str, ...]
     targets: tuple[str, ...]
 
+    def kind(self, pair: int, target: int = 0) -> str:
+        """Synergy, redundancy or antagonism of one pair (row) on one target (column)."""
+        from ..report.pairs import kind_of_pair
+
+        (k, l), both = self.pairs[pair], float(self.interaction[pair, target])
+        alone = self.effects[[k, l], target] - self.presence[[l, k]] * both  # while the other is out
+        return kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
+
     def sentence(self, target: int = 0, limit: int = 5) -> str:
         """What was found on one target (column) in words, the ``limit`` surest pairs by name; by t among equals.
 
         Each has 1.96 of its standard errors, which leave out that it was picked from among all pairs.
         """
-        from ..report.words import kind_of_pair, plain
+        from ..report.words import plain
 
         tested = np.isfinite(self.q[:, target])
         order = np.lexsort((-np.abs(self.statistic[:, target]), self.q[:, target]))
@@ -91,11 +99,9 @@ class Discoveries:
         words = []
         for n in found[:limit]:
             (k, l), both = self.pairs[n], float(self.interaction[n, target])
-            alone = self.effects[[k, l], target] - self.presence[[l, k]] * both  # while the other is out
-            kind = kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
             half = 1.96 * abs(both / float(self.statistic[n, target]))
             name = f"{plain(self.tasks[k], 24)} + {plain(self.tasks[l], 24)}"
-            words.append(f"{name} {kind} ({both:+.3g} ± {half:.2g})")
+            words.append(f"{name} {self.kind(int(n), target)} ({both:+.3g} ± {half:.2g})")
         if len(found) > limit:
             words.append(f"{len(found) - limit} more")
         if words:

@@ -10,12 +10,15 @@ from .. import figures
 from ..fields import listed
 from ..figures.spectrum import unread
 from ..trust import VERDICTS
+from ..units import OWN
+from ..units import meaning as meaning_of
 from . import tables
-from .average import OVER, on_average, task_by_task
+from .average import AGAINST, OVER, against, on_average, task_by_task
 from .brief import Brief
+from .pairs import pairs_lines
 from .steps import steps
 from .summary import Summary
-from .table import head, links, notes, orders_lines, pairs_lines, tested, truth_line
+from .table import head, links, notes, orders_lines, truth_line
 from .words import shown
 
 if TYPE_CHECKING:
@@ -99,7 +102,7 @@ def look(answer: Attribution) -> str:
 def unit(answer: Attribution, t: int) -> str:
     """In what the benefits of one target are, in words."""
     own, name = answer.unit[t], shown(answer.targets[t], 80)
-    return f"{name}, its own unit" if own == "own" else f"{name}, {own}: 100 × a difference of logarithms"
+    return f"{name}, its own unit" if own == OWN else f"{name}, {own} ({meaning_of(own, answer.higher_is_better[t])})"
 
 
 def of_target(answer: Attribution, t: int, brief: Brief | None = None) -> Part:
@@ -121,9 +124,7 @@ def of_target(answer: Attribution, t: int, brief: Brief | None = None) -> Part:
         "about": f"Benefit in {unit(answer, t)}; {direction}; positive helps; {HALF}.",
         "known": known[:1].upper() + known[1:],
         "short": short(short_names, t),
-        "pairs": [*pairs_lines(short_names, t, 60), *tested(short_names, t, intervals=True)]
-        if len(answer.interactions)
-        else [],
+        "pairs": pairs_lines(short_names, t, 60) if len(answer.interactions) else [],
         "orders": [line for line in orders_lines(answer, [t]) if line] or [f"How much is additive: {unread(answer)}."],
         "figures": {
             "effects": figures.effects(answer, t),
@@ -160,7 +161,8 @@ def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
 def short_over(answer: Attribution) -> list[tuple[str, str]]:
     """The same over all targets."""
     found = Summary.of(answer)
-    return [(OVER, on_average(answer, found)), *task_by_task(answer, found), *_never(answer)]
+    other = [(AGAINST, words)] if (words := against(answer, found)) else []
+    return [(OVER, on_average(answer, found)), *other, *task_by_task(answer, found), *_never(answer)]
 
 
 def _never(answer: Attribution) -> list[tuple[str, str]]:
@@ -169,12 +171,23 @@ def _never(answer: Attribution) -> list[tuple[str, str]]:
     return [("Never switched", listed(names, NAMED))] if names else []
 
 
+def _plainly(value: Any) -> str:
+    """An option's value as a person would write it."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_plainly(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plainly(one) for one in value) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "not given", True: "yes", False: "no"}[value]
+    return str(value)
+
+
 def made(answer: Attribution) -> list[tuple[str, str]]:
     """What was done, in rows of a name and words."""
     done = answer.made
     rows = [("Reading", f"{answer.reading}: {answer.words}; {answer.why}"), ("Surrogate", answer.surrogate)]
     if done:
-        options = ", ".join(f"{name}={value!r}" for name, value in done["options"].items())
+        options = shown(", ".join(f"{name} {_plainly(value)}" for name, value in done["options"].items()), 2000)
         rows += [("Version", f"interplay {done['interplay']}"), ("Options", options)]
         for name in ("runs", "truth"):
             if name in done:

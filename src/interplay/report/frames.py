@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..trust import VERDICTS, of_named
+from .pairs import kinds_of_interactions
 from .summary import Summary
-from .words import kinds_of_interactions, safe_cell
+from .words import safe_cell
 
 if TYPE_CHECKING:
     from ..attribution import Attribution

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 #: What stands in an expression without quotes.
 BARE = re.compile(r"[A-Za-z_*][\w./:*?-]*")
 LONG = 2000
-ONE_TARGET = "One target by itself, with its unit and intervals:"
+ONE_TARGET = "One target by itself, with its unit and intervals"
+#: How the advice counts runs, and how many of them are proposed at once.
+MORE, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), 16
+#: What `interplay next` calls a reading.
+ASKED = {"leave-one-out": "leave-one-out", "shapley": "shapley", "banzhaf": "banzhaf", "move": "mixture"}
 
 
 class Step(NamedTuple):
@@ -34,16 +38,40 @@ class Step(NamedTuple):
 
 def steps(answer: Attribution) -> list[Step]:
     """What to do next, the first thing first."""
-    advice = plain(answer.trust.advice, LONG)
+    advice = _advice(answer)
     if answer.trust.verdict != "solid":
-        return [Step(advice)]
+        return [advice, *_one_of(answer)]
     found = [_choice(answer)]
-    if len(answer.targets) > 1:
-        if step := _average(answer):  # first where no task is certain to help on average: a choice may gain nothing
-            found.insert(min(Summary.of(answer).better.size, 1), step)
-        told = told_apart(answer)
-        found.append(Step(f"{ONE_TARGET} --target NAME{f'; most is told apart on {told}' * bool(told)}."))
-    return [*found, *([] if advice == COMPLETE else [Step(advice)])]
+    if len(answer.targets) > 1 and (step := _average(answer)):
+        # First where no task is certain to help on average: a choice may gain nothing.
+        found.insert(min(Summary.of(answer).better.size, 1), step)
+    return [*found, *_one_of(answer), *([] if advice.words == COMPLETE else [advice])]
+
+
+def _advice(answer: Attribution) -> Step:
+    """What the verdict advises; where that is more runs, the first of them."""
+    advice, given = plain(answer.trust.advice, LONG), answer.made.get("given")
+    found, asked = MORE.search(advice), ASKED.get(answer.reading)
+    if found is None or asked is None:
+        return Step(advice)
+    n = min(int(found[1]), BATCH)
+    words = f"{advice} Those that tell most, {n} at a time:"
+    if given is None:
+        return Step(words, f"interplay.propose(runs, {asked!r}, {n}, rng=numpy.random.default_rng(0))")
+    options = " ".join(f"--target {shlex.quote(one)}" for one in given["target"])
+    return Step(words, _line("interplay next", given["runs"], options, f"--for {asked} --batch {n} --out next.csv"))
+
+
+def _one_of(answer: Attribution) -> list[Step]:
+    """Of several targets one by itself, first that on which most is told apart."""
+    if len(answer.targets) < 2:
+        return []
+    t, n = told_apart(answer)
+    words = f"{ONE_TARGET}{f'; most is told apart on this one ({n} of {len(answer.tasks)} tasks)' * bool(n)}:"
+    name, given = answer.targets[t], answer.made.get("given")
+    if given is None:
+        return [Step(words, f"print(interplay.report.text(answer, {_text(name)}))")]
+    return [Step(words, _line("interplay attribute", given["runs"], f"--target {shlex.quote(name)}"))]
 
 
 def _choice(answer: Attribution) -> Step:

@@ -3,6 +3,8 @@
 relative_kt = effect_kt / rms over tasks of target t's effects          so that targets of any unit can be averaged
 half_k      = mean over targets of the half widths of the relative intervals
 
+along_t      = sum_k mean_k(other targets) relative_kt      below 0: a target answers the opposite way
+
 Targets share their runs, so their errors go together to an unknown extent; half_k is what the interval of the mean
 comes to at most, where they do so wholly (the standard deviation of a mean is at most the mean of the deviations).
 """
@@ -39,6 +41,10 @@ class Summary:
         Targets whose interval lies above and below 0.
     best, worst : array (P,) of int
         Of the targets whose interval excludes 0, the one most helped and most hurt; -1 where there is none.
+    alike : array (T,)
+        Cosine of a target's effects and their mean over the other targets; 0 where either is nothing.
+    opposed : array (T,) of bool
+        Targets that answer the opposite way for certain, errors of the tasks being taken as independent.
     """
 
     relative: Array
@@ -50,6 +56,8 @@ class Summary:
     hurts: NDArray[np.int64]
     best: NDArray[np.int64]
     worst: NDArray[np.int64]
+    alike: Array
+    opposed: NDArray[np.bool_]
 
     @classmethod
     def of(cls, answer: Attribution) -> Summary:
@@ -65,7 +73,9 @@ class Summary:
         best = np.where(helps.any(axis=1), np.where(helps, relative, -np.inf).argmax(axis=1), -1)
         worst = np.where(hurts.any(axis=1), np.where(hurts, relative, np.inf).argmin(axis=1), -1)
         counts = helps.sum(axis=1), hurts.sum(axis=1)
-        return cls(relative, width, np.asarray(known.any(axis=1)), mean, half, *counts, best, worst)
+        return cls(
+            relative, width, np.asarray(known.any(axis=1)), mean, half, *counts, best, worst, *_sides(relative, width)
+        )
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -86,3 +96,14 @@ class Summary:
     def worse(self) -> NDArray[np.int64]:
         """Tasks that hurt on average for certain, the surest harm first."""
         return np.array([k for k in self.order[::-1] if self.sure[k] and self.mean[k] < 0], dtype=np.int64)
+
+
+def _sides(relative: Array, width: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """`Summary.alike` and `Summary.opposed`."""
+    T = relative.shape[1]
+    others = (relative.sum(axis=1, keepdims=True) - relative) / max(T - 1, 1)
+    along, half = (others * relative).sum(axis=0), np.sqrt((others**2 * width**2).sum(axis=0))
+    lengths = np.linalg.norm(others, axis=0) * np.linalg.norm(relative, axis=0)
+    alike = np.divide(along, lengths, out=np.zeros(T), where=lengths > 0)
+    with np.errstate(invalid="ignore"):
+        return alike, along < -half

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..readings.discoveries import reliability
-from ..readings.functional import Reading
-from ..readings.spike_slab import CELL
-from . import named
+from ..units import OWN, meaning
+from . import named, pairs
 from .average import of_average
 from .columns import table
-from .steps import ONE_TARGET, steps
+from .steps import steps
 from .summary import Summary
-from .words import named_pairs, pair_words, plain, rounding, shortened
+from .words import plain, shortened
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -44,7 +42,12 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
         t = answer.targets.index(target) if target is not None else 0
         lines += [*_one(answer, t, top), *named.one(answer, t), *orders_lines(answer, [t])]
     else:
-        lines += [*_many(answer, top), *_tested_together(answer), *named.many(answer), *orders_lines(answer, range(T))]
+        lines += [
+            *_many(answer, top),
+            *pairs.over_targets(answer),
+            *named.many(answer),
+            *orders_lines(answer, range(T)),
+        ]
     judged = truth_line(answer)
     lines += [*(["", judged] if judged else []), *_evidence(answer), *_foot(answer)]
     return "\n".join(lines)
@@ -83,7 +86,8 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
     arrow = "higher is better" if answer.higher_is_better[t] else "lower is better"
     unit = answer.unit[t]
     own = f"{plain(answer.targets[t], 30)}, its own unit"
-    unit = own if unit == "own" else f"{unit}, 100 x a difference of logarithms"
+    meant = [] if unit == OWN else [f"Per cent: {meaning(unit, answer.higher_is_better[t])}."]
+    unit = own if unit == OWN else unit
     columns, more = _beside(answer, t)
     columns = ["task", "benefit", "95 % interval", *columns]
     blank = [""] * (len(columns) - 2)
@@ -111,9 +115,10 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
             ]
         )
     rows += [[plain(name), "not identifiable", *blank] for name in answer.unidentified]
-    lines = [f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)", *table(columns, rows)]
+    head = f"Benefit in {unit} ({arrow}; positive helps; ? = the interval includes 0)"
+    lines = [head, *meant, *table(columns, rows)]
     if len(answer.interactions):
-        lines += ["", *pairs_lines(answer, t), *tested(answer, t, intervals=False)]
+        lines += ["", *pairs.pairs_lines(answer, t)]
     return lines
 
 
@@ -135,73 +140,6 @@ def _beside(answer: Attribution, t: int) -> tuple[list[str], list[list[str]]]:
     if answer.truth is not None:
         found["truth"] = [_number(v) for v in answer.truth.effects[:, t]]
     return list(found), list(found.values())
-
-
-def pairs_lines(answer: Attribution, t: int, width: int = 24) -> list[str]:
-    """The strongest pairs of one target in words, names in so many characters; or why none is put in words."""
-    words, certain = pair_words(answer, t, width=width)
-    n = len(answer.interactions)
-    if np.isnan(answer.interactions[:, t]).all():
-        return [f"Pairs: none are read for {answer.reading}."]
-    if np.isnan(answer.interaction_deviation[:, t]).all():
-        return [f"Pairs: {n} read without intervals; none is put in words."]
-    if not np.nanmax(np.abs(answer.interactions[:, t]), initial=0.0) > rounding(answer, t):
-        return ["Pairs: none; in what was fitted, effects add up."]
-    if not words:
-        return [f"Pairs: of {n} none differs from the sum of its tasks with certainty."]
-    expected = 0.05 * n
-    if certain <= expected:
-        named = answer.discoveries is not None and answer.discoveries.named[:, t].any()
-        rest = "what is certain when all are tested together follows" if named else "none is put in words"
-        return [f"Pairs: {certain} of {n} intervals exclude 0, no more than chance alone gives; {rest}."]
-    told = reliability(_known_pairs(answer, t))[0]
-    verdict = f"{answer.pairs_trust[t][0]}; " if answer.pairs_trust else ""
-    beside = f"chance alone: about {expected:.0f}; reliability {told:.2f}"
-    return [
-        f"Pairs: {verdict}{certain} of {n} intervals exclude 0 ({beside}):",
-        *(f"  {line}" for line in words),
-    ]
-
-
-def _known_pairs(answer: Attribution, t: int) -> Reading:
-    """Interactions that are known on one target, with their deviations; their prior is not kept."""
-    mean, deviation = answer.interactions[:, [t]], answer.interaction_deviation[:, [t]]
-    known = (np.isfinite(mean) & np.isfinite(deviation))[:, 0]
-    return Reading(mean[known], deviation[known], np.full_like(mean[known], np.nan))
-
-
-def tested(answer: Attribution, t: int, *, intervals: bool) -> list[str]:
-    """What the test of all pairs names on one target; with room for them, with intervals."""
-    found = answer.discoveries
-    if found is None or np.isnan(found.q[:, t]).all():
-        return [f"Not tested together: {answer.untested.removesuffix('.')}."] if answer.untested else []
-    unit = "" if not answer.links or answer.links[t] == "y" else f" Sizes are those of {answer.links[t]}."
-    said = found.sentence(t)
-    if intervals and (n := int(found.named[:, t].sum())):
-        rate = f"{n} pair{'s' * (n != 1)} named at {100 * found.level:.3g} % false discoveries"
-        said = f"{rate}: {named_pairs(found, t)}."
-        if unseen := int(np.isnan(found.q[:, t]).sum()):
-            said += f" {unseen} pairs cannot be tested: fewer than {CELL} runs hold one of their four combinations."
-    return [f"All tested together: {said}{unit}"]
-
-
-def _tested_together(answer: Attribution) -> list[str]:
-    """Pairs that are named on some target, those of most targets first."""
-    found = answer.discoveries
-    if found is None:
-        return ["", f"Pairs are not tested together: {answer.untested}."] if answer.untested else []
-    T, counts = len(answer.targets), found.named.sum(axis=1)
-    order = np.argsort(-counts, kind="stable")[: min(5, int((counts > 0).sum()))]
-    rate = f"at {100 * found.level:.3g} % false discoveries"
-    if not len(order):
-        return ["", f"Pairs: none of {len(counts)} is named {rate} on any target."]
-    said = []
-    for n in order:
-        first, second = (plain(answer.tasks[k], 24) for k in answer.pairs[n])
-        said.append(f"{first} + {second} on {counts[n]} of {T} targets")
-    if more := int((counts > 0).sum()) - len(order):
-        said.append(f"{more} more pairs")
-    return ["", f"Pairs named {rate}: {', '.join(said)}."]
 
 
 def _many(answer: Attribution, top: int) -> list[str]:
@@ -231,7 +169,6 @@ def _many(answer: Attribution, top: int) -> list[str]:
         "(helps) and below 0 (hurts)" + around,
         *table(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
         plain(of_average(answer, found), LONG),
-        *([] if answer.trust.verdict == "solid" else [f"{ONE_TARGET} --target NAME."]),  # else it is said above
     ]
 
 
@@ -285,7 +222,7 @@ def truth_line(answer: Attribution) -> str:
 def _evidence(answer: Attribution) -> list[str]:
     """What the verdict rests on."""
     facts = [plain(fact, 400) for fact in answer.trust.facts]
-    return ["", "How far to believe it:", *(f"  {fact}" for fact in facts)] if facts else []
+    return ["", "How far to believe it (ranges are 95 % intervals):", *(f"  {fact}" for fact in facts)] if facts else []
 
 
 def _number(value: float, sign: str = "+") -> str:

@@ -12,21 +12,27 @@ from ..figures.predictions import run_name
 from ..trust import COVERED, VERDICTS, of_named
 from .comparison import NAMES
 from .named import over
+from .pairs import OPEN, kinds_of_interactions
 from .summary import Summary
-from .words import binary, kinds_of_interactions, of_mask, shown
+from .words import binary, of_mask, shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
     from ..named import Named
 
 Table = dict[str, Any]
+#: Columns that a narrow page leaves out until they are asked for.
+MINOR = (
+    *("runs with", "without", "narrowed to", "epochs", "per 1e9 tokens", "per cost", "better", "held-out Spearman"),
+    *("ceiling", "runs", "with the others", "Spearman's ceiling", "false share", "most helped", "most hurt"),
+)
 #: Runs that stand out and are listed.
 RUNS = 50
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]], words: Sequence[str] = ()) -> Table:
     """Columns of (title, kind), rows, and what the titles mean in words; kinds: 'text', 'number', 'signed'."""
-    heads = [{"title": title, "kind": kind} for title, kind in columns]
+    heads = [{"title": title, "kind": kind, **({"minor": True} if title in MINOR else {})} for title, kind in columns]
     return {"columns": heads, "rows": [list(r) for r in rows], "words": " ".join(words)}
 
 
@@ -86,10 +92,11 @@ def pairs(answer: Attribution, t: int, most: int) -> Table | None:
     columns += [("kind", "text")]
     words = ["From, to: the 95 % interval of one pair by itself; open where it includes 0."]
     if answer.discoveries is not None:
-        columns += [("tested together", "text"), ("false names", "number")]
+        columns += [("tested together", "text"), ("false share", "number")]
         rate = f"{100 * answer.discoveries.level:.3g} %"
-        words.append(f"Tested together: named at an expected share of {rate} false names.")
-        words.append("False names: their expected share among the pairs that are at least as probable.")
+        words.append(f"Alone one interval in twenty excludes 0 by chance: act on pairs that are named, {rate} of which")
+        words.append(f"may be false; {OPEN}: named, and its own interval includes 0.")
+        words.append("False share: expected among the pairs that are at least as certain.")
     if len(rows) < len(answer.pairs):
         words.append(f"The strongest of {len(answer.pairs):,} pairs.")
     return table(columns, rows, words)
@@ -144,7 +151,7 @@ def outliers(answer: Attribution, t: int) -> Table | None:
         for i in rows
     ]
     columns = [("run", "text"), ("measured", "number"), ("predicted", "number"), ("deviations off", "signed")]
-    return table([*columns, ("without" if binary(held.weights) else "weights", "text")], cells)
+    return table([*columns, ("tasks" if binary(held.weights) else "weights", "text")], cells)
 
 
 def over_targets(answer: Attribution) -> Table:
@@ -179,6 +186,9 @@ def targets(answer: Attribution) -> Table:
         "Ceiling: the",
     ]
     words += ["highest correlation that any prediction can reach with single runs; unknown where none is repeated."]
+    columns.append(("with the others", "signed"))
+    words.append("With the others: cosine of its effects and their mean over the other targets; -1 the opposite way.")
+    held.append(numbers(Summary.of(answer).alike, 2))
     if answer.truth is not None:
         columns += [
             ("Pearson with truth", "number"),
@@ -193,7 +203,8 @@ def targets(answer: Attribution) -> Table:
 
 def surrogates(answer: Attribution) -> Table:
     """Surrogates that were compared: held-out R^2, and how far above the best their errors lie."""
-    columns = [("surrogate", "text"), ("held-out R²", "number")]
+    r2 = "held-out R²" + ", mean of targets" * (len(answer.targets) > 1)
+    columns = [("surrogate", "text"), (r2, "number")]
     if answer.predictor is None:
         rows = [[NAMES.get(name, name), *numbers([np.nanmean(values)], 3)] for name, values in answer.skill.items()]
         return table(columns, rows)

@@ -33,6 +33,7 @@ CALIBRATED = 0.8  # share of held-out rows inside 95 % intervals
 SURE = 3.0  # deviations of a group or contrast from 0
 SEEDS = 0.2  # share of the spread of effects between seeds that is said
 COMPLETE = "Nothing is missing for this reading."
+PART = 0.6  # held-out R^2 below which runs are said to be predicted in part
 FAINT = 0.5  # held-out R^2 above which effects that are all near 0 mean that tasks act together
 
 
@@ -148,7 +149,7 @@ def weigh(
         doubts.append(Doubt(1, reason, "Measure these targets in runs that switch them.", 0.1))
     worst = min(doubts, key=lambda doubt: (doubt.level, -doubt.weight), default=None)
     if worst is None:
-        level, by = 2, "predict runs they have not seen"
+        level, by = 2, "predict runs they have not seen" + ", in part" * (float(np.median(found.skill)) < PART)
         if not (found.skill > 1.96 * found.skill_error)[found.changes].any():
             by = "repeat well"
         reason = f"The {runs} runs tell {asked.name} effects apart and {by}."

@@ -5,7 +5,7 @@ const DARK = { "#1c2126": "#e8ebee", "#d9dde1": "#39424a", "#9aa2aa": "#6d767f",
 const NARROW = 560, BATCH = 300, SHORT = 32;
 const root = document.documentElement;
 let data, current = 0, whole, target, drawing = 0;
-const sorting = {}, filters = {};
+const sorting = {}, filters = {}, wide = {};
 
 const $ = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -41,6 +41,7 @@ function order(rows, column, down, kind) {
     return down ? compare(b, a) : compare(a, b);
   });
 }
+const looks = (column) => (column.kind === "text" ? "" : "number") + (column.minor ? " minor" : "");
 function drawTable(place, table) {
   const name = place.dataset.table, title = place.dataset.name;
   place.querySelectorAll(".about, .tools, .scroll").forEach((old) => old.remove());
@@ -53,13 +54,21 @@ function drawTable(place, table) {
   if (table.rows.length > 8) tools.append(label, said);
   const scroll = element("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": title + ", table" });
   const grid = element("table"), head = element("thead"), top = element("tr"), body = element("tbody");
+  // What a narrow page leaves out until it is asked for.
+  const widen = element("button", wide[name] ? "Fewer columns" : "All columns", { type: "button", class: "widen" });
+  scroll.classList.toggle("all", Boolean(wide[name]));
+  widen.addEventListener("click", () => {
+    wide[name] = scroll.classList.toggle("all");
+    widen.textContent = wide[name] ? "Fewer columns" : "All columns";
+  });
   grid.append(element("caption", title, { hidden: "" }), head, body);
   head.append(top);
   scroll.append(grid);
+  if (table.columns.some((column) => column.minor)) tools.append(widen);
   if (table.words) place.append(element("p", table.words, { class: "reading about" }));
   place.append(tools, scroll);
   const heads = table.columns.map((column, i) => {
-    const cell = element("th", null, { scope: "col", class: column.kind === "text" ? "" : "number" });
+    const cell = element("th", null, { scope: "col", class: looks(column) });
     const button = element("button", column.title, { type: "button" });
     button.addEventListener("click", () => {
       const before = sorting[name];
@@ -105,7 +114,7 @@ function drawTable(place, table) {
     const made = element("tr");
     row.forEach((value, i) => {
       const kind = table.columns[i].kind, text = written(value, kind);
-      const cell = element("td", null, { class: kind === "text" ? "" : "number" });
+      const cell = element("td", null, { class: looks(table.columns[i]) });
       if (kind === "text") {
         const inside = element("div", null, text.length > SHORT ? {} : { class: "whole" });
         if (text.length > 60 || (text && table.columns[i].around)) inside.title = full(text, i);
@@ -220,7 +229,7 @@ async function present(mine, go) {
   $("target-about").textContent = target.about;
   $("target-known").textContent = target.known;
   if ($("pairs-words")) {
-    $("pairs-words").replaceChildren(...[...target.pairs, ...target.orders].map((words) => element("li", words)));
+    $("pairs-words").replaceChildren(...[...target.pairs, ...target.orders].map((words) => element("li", words, words.startsWith("  ") ? { class: "part" } : {})));
     if (!target.pairs.length) $("pairs-words").append(element("li", "No pairs were read."));
   }
   for (const place of all(".table")) if (!(place.dataset.table in whole.tables)) drawTable(place, target.tables[place.dataset.table]);
@@ -250,7 +259,7 @@ async function save(file) {
 }
 function theme(name) {
   root.dataset.theme = name;
-  $("theme").setAttribute("aria-pressed", String(name === "dark"));
+  $("theme").textContent = name === "dark" ? "Light mode" : "Dark mode";
 }
 async function read(text) {
   for (;;) {
