@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from interplay import Evaluations
+from interplay.cli.select import _others
 from interplay.selection import Selection, select
 from tests.command_line import put, refused
 from tests.hostile import NAMES
@@ -135,6 +137,32 @@ def test_the_front_of_several(shell):
     assert len(front) > 2
     better = (front[:, None] <= front[None] + 1e-9).all(axis=2) & (front[:, None] < front[None] - 1e-6).any(axis=2)
     assert not better.any()
+
+
+def test_the_front_is_what_is_verified(shell):
+    mixtures()
+    options = ("--pareto", "bpb/*", "--risk", "0", "--surrogate", "ridge", "--verify", "3", "--masks-out", "check.csv")
+    code, out, _ = shell(*PAIR, *options, "--out", "choice.json")
+    assert code == 0
+    assert "check.csv: the choice and 2 of the front, spread along it, to verify it." in out
+    check = pd.read_csv("check.csv")
+    assert check["run"].tolist() == ["choice", "front-1", "front-2"]
+    saved = Selection.load("choice.json")
+    for j in range(2):
+        end = min(saved.front, key=lambda c: c.predicted[j]).weights
+        assert (np.abs(check[SOURCES].to_numpy() - end).sum(axis=1) < 1e-6).any()
+    assert re.fullmatch(r"\d+ of the front, spread along it, \d+ alternatives", _others(saved, 99))
+
+
+def test_runs_of_one_size_are_compared_with_a_run_as_drawn(shell):
+    frame = runs(200)
+    put(frame[frame[TASKS].sum(axis=1) == 3])
+    base = ("select", "runs.csv", "--target", "loss", "--size", "3", "--json")
+    line = chosen(shell(*base))
+    assert re.fullmatch(r"a run as drawn \(mean of \d\d runs\)", line["baseline"]["name"])
+    assert line["baseline"]["measured"]["loss"] == pytest.approx(frame[frame[TASKS].sum(axis=1) == 3]["loss"].mean())
+    assert line["baseline"] == chosen(shell(*base, "--against", "mean"))["baseline"]
+    assert chosen(shell(*base, "--against", "all"))["baseline"]["name"] == "all tasks"
 
 
 def test_derived_targets_and_names_like_expressions(shell):

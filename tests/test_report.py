@@ -312,7 +312,7 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     sign = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
     effects = np.outer([2.0, -0.5, 0.0, -3.0, 0.0, 0.0], sign)
     effects[2], effects[4], effects[5] = 0.5, -0.5, [0.0, 0.0, 0.0, 0.0, 0.01]
-    answer = replace(answer, effects=effects, deviation=np.full((6, 5), 0.05))
+    answer = replace(answer, effects=effects, deviation=np.full((6, 5), 0.05), held_out=None)
     said = dict(document.short_over(answer))
     assert said["Helps only"] == "math (5 of 5 targets)"
     assert said["Hurts only"] == "books (5 of 5 targets)"
@@ -322,7 +322,11 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
         "More hurt than helped: code (helps 2, most loss/b; hurts 3), wiki (helps 2, most loss/b; hurts 3)"
     )
     for name in answer.tasks:
-        parts = [words for title, words in said.items() if title != "On average over the targets"]
+        parts = [
+            words
+            for title, words in said.items()
+            if title not in ("On average over the targets", "Against that average")
+        ]
         assert sum(words.split().count(name) for words in parts) == 1
     worse = dict(document.short_over(replace(answer, effects=-np.abs(effects) - 0.2)))
     assert worse["Helps only"] == "no task"
@@ -335,9 +339,11 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
 
 def test_the_average_names_only_what_is_certain_on_it():
     answer = REPORTS["many"]()
+    answer = replace(answer, held_out=None)
     unit = (
-        "Unit: a target's own typical effect (root mean square over tasks); ± half of the 95 % interval, at its widest."
+        "Unit: each target's own typical effect (root mean square over tasks); ± half of the 95 % interval, as if the "
     )
+    unit += "errors of all targets were one: by itself the average may tell more."
     said = lambda **of: dict(document.short_over(replace(answer, **of)))["On average over the targets"]
     ones = np.ones((6, 5))
     effects = ones * np.array([1.0, 0.2, 0.1, 0.0, -0.1, -1.0])[:, None]
@@ -352,7 +358,7 @@ def test_the_average_names_only_what_is_certain_on_it():
     assert said(effects=np.minimum(effects, 0.0), deviation=0.2 * ones).startswith("No task is certain to help. ")
     assert ". No task is certain to hurt. " in said(effects=np.maximum(effects, 0.0), deviation=0.2 * ones)
     shown = terminal(replace(answer, effects=effects, deviation=0.2 * ones))
-    own = "The verdict is of the effects within each target, not of this average."
+    own = "The verdict is of the effects within each target."
     line = f"On average over the targets: c{sure[1:]} {own}"
     assert line in shown.splitlines()
     near = said(effects=effects, deviation=0.9999 / Z * ones)  # more digits where two would not tell
@@ -361,8 +367,64 @@ def test_the_average_names_only_what_is_certain_on_it():
     assert row.split()[1].endswith("?")  # its mean is not told from 0
 
 
-def test_the_mean_over_targets_has_the_interval_that_it_comes_to_at_most():
+def test_the_mean_over_targets_is_that_of_benefits_in_standard_deviations():
+    """Where effects are in own units; its interval shrinks as far as held-out errors of the targets do not add up."""
+    answer = REPORTS["mixture"]()
+    assert set(answer.unit) == {"own"}
+    found, held = Summary.of(answer), answer.held_out
+    spread = held.measured.std(axis=0)
+    np.testing.assert_allclose(found.mean, (answer.effects / spread).mean(axis=1))
+    sign = np.where(answer.higher_is_better, 1.0, -1.0)
+    error = ((held.measured - held.predicted) * sign / spread).sum(axis=1)
+    size = (held.deviation / spread).sum(axis=1)
+    together = np.sqrt(np.mean((error / size) ** 2))
+    assert 0.1 < together < 1.0
+    np.testing.assert_allclose(found.half, together * Z * (answer.deviation / spread).mean(axis=1))
+    assert "standard deviations of each target over the runs; ± half of the 95 % interval." in repr(answer)
+    cents = Summary.of(replace(answer, unit=("own", "per cent")))
+    assert not cents.standard
+    assert cents.together == 1.0
+
+
+def test_what_is_certain_on_many_targets_is_tested_together():
     answer = REPORTS["many"]()
+    effects, deviation = np.zeros((6, 5)), np.ones((6, 5))
+    effects[0] = [2.1, 0.0, 0.0, 0.0, 0.0]  # p = .036: one of five is no news
+    effects[1] = [9.0, 0.0, 0.0, 0.0, -2.1]  # p = .036 times 5 / 2 is above .05
+    effects[2] = [2.5, 2.6, 2.7, 2.8, -2.9]  # all of them below .0125 times ...
+    found = Summary.of(replace(answer, effects=effects, deviation=deviation))
+    assert found.certain[:3].tolist() == [[0] * 5, [1, 0, 0, 0, 0], [1, 1, 1, 1, -1]]
+    exact = Summary.of(replace(answer, effects=effects, deviation=np.zeros((6, 5))))
+    assert (exact.certain == np.sign(effects)).all()
+    unknown = Summary.of(replace(answer, effects=effects * np.nan))
+    assert not unknown.certain.any()
+
+
+def test_targets_that_answer_the_opposite_way_are_counted_and_told_what_helps_them(rng):
+    masks = ip.masks.bernoulli(6, 60, p=0.5, rng=rng)
+    each = np.outer(masks @ [3.0, 1.0, 0.0, 0.0, -1.0, -2.0], [1, 1, 1, 1, 1, 1, -1, -1])
+    names = ["web", "code", "math", "wiki", "books", "mail"]
+    there = ip.Evaluations.from_arrays(
+        masks, 9 - each + 0.05 * rng.normal(size=each.shape), tasks=names, targets=[f"loss/{t}" for t in range(8)]
+    )
+    answer = ip.attribute(there, surrogate="ridge")
+    found = Summary.of(answer)
+    assert found.opposed.tolist() == [False] * 6 + [True] * 2
+    assert found.alike[6] == pytest.approx(-1.0, abs=0.01)
+    said = dict(document.short_over(answer))["Against that average"]
+    assert said.startswith("2 of 8 targets answer the opposite way (most loss/")
+    assert "Most help to them: mail (2), books (2); most harm: web (2), code (2), each with how many" in said
+    assert f"Against that average: {said}" in terminal(answer).splitlines()
+    np.testing.assert_allclose(column(tables.targets(answer), "with the others"), found.alike, atol=0.01)
+    assert not Summary.of(replace(answer, deviation=np.full((6, 8), 50.0))).opposed.any()
+    weak = answer.effects.copy()
+    weak[:, 6:] = np.array([-0.2, 1.0, 3.0, -3.0, -1.0, 0.0])[:, None]  # hardly related
+    assert not Summary.of(replace(answer, effects=weak)).opposed.any()
+    assert "Against that average" not in dict(document.short_over(replace(answer, effects=weak)))
+
+
+def test_the_mean_over_targets_has_the_interval_that_it_comes_to_at_most():
+    answer = replace(REPORTS["many"](), held_out=None)
     found = Summary.of(answer)
     scale = np.sqrt((answer.effects**2).mean(axis=0))
     np.testing.assert_allclose(found.mean, (answer.effects / scale).mean(axis=1))

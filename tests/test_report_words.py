@@ -38,18 +38,18 @@ WORST = "Choose what to train on, best on the target that it serves worst"
     [
         (
             judged("one"),
-            "Choose what to train on (without size= as many tasks as are best):",
-            "interplay.select(runs, 'loss', size=N)",
+            "Choose what to train on (as many tasks as are best; size=8 for eight):",
+            "interplay.select(runs, 'loss')",
         ),
         (
             judged("one", given={"runs": "runs.csv"}),
-            "Choose what to train on (without --size as many tasks as are best):",
-            "interplay select runs.csv --size N",
+            "Choose what to train on (as many tasks as are best; --size 8 for eight):",
+            "interplay select runs.csv",
         ),
         (
             judged("one", given={"runs": "runs.db --tag 'a b'", "target": ["lo*"]}),
-            "Choose what to train on (without --size as many tasks as are best):",
-            "interplay select runs.db --tag 'a b' --target loss --size N",
+            "Choose what to train on (as many tasks as are best; --size 8 for eight):",
+            "interplay select runs.db --tag 'a b' --target loss",
         ),
         (
             judged("one", given={"runs": "runs.csv"}, reading="swap", size=4),
@@ -78,13 +78,13 @@ WORST = "Choose what to train on, best on the target that it serves worst"
         ),
         (
             judged("many", given={"runs": "runs.csv"}),  # higher and lower are better
-            f"{WORST} (without --size as many tasks as are best):",
-            "interplay select runs.csv --worst '*' --size N",
+            f"{WORST} (as many tasks as are best; --size 8 for eight):",
+            "interplay select runs.csv --worst '*'",
         ),
         (
             judged("many"),
-            f"{WORST} (without size= as many tasks as are best):",
-            'interplay.select(runs, worst="*", size=N)',
+            f"{WORST} (as many tasks as are best; size=8 for eight):",
+            'interplay.select(runs, worst="*")',
         ),
     ],
 )
@@ -164,10 +164,10 @@ def test_the_command_line_names_the_files_as_they_were_given(shell, tmp_path):
     assert code == 0, err
     line = next(line for line in out.splitlines() if line.startswith("Next: Choose"))
     command = line.partition(": interplay ")[2]
-    words = "select 'my runs.csv' --ignore 'orig*' --missing skip --target loss --size N"
+    words = "select 'my runs.csv' --ignore 'orig*' --missing skip --target loss"
     assert command == words
     assert words.replace("'", "&#39;") in (tmp_path / "page.html").read_text()
-    code, out, err = shell(*(word.replace("N", "2") for word in shlex.split(command)))  # it is as it may be given
+    code, out, err = shell(*shlex.split(command))  # it is as it may be given
     assert code == 0, err
     assert "Choice to lower loss" in out
 
@@ -198,7 +198,7 @@ def test_a_notebook_says_what_to_do_next_and_what_the_average_is_worth():
     step = steps(judged("mixture", given={"runs": "a.csv"}))[0].words
     assert f"<b>Next:</b> {step} <code>interplay select a&lt;b&gt;.csv" in shown
     assert "On average over the targets: " in shown
-    assert "not of this average." in shown
+    assert "The verdict is of the effects within each target." in shown
     assert "On average" not in notebook(judged("one"))
 
 

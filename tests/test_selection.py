@@ -17,7 +17,7 @@ from interplay.problems import games
 from interplay.report.selection import _cost
 from interplay.selection import Constraints, result
 from interplay.selection.chooser import Chooser, Fitted
-from interplay.selection.judgement import Proposals, unexplained
+from interplay.selection.judgement import Proposals, unexplained, verdict_on
 from interplay.selection.landscape import Landscape
 from interplay.selection.mixtures import _worth, best_mixtures
 from interplay.selection.objective import Goal, Objective
@@ -178,6 +178,17 @@ def test_within_keeps_the_others_at_the_baseline_less_the_tolerance():
     at = chosen.weights @ GAINS[1]
     assert at >= np.ones(6) @ GAINS[1] - 0.1 - 0.03
     assert ip.select(runs, "a", within={"b": 9.0}).names == ("task_0", "task_1", "task_5")
+
+
+def test_a_gain_that_cannot_be_told_is_never_solid():
+    masks = ip.masks.bernoulli(6, 40, p=0.5, rng=np.random.default_rng(0))
+    chosen = ip.select(ip.Evaluations.from_arrays(masks, masks @ np.arange(6.0), targets=["loss"]), "loss", size=2)
+    first, *others = chosen.candidates
+    for broken in ({"gain_deviation": np.array([np.nan])}, {"gain": np.array([np.inf])}):
+        lost = tuple(replace(c, **broken) if c.role == result.BASELINE else c for c in others)
+        verdict, why = verdict_on((first, *lost), Proposals(), 0)
+        assert verdict == "not supported"
+        assert "cannot be told" in why
 
 
 def test_the_worst_of_several_is_made_better():

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .amounts import amounts
 from .attribution import Attribution
-from .blocks import read_discoveries, read_effects, read_fidelities, read_orders
+from .blocks import over_links, read_discoveries, read_effects, read_fidelities, read_orders
 from .coverage import Coverage
 from .evaluations import Evaluations
 from .fitting import Design, checked, fit_design, without_truth
@@ -129,7 +129,7 @@ def attribute(
     predictor = fit_design(design, surrogate)
     if isinstance(reference, str) and reference == "best":
         asked = ask(X[predictor.best(X)], "the run that is predicted to be best")
-    answer = read_effects(predictor, asked, pairs)
+    answer = over_links(read_effects(predictor, asked, pairs), design, predictor, asked)
     if asked.name == "shapley":
         answer = completed(answer, design, predictor, none)
     warnings += predictor.warnings

@@ -19,12 +19,14 @@ from .fitting import Design
 from .predictor import Predictor
 from .readings import Question, Reading, walsh_spectrum
 from .readings.discoveries import LEAST, Discoveries, discover
+from .surrogates.alternatives import extra_variance
 from .surrogates.base import GaussianSurrogate, threads
 from .surrogates.fidelity import FidelitySurrogate
 from .units import OWN, unit
 
 Array = NDArray[np.float64]
 AFFORDABLE = 5e10
+RESOLVED = 3.0  # runs for each task and pair of a mixture, from which links are told apart well enough
 MANY_TARGETS = 20  # above, testing the pairs of all targets would take longer than everything else
 
 
@@ -75,6 +77,32 @@ def read_effects(predictor: Predictor, asked: Question, pairs: bool) -> Effects:
     k, l = np.triu_indices(P if pairs else 0, 1)
     both = gathered(predictor, asked.pairs if pairs else None, np.eye(P)[k] + np.eye(P)[l], scale)
     return Effects(single.mean, single.deviation, single.prior, both.mean, both.deviation, skill, over, tuple(units))
+
+
+def over_links(found: Effects, design: Design, predictor: Predictor, asked: Question) -> Effects:
+    """The same with what the choice of the links adds to the variances, where few runs of mixtures leave that open.
+
+    Few: less than `RESOLVED` for each task and pair.
+    """
+    runs, n, P = design.runs, len(found.interactions), len(found.effects)
+    if runs.kind != "mixture" or design.at is not None:
+        return found
+
+    def ask(surrogate: GaussianSurrogate) -> Array:
+        both = asked.pairs(surrogate) if n else None
+        return np.concatenate([asked.effects(surrogate).mean, *([] if both is None else [both.mean])])
+
+    deviation = np.concatenate([found.deviation, found.interaction_deviation])
+    for targets, choice in predictor.choices:
+        measured = np.isfinite(runs.values[:, targets[0]])
+        if measured.sum() >= RESOLVED * P * (P + 1) / 2:
+            continue
+        with threads(int(measured.sum())):
+            extra = extra_variance(choice.surrogate, runs.values[np.ix_(measured, targets)], ask)
+        cells = np.ix_(np.arange(len(extra)), targets)
+        still = predictor.constant[targets]
+        deviation[cells] = np.where(still, deviation[cells], np.sqrt(deviation[cells] ** 2 + extra))
+    return replace(found, deviation=deviation[:P], interaction_deviation=deviation[P:])
 
 
 def read_orders(predictor: Predictor) -> tuple[Array, Array]:

@@ -200,6 +200,9 @@ def pool(
 ) -> tuple[Array, Array]:
     """Good masks or mixtures: the best of many, and their neighbours round after round.
 
+    A search of its own beside those of `selection`, which take deviations off, since here what is uncertain may be
+    the best.
+
     Parameters
     ----------
     start : array (n, K)

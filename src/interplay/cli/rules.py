@@ -37,7 +37,10 @@ FLOOR = "Smallest share of a task, or of every task; repeatable."
 TOKENS = "Table task,tokens[,cost]: the token-proportional baseline, and how often tasks are read (--max-epochs)."
 NEAR = "Mixture to stay near to: one row with a column per task, or task,weight."
 AMONG = "Choose among these candidates only: one row each, one column per task."
-AGAINST = "Baseline: all (masks); uniform, tokens, mean (mixtures); or a file. What would be trained without a choice."
+AGAINST = (
+    "Baseline, what would be trained without a choice: all, mean (masks; mean: a run as they were drawn); uniform, "
+    "tokens, mean (mixtures); or a file."
+)
 RISK = "Standard deviations that are taken off every prediction; 0 takes the plain optimum."
 VERIFY = "Propose the choice and its best alternatives, N in all, to be run; with --command the trainings it may take."
 WORDS = ("all", "uniform", "tokens", "mean")

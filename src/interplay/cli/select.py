@@ -244,13 +244,15 @@ def _write_masks(chosen: Selection, n: int, path: Path) -> None:
     """Write what is worth verifying as a design: a column ``run`` and one for each task."""
     import pandas as pd
 
+    from ..selection import result
     from .output import written_whole
 
-    weights = chosen.shortlist(n)
-    frame = pd.DataFrame(weights, columns=_columns(chosen.tasks))
+    frame = pd.DataFrame(chosen.shortlist(n), columns=_columns(chosen.tasks))
     if chosen.kind == "mask":
         frame = frame.astype(int)
-    frame.insert(0, "run", ["choice", *(f"alternative-{i}" for i in range(1, len(weights)))], allow_duplicates=True)
+    roles = [c.role for c in chosen.promising[:n]]
+    names = [role if role == result.CHOICE else f"{role}-{roles[: i + 1].count(role)}" for i, role in enumerate(roles)]
+    frame.insert(0, "run", names, allow_duplicates=True)
     written_whole(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
 
 
@@ -273,13 +275,14 @@ def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[
         return
     weights = chosen.shortlist(n)
     fewer = f" (no more than {len(weights)} distinct ones are known)" if len(weights) < n else ""
+    these = f"the choice and {_others(chosen, n)}{fewer}"
     if path is None:
-        yield f"\nTo verify: the choice and {len(weights) - 1} alternatives{fewer}"
+        yield f"\nTo verify: {these}"
         yield from (f"{i}  {_told(chosen, row)}" for i, row in enumerate(weights, 1))
         yield "Write them as masks with --masks-out FILE, run them, and give their results back with --verified."
         return
     results = plain(", ".join(chosen.targets) if len(chosen.targets) <= 3 else "the targets", 100)
-    yield f"\n{plain(path.name)}: the choice and {len(weights) - 1} alternatives{fewer}, to verify it."
+    yield f"\n{plain(path.name)}: {these}, to verify it."
     yield (
         f"Train each as the runs were trained, add a column for each target that the runs have ({results}), then give "
         f"the same command with --verified {plain(path.name)}."
@@ -288,6 +291,16 @@ def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[
         f"Or let them be trained: interplay evaluate {plain(path.name)} --store verified.db --command '...', then "
         "--verified verified.db"
     )
+
+
+def _others(chosen: Selection, n: int) -> str:
+    """What is proposed beside the choice: members of its front, and alternatives."""
+    from ..selection import result
+
+    roles = [c.role for c in chosen.promising[1:n]]
+    front, more = roles.count(result.FRONT), roles.count(result.ALTERNATIVE)
+    alternatives = f"{more} alternative{'s' * (more != 1)}"
+    return f"{front} of the front, spread along it" + (f", {alternatives}" if more else "") if front else alternatives
 
 
 def _told(chosen: Selection, weights: np.ndarray) -> str:

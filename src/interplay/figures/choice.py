@@ -38,6 +38,7 @@ TITLES = {
     result.FREE: "without the rules",
     result.DRAWS: "mean of the best draws",
 }
+AS_DRAWN = "a run as drawn"
 BETTER, APART = "the choice is better (95 %)", "cannot be told from the choice"
 WORSE = "better than the choice (95 %)"
 CANDIDATES = (result.CHOICE, result.BASELINE, result.RUN, result.DRAWS, result.FREE, result.ALTERNATIVE)
@@ -49,7 +50,7 @@ def compared(chosen: Selection) -> list[tuple[str, Candidate]]:
     for role in CANDIDATES:
         for i, c in enumerate(chosen.of(role)[:SHOWN], 1):
             title = f"alternative {i}" if role == result.ALTERNATIVE else TITLES.get(role) or label(c.name)
-            found.append((title, c))
+            found.append((AS_DRAWN if c.drawn else title, c))
     titles = [title for title, _ in found]
     return [(f"{title} ({c.role})" if titles.count(title) > 1 else title, c) for title, c in found]
 
@@ -61,7 +62,7 @@ def choice(chosen: Selection, most: int = MOST) -> Spec:
 
 def masks(chosen: Selection, most: int = MOST) -> Spec:
     """Which tasks are in, of the choice, its alternatives and what it is compared with."""
-    columns = [(title, c) for title, c in compared(chosen) if c.role != result.DRAWS]
+    columns = [(title, c) for title, c in compared(chosen) if c.role != result.DRAWS and not c.drawn]
     X = np.array([c.weights for _, c in columns]) > 0
     differ = X.any(axis=0) & ~X.all(axis=0)
     order = np.lexsort((np.arange(X.shape[1]), -X.mean(axis=0), ~X[0]))  # what is in on top, the agreed first

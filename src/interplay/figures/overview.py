@@ -29,12 +29,12 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     found = Summary.of(answer)
     shown = ends(found.order, most)
     (tasks, left_out), (targets, around) = labels(answer.tasks, shown), labels(answer.targets, width=24)
-    order = np.argsort(-found.relative.mean(axis=0), kind="stable") if T > LABELLED else np.arange(T)
+    order = np.argsort(-found.alike, kind="stable") if T > LABELLED else np.arange(T)
     cells = np.ix_(shown, order)
     effects, half = answer.effects[cells], (answer.upper - answer.effects)[cells]
     with np.errstate(invalid="ignore"):
         sure = np.abs(effects) > half
-    z = np.where(np.isfinite(effects), found.relative[cells], np.nan)
+    z = np.where(np.isfinite(effects), found.typical[cells], np.nan)
     said = "dots: the 95 % interval excludes 0"
     if T > LABELLED:
         z, said = np.where(sure | np.isnan(z), z, 0.0), "without colour: the 95 % interval includes 0"
@@ -61,7 +61,7 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     if beyond := int((np.abs(z) > CLIP).sum()):
         title += f"; colours end at ±{CLIP:g}, {beyond} cell{'s lie' if beyond > 1 else ' lies'} beyond"
     if T > LABELLED:
-        title += "; targets in the order of their mean"
+        title += "; targets by how far they go with the others"
     title += left_out + around.replace("names", "targets", 1)
     axis = {"type": "category", "showgrid": False, "showticklabels": T <= LABELLED, **turned_axis()}
     look = layout(title, rows=len(shown) + 2, yaxis={**names_axis(tasks), "ticks": ""}, xaxis=axis)

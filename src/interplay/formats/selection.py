@@ -20,7 +20,8 @@ REMEDY = "interplay select RUNS --out FILE, or Selection.save, writes one."
 _LISTS = ("candidates", "front")
 _NUMBERS = ("risk", "bias", "stretch", "rank")  # which may be NaN
 _WORDS = ("role", "name")  # of a candidate
-_WHOLE = {"runs": int, "worth": float, "remoteness": float}
+_WHOLE = {"runs": int, "worth": float, "remoteness": float, "drawn": int}
+_LATER = ("drawn",)  # which files of earlier versions lack
 _ROWS = ("masks", "values", "fidelity", "seed", "cost", "origin")  # of trainings
 
 
@@ -75,6 +76,7 @@ def _parts() -> list[str]:
 
 def _candidate(said: dict[str, str], arrays: dict[str, np.ndarray], name: str, i: int) -> Candidate:
     """One candidate of a list."""
-    own: dict[str, Any] = {part: arrays[f"{name}/{part}"][i] for part in _parts()}
-    own |= {part: kind(own[part]) for part, kind in _WHOLE.items()}
+    held = [part for part in _parts() if part not in _LATER or f"{name}/{part}" in arrays]
+    own: dict[str, Any] = {part: arrays[f"{name}/{part}"][i] for part in held}
+    own |= {part: kind(own[part]) for part, kind in _WHOLE.items() if part in own}
     return Candidate(**{word: said[word] for word in _WORDS}, **own)

@@ -19,44 +19,54 @@ if TYPE_CHECKING:
 
 NAMED = 5
 FEW = 3  # tasks of each part of a sentence that has several
-UNIT = "Unit: a target's own typical effect (root mean square over tasks); ± half of the 95 % interval, at its widest."
 OVER = "On average over the targets"
 AGAINST = "Against that average"
 MANY = 5  # targets from which two sides can be told
-CHANCE = 0.05  # share of the targets on the other side that chance may put there
+FEWEST = 0.02  # share of the targets from which it is said that they answer the opposite way
 
 
-def of_average(answer: Attribution, found: Summary) -> str:
-    """`on_average` in a line of its own, and that the verdict is of something else."""
+def of_average(answer: Attribution, found: Summary) -> list[str]:
+    """`on_average` in a line of its own, that the verdict is of something else, and `against`."""
     words, other = on_average(answer, found), against(answer, found)
-    line = (
-        f"{OVER}: {words[:1].lower()}{words[1:]} The verdict is of the effects within each target, not of this average."
-    )
-    return f"{line} {other}".strip()
+    line = f"{OVER}: {words[:1].lower()}{words[1:]} The verdict is of the effects within each target."
+    return [line, *([f"{AGAINST}: {other}"] if other else [])]
 
 
 def on_average(answer: Attribution, found: Summary) -> str:
     """Which tasks help and hurt on the average over the targets, for certain; the largest mean where none helps."""
-    cell = lambda k: f"{_task(answer, k)} ({_mean(float(found.mean[k]), float(found.half[k]))})"
+    cell = lambda k: f"{_task(answer, k)} ({_mean(float(found.mean[k]), float(found.half[k]), found.places)})"
     helps, hurts = (listed([cell(k) for k in tasks], NAMED) for tasks in (found.better, found.worse))
     if not helps and not hurts:
-        first = f"; the highest mean is that of {cell(found.order[0])}. {UNIT}" if found.known.any() else "."
+        first = f"; the highest mean is that of {cell(found.order[0])}. {_unit(found)}" if found.known.any() else "."
         return f"No task is told apart from 0{first}"
     helps = f"Certain to help: {helps}" if helps else "No task is certain to help"
     hurts = f"Certain to hurt: {hurts}" if hurts else "No task is certain to hurt"
-    return f"{helps}. {hurts}. {UNIT}"
+    return f"{helps}. {hurts}. {_unit(found)}"
+
+
+def _unit(found: Summary) -> str:
+    widest = ", as if the errors of all targets were one: by itself the average may tell more"
+    widest = widest if found.together == 1.0 else ""
+    return f"Unit: {found.unit}; ± half of the 95 % interval{widest}."
 
 
 def against(answer: Attribution, found: Summary) -> str:
-    """How many targets answer the opposite way, and which most; '' where there are no more than chance may give."""
+    """How many targets answer the opposite way, and what helps and hurts them; '' where there are hardly any."""
     T, opposed = len(answer.targets), found.opposed
-    if T < MANY or opposed.sum() < max(2.0, CHANCE * T):
+    if T < MANY or opposed.sum() < max(2.0, FEWEST * T):
         return ""
-    order = np.argsort(np.where(opposed, found.alike, 1.0), kind="stable")[: min(FEW, int(opposed.sum()))]
-    most = ", ".join(shown(answer.targets[t], 40) for t in order)
+    there = found.relative[:, opposed].mean(axis=1)
+    signs = found.certain[:, opposed]
+    told = lambda order, sign: ", ".join(
+        f"{_task(answer, k)} ({count})" for k in order[:FEW] if (count := int((signs[k] == sign).sum()))
+    )
+    order = np.argsort(-there, kind="stable")
+    helps, hurts = told(order, 1), told(order[::-1], -1)
+    most = shown(answer.targets[int(np.argmin(found.alike))], 40)
     return (
-        f"{opposed.sum()} of {T} targets answer the opposite way: on the whole, what helps the others hurts them (most "
-        f"{most}). An average hides that; look at them by themselves."
+        f"{opposed.sum()} of {T} targets answer the opposite way (most {most}; see 'with the others' of the targets). "
+        f"Most help to them: {helps or 'nothing for certain'}; most harm: {hurts or 'nothing for certain'}, "
+        "each with how many of them it is certain on."
     )
 
 
@@ -102,10 +112,10 @@ def told_apart(answer: Attribution) -> tuple[int, int]:
     return int(counts.argmax()), int(counts.max())
 
 
-def _mean(mean: float, half: float) -> str:
+def _mean(mean: float, half: float, places: int) -> str:
     """A mean with half of its interval, in as many digits as tell whether the interval includes 0."""
-    places = 2 if abs(abs(mean) - half) > 0.01 else 4
-    return f"{mean:+.{places}f} ± {half:.{places}{'g' if places == 2 else 'f'}}"
+    near = abs(abs(mean) - half) < 10.0**-places
+    return f"{mean:+.4f} ± {half:.4f}" if near else f"{mean:+.{places}f} ± {half:.2g}"
 
 
 def _task(answer: Attribution, k: int) -> str:

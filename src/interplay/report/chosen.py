@@ -172,10 +172,10 @@ def downloads(chosen: Selection) -> Iterator[tuple[str, str, str]]:
     """Name of each file, what it holds, and its text."""
     holds, all_of = chosen.mixture(), chosen.to_frame()
     yield "choice.csv", f"the choice over {len(chosen.tasks)} tasks", _text(holds)
-    yield "candidates.csv", f"predictions and gains of {len(chosen.candidates)} candidates", _text(all_of)
+    every = _numbered(chosen)
+    yield "candidates.csv", f"predictions and gains of {len(every)} candidates", _text(all_of)
     import pandas as pd
 
-    every = _numbered(chosen)
     wide = pd.DataFrame(np.array([c.weights for _, c in every]), columns=[*chosen.tasks])
     wide.insert(0, "run", [title for title, _ in every], allow_duplicates=True)
     yield "weights.csv", f"weights of {len(every)} candidates, a row each", _text(wide)
@@ -199,7 +199,7 @@ def _tables(chosen: Selection) -> dict[str, Table | None]:
     """Tables of all targets together."""
     held = [(shown(title, 60), c) for title, c in titled(chosen) if c.role in (result.BASELINE, result.RUN)]
     order = np.argsort(-chosen.weights, kind="stable")
-    cells = lambda c: ["in" if w else "" for w in c.weights] if chosen.kind == "mask" else numbers(c.weights, 4)
+    cells = lambda c: _inside(c) if chosen.kind == "mask" else numbers(c.weights, 4)
     kind = "text" if chosen.kind == "mask" else "number"
     columns = [cells(chosen.choice), *(cells(c) for _, c in held)]
     titles = [("task", "text"), ("the choice", kind), *((title, kind) for title, _ in held)]
@@ -208,6 +208,11 @@ def _tables(chosen: Selection) -> dict[str, Table | None]:
     if len(chosen.targets) > 1:
         found["targets"] = _targets(chosen)
     return found
+
+
+def _inside(c: Candidate) -> list[str]:
+    """Which tasks a mask holds; of an average over masks in how many of them each is."""
+    return [f"in {w:.0%}" if c.drawn else "in" if w else "" for w in c.weights]
 
 
 def _targets(chosen: Selection) -> Table:
@@ -271,6 +276,8 @@ def _three(c: Candidate, j: int) -> list[float | None]:
 
 def _holds(chosen: Selection, c: Candidate) -> str:
     """What a candidate holds, of a mixture the largest weights; names without what all of them begin and end with."""
+    if c.drawn:
+        return f"{c.weights.sum():.3g} of {len(c.weights)} tasks"
     tasks = tuple(shortened(chosen.tasks)[0])
     return shown(result.named(tasks, c.weights, chosen.kind, NAMED if chosen.kind == "mask" else 4), 2000)
 

@@ -31,7 +31,8 @@ HALF = "± is half of the 95 % interval"
 #: Targets up to which each shows so many tasks in the map of pairs, and so many pairs; so that the page stays small.
 ROOM = ((100, 40, 200), (500, 24, 60), (np.inf, 16, 40))
 WORDS = {
-    "solid": "Solid: what helps and what hurts is told apart, and its order can be trusted.",
+    "solid": "Solid: what helps and what hurts is told apart, and its order can be trusted on the whole; not that of "
+    "neighbours whose intervals overlap.",
     "indicative": "Trust the largest effects, not the order of the rest.",
     "not supported": "These runs do not answer this question. Do not act on the effects below.",
 }

@@ -32,7 +32,7 @@ def html(answer: Attribution) -> str:
     of = _name(answer.targets[0]) if T == 1 else f"{T} targets"
     said = [f"<b>Verdict: {_text(answer.trust.headline)}.</b> {_text(answer.trust.reason)}"]
     if T > 1:
-        said.append(_text(of_average(answer, Summary.of(answer))))
+        said += map(_text, of_average(answer, Summary.of(answer)))
     following = (f"{_text(s.words)}{f' <code>{_text(s.command)}</code>' * bool(s.command)}" for s in steps(answer))
     said.append(f"<b>Next:</b> {' '.join(following)}")
     said.append(f"<b>Reading:</b> {_text(answer.reading)}, {_text(answer.words)}; {_text(answer.why)}.")

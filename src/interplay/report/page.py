@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluations import MIN_RUNS
 from ..formats.archive import written_whole
+from .average import told_apart
 from .brief import Brief
 from .document import of_target, whole
 from .downloads import downloads
@@ -56,6 +57,7 @@ def html(answer: Attribution, live: Mapping[str, Any] | None = None) -> str:
     data = {
         "targets": document["targets"],
         "verdicts": document["verdicts"],
+        "first": told_apart(answer)[0] if T > 1 else 0,
         "whole": packed({**{name: document[name] for name in ("figures", "tables")}, "common": common.strings}),
         "each": each,
         "files": [

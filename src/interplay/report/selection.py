@@ -40,6 +40,12 @@ def sentences(chosen: Selection) -> list[str]:
         )
     if np.isfinite(chosen.rank):
         said.append(f"Held-out runs are ranked with a correlation of {chosen.rank:.2f}. {_sentence(chosen.surrogate)}")
+    for base in chosen.of(result.BASELINE):
+        if base.drawn:
+            said.append(
+                f"{base.name[:1].upper()}{base.name[1:]} is no single choice: it is what is expected of their masks on "
+                f"average, which hold {base.weights.sum():.3g} of {len(chosen.tasks)} tasks."
+            )
     if chosen.tied:
         more = "At least " if chosen.tied == len(chosen.of(result.ALTERNATIVE)) else ""
         said.append(

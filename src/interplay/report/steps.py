@@ -82,15 +82,14 @@ def _choice(answer: Attribution) -> Step:
     if several:
         average = ", best on average over the targets, each in its own standard deviations"
         words += average if common else ", best on the target that it serves worst"
-    size = answer.size if answer.reading == "swap" else "N"
-    given = answer.made.get("given")
-    if mask and size == "N":
-        words += f" (without {'size=' if given is None else '--size'} as many tasks as are best)"
+    given, fixed = answer.made.get("given"), answer.reading == "swap"
+    if mask and not fixed:
+        words += f" (as many tasks as are best; {'size=8' if given is None else '--size 8'} for eight)"
     if given is None:
         aim = ('"mean_z(*)"' if common else 'worst="*"') if several else _text(answer.targets[0])
-        return Step(f"{words}:", f"interplay.select(runs, {aim}{f', size={size}' * mask})")
+        return Step(f"{words}:", f"interplay.select(runs, {aim}{f', size={answer.size}' * fixed})")
     aim = _aim(given["target"], common) if several else _target(given["target"], answer.targets[0])
-    return Step(f"{words}:", _line("interplay select", given["runs"], aim, f"--size {size}" * mask))
+    return Step(f"{words}:", _line("interplay select", given["runs"], aim, f"--size {answer.size}" * fixed))
 
 
 def _average(answer: Attribution) -> Step | None:
@@ -98,7 +97,7 @@ def _average(answer: Attribution) -> Step | None:
     given = answer.made.get("given")
     if given is None or not _one_direction(answer) or given["derived"] or not _bare(given["target"]):
         return None
-    words = "What each task does to the average, with a verdict of its own (mean(*): in the targets' unit):"
+    words = "The average in full, as a target of its own with its verdict:"
     derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
     return Step(words, _line("interplay attribute", given["runs"], derived))
 

@@ -1,12 +1,15 @@
 """An answer on many targets, task by task: mean benefit, and how many targets each helps and hurts.
 
-relative_kt = effect_kt / rms over tasks of target t's effects          so that targets of any unit can be averaged
-half_k      = mean over targets of the half widths of the relative intervals
+relative_kt = effect_kt / scale_t     scale: standard deviation of target t over the runs, where all effects are in own
+                                      units; else the root mean square over tasks of the target's effects
+half_k      = together x mean over targets of the half widths of the relative intervals
+along_t     = sum_k mean_k(other targets) relative_kt       below 0: a target answers the opposite way
 
-along_t      = sum_k mean_k(other targets) relative_kt      below 0: a target answers the opposite way
+Targets share their runs, so their errors go together: as far as their held-out residuals do (`HeldOut.together`), or
+wholly where these are in another unit; the standard deviation of a mean is at most the mean of the deviations.
 
-Targets share their runs, so their errors go together to an unknown extent; half_k is what the interval of the mean
-comes to at most, where they do so wholly (the standard deviation of a mean is at most the mean of the deviations).
+A task helps or hurts a target for certain where its effect is told from 0 among all targets of that task, at `LEVEL`
+false discoveries (Benjamini and Hochberg 1995): of 869 intervals about 43 exclude 0 by chance.
 """
 
 from __future__ import annotations
@@ -16,11 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, norm
+
+from ..units import OWN
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
 
 Array = NDArray[np.float64]
+LEVEL = 0.05
+OPPOSITE = -0.5  # cosine below which a target is said to answer the opposite way
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +38,19 @@ class Summary:
     Attributes
     ----------
     relative : array (P, T)
-        Benefits in root mean squares of each target's own; 0 where not known.
+        Benefits in units of ``scale``; 0 where not known.
     known : array (P,) of bool
         Tasks with an effect on any target.
     width : array (P, T)
         Half the widths of their 95 % intervals; 0 where not known.
+    standard : bool
+        Whether the unit is standard deviations over the runs, and not typical effects.
+    together : float
+        How far the errors of the targets add up; 1 where that is not known.
     mean, half : array (P,)
-        Mean over targets, and half the width of its 95 % interval at most.
-    helps, hurts : array (P,) of int
-        Targets whose interval lies above and below 0.
-    best, worst : array (P,) of int
-        Of the targets whose interval excludes 0, the one most helped and most hurt; -1 where there is none.
+        Mean over targets, and half the width of its 95 % interval.
+    certain : array (P, T) of int
+        1 where a task helps for certain among all targets, -1 where it hurts, 0 elsewhere.
     alike : array (T,)
         Cosine of a target's effects and their mean over the other targets; 0 where either is nothing.
     opposed : array (T,) of bool
@@ -50,32 +60,58 @@ class Summary:
     relative: Array
     width: Array
     known: NDArray[np.bool_]
+    standard: bool
+    together: float
     mean: Array
     half: Array
-    helps: NDArray[np.int64]
-    hurts: NDArray[np.int64]
-    best: NDArray[np.int64]
-    worst: NDArray[np.int64]
+    certain: NDArray[np.int64]
     alike: Array
     opposed: NDArray[np.bool_]
 
     @classmethod
     def of(cls, answer: Attribution) -> Summary:
         """Sum an answer up."""
-        squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
-        scale = np.sqrt(squares.sum(axis=0) / np.maximum(found, 1))
-        relative = answer.effects / np.where(scale > 0, scale, np.inf)
-        known, width = np.isfinite(relative), (answer.upper - answer.effects) / np.where(scale > 0, scale, np.inf)
-        relative, width = np.where(known, relative, 0.0), np.where(known, width, 0.0)
-        count = np.maximum(known.sum(axis=1), 1)
-        mean, half = relative.sum(axis=1) / count, width.sum(axis=1) / count
-        helps, hurts = answer.lower > 0, answer.upper < 0
-        best = np.where(helps.any(axis=1), np.where(helps, relative, -np.inf).argmax(axis=1), -1)
-        worst = np.where(hurts.any(axis=1), np.where(hurts, relative, np.inf).argmin(axis=1), -1)
-        counts = helps.sum(axis=1), hurts.sum(axis=1)
-        return cls(
-            relative, width, np.asarray(known.any(axis=1)), mean, half, *counts, best, worst, *_sides(relative, width)
-        )
+        scale, standard = _scale(answer)
+        with np.errstate(invalid="ignore"):
+            relative = answer.effects / np.where(scale > 0, scale, np.inf)
+            width = (answer.upper - answer.effects) / np.where(scale > 0, scale, np.inf)
+        known = np.isfinite(relative)
+        relative, width = np.where(known, relative, 0.0), np.where(known & np.isfinite(width), width, 0.0)
+        count, together = np.maximum(known.sum(axis=1), 1), 1.0
+        if standard and answer.held_out is not None:
+            sign = np.where(answer.higher_is_better, 1.0, -1.0)
+            together = answer.held_out.together(sign / np.where(scale > 0, scale, np.inf))
+        mean, half = relative.sum(axis=1) / count, together * width.sum(axis=1) / count
+        every = np.asarray(known.any(axis=1))
+        return cls(relative, width, every, standard, together, mean, half, _certain(answer), *_sides(relative, width))
+
+    @property
+    def typical(self) -> Array:
+        """Benefits in typical effects of each target: the root mean square over the tasks that are known, (P, T)."""
+        size = np.sqrt((self.relative**2).sum(axis=0) / max(int(self.known.sum()), 1))
+        return self.relative / np.where(size > 0, size, np.inf)
+
+    @property
+    def helps(self) -> NDArray[np.int64]:
+        """Targets that each task helps for certain, array (P,)."""
+        return (self.certain > 0).sum(axis=1)
+
+    @property
+    def hurts(self) -> NDArray[np.int64]:
+        """Targets that each task hurts for certain, array (P,)."""
+        return (self.certain < 0).sum(axis=1)
+
+    @property
+    def best(self) -> NDArray[np.int64]:
+        """Of the targets that a task helps for certain the one helped most, array (P,); -1 where there is none."""
+        helped = self.certain > 0
+        return np.where(helped.any(axis=1), np.where(helped, self.relative, -np.inf).argmax(axis=1), -1)
+
+    @property
+    def worst(self) -> NDArray[np.int64]:
+        """The same of those that it hurts."""
+        hurt = self.certain < 0
+        return np.where(hurt.any(axis=1), np.where(hurt, self.relative, np.inf).argmin(axis=1), -1)
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -97,6 +133,38 @@ class Summary:
         """Tasks that hurt on average for certain, the surest harm first."""
         return np.array([k for k in self.order[::-1] if self.sure[k] and self.mean[k] < 0], dtype=np.int64)
 
+    @property
+    def places(self) -> int:
+        """Decimal places of a mean."""
+        return 3 if self.standard else 2
+
+    @property
+    def unit(self) -> str:
+        """In what the means are, in words."""
+        return (
+            "standard deviations of each target over the runs"
+            if self.standard
+            else "each target's own typical effect (root mean square over tasks)"
+        )
+
+
+def _scale(answer: Attribution) -> tuple[Array, bool]:
+    """What effects are divided by, array (T,), and whether these are standard deviations over the runs."""
+    held = answer.held_out
+    if held is not None and set(answer.unit) == {OWN} and np.isfinite(held.measured).any(axis=0).all():
+        return np.nanstd(held.measured, axis=0), True
+    squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
+    return np.sqrt(squares.sum(axis=0) / np.maximum(found, 1)), False
+
+
+def _certain(answer: Attribution) -> NDArray[np.int64]:
+    """`Summary.certain`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.abs(answer.effects) / answer.deviation
+    p = np.where(np.isfinite(z) | (z == np.inf), 2.0 * norm.sf(z), 1.0)
+    named = np.asarray(false_discovery_control(p, axis=1)) <= LEVEL
+    return np.where(named, np.sign(np.nan_to_num(answer.effects)), 0).astype(np.int64)
+
 
 def _sides(relative: Array, width: Array) -> tuple[Array, NDArray[np.bool_]]:
     """`Summary.alike` and `Summary.opposed`."""
@@ -105,5 +173,4 @@ def _sides(relative: Array, width: Array) -> tuple[Array, NDArray[np.bool_]]:
     along, half = (others * relative).sum(axis=0), np.sqrt((others**2 * width**2).sum(axis=0))
     lengths = np.linalg.norm(others, axis=0) * np.linalg.norm(relative, axis=0)
     alike = np.divide(along, lengths, out=np.zeros(T), where=lengths > 0)
-    with np.errstate(invalid="ignore"):
-        return alike, along < -half
+    return alike, (along < -half) & (alike <= OPPOSITE)

@@ -155,7 +155,9 @@ def _many(answer: Attribution, top: int) -> list[str]:
         rows.append(
             [
                 plain(answer.tasks[k]),
-                f"{found.mean[k]:+.2f}{' ' if found.sure[k] else '?'}" if found.known[k] else "not identifiable",
+                f"{found.mean[k]:+.{found.places}f}{' ' if found.sure[k] else '?'}"
+                if found.known[k]
+                else "not identifiable",
                 str(found.helps[k]),
                 str(found.hurts[k]),
                 names[found.best[k]],
@@ -164,11 +166,11 @@ def _many(answer: Attribution, top: int) -> list[str]:
         )
     rows += [[plain(name), "not identifiable", "", "", "", ""] for name in answer.unidentified]
     return [
-        f"Mean benefit over {len(answer.targets)} targets (each in root mean squares of its own effects); positive",
-        "helps; ? = the interval of the mean, at its widest, includes 0; number of targets whose interval lies above 0",
-        "(helps) and below 0 (hurts)" + around,
+        f"Mean benefit over {len(answer.targets)} targets, in {found.unit}; positive helps;",
+        "? = the interval of the mean includes 0. Number of targets that a task helps and hurts for certain, all",
+        "tested together (5 % false discoveries)" + around,
         *table(["task", "benefit", "helps", "hurts", "most helped", "most hurt"], rows),
-        plain(of_average(answer, found), LONG),
+        *(plain(line, LONG) for line in of_average(answer, found)),
     ]
 
 

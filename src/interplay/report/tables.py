@@ -96,7 +96,7 @@ def pairs(answer: Attribution, t: int, most: int) -> Table | None:
         rate = f"{100 * answer.discoveries.level:.3g} %"
         words.append(f"Alone one interval in twenty excludes 0 by chance: act on pairs that are named, {rate} of which")
         words.append(f"may be false; {OPEN}: named, and its own interval includes 0.")
-        words.append("False share: expected among the pairs that are at least as certain.")
+        words.append("False share: expected among the pairs that are at least as certain; – where too few runs tell.")
     if len(rows) < len(answer.pairs):
         words.append(f"The strongest of {len(answer.pairs):,} pairs.")
     return table(columns, rows, words)
@@ -167,8 +167,9 @@ def over_targets(answer: Attribution) -> Table:
     means = [("mean benefit", "signed"), ("from", "signed"), ("to", "signed")]
     counts = [("helps", "number"), ("hurts", "number")]
     words = [
-        "From, to: the 95 % interval of the mean, at its widest: as if the errors of all targets were one.",
-        "Most helped, most hurt: of the targets whose own interval excludes 0.",
+        f"Mean benefit: in {found.unit}; from, to: its 95 % interval.",
+        "Helps, hurts: number of targets for certain, all targets tested together (5 % false discoveries).",
+        "Most helped, most hurt: of these.",
     ]
     return table([("task", "text"), *means, *counts, ("most helped", "text"), ("most hurt", "text")], rows, words)
 

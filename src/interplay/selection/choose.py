@@ -69,7 +69,7 @@ def select(
         Instead of a target: several (names or globs), of which the worst counts, each in standard deviations.
     pareto : sequence of str, optional
         Instead of a target: several (names or globs), whose front is looked for: choices of which none is better in all
-        of them. The choice itself is the one whose worst is best.
+        of them. The choice itself is the one whose worst is best. With ``among`` or ``verified`` the front of these.
     within : mapping of str to float, optional
         Targets that may be worse than at the baseline by no more than this, in their own unit.
     size, require, forbid, at_most, costs, budget, caps, floors, tokens, max_epochs, near, kl
@@ -77,8 +77,10 @@ def select(
     among : array (n, K), frame, file or Points, optional
         Choose among these candidates only.
     against : 'all', 'uniform', 'tokens', 'mean' or array (K,), optional
-        The baseline that the choice is compared with: what would be trained without it. All tasks for masks; for
-        mixtures the token-proportional one where ``tokens`` are given, else the uniform one.
+        The baseline that the choice is compared with: what would be trained without it. All tasks for masks; where all
+        of them hold one number of tasks, and fewer than all but one, a run as they were drawn ('mean'): the mean of
+        what is expected of the masks that were run. For mixtures the token-proportional one where ``tokens`` are given,
+        else the uniform one; 'mean' is the mean mixture of the runs.
     verified : Evaluations, optional
         Runs of choices that were proposed before: they are fitted too, and the choice is made among them and the best
         of the other runs.
@@ -130,12 +132,12 @@ def select(
     if surrogate is None:
         surrogate = "stack" if len(set(map(str, together.fidelity))) == 1 else "auto"
     fitted = Fitted.of(together, (*goals, *kept), len(goals), risk, surrogate, at)
-    chooser = Chooser(fitted, together, constraints, rng, np.inf if beyond else FARTHEST)
-    baseline, called = chooser.baseline(against)
-    chooser.keep(kept, within or {}, baseline)
-    found = chooser.found(among, fresh)
-    chosen = chooser.selection(found, baseline, called, words, made, fresh)
-    return replace(chosen, front=chooser.front(baseline)) if pareto and among is None and fresh is None else chosen
+    chooser = Chooser(fitted, together, constraints, rng, np.inf if beyond else FARTHEST, fresh)
+    base = chooser.baseline(against)
+    chooser.keep(kept, within or {}, base)
+    found = chooser.found(among)
+    chosen = chooser.selection(found, base, words, made)
+    return replace(chosen, front=chooser.front(chosen.weights, base)) if pareto else chosen
 
 
 def _given(value: Any) -> bool:

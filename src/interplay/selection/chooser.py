@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,25 @@ from ..fields import match
 from ..fitting import Design, checked, fit_design
 from ..formats.points import Points
 from ..held_out import HeldOut
-from ..phases import phase_blocks
 from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
 from . import pareto, result
+from .baseline import Baseline, baseline, other_size
 from .constraints import Constraints
+from .drawn import Drawn
 from .judgement import AT_THE_END, ONE_SEED, Proposals, beside, unexplained, verdict_on
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
 from .recorded import Recorded, Settled
 from .region import Region
-from .result import Candidate, Selection
+from .result import APART, Candidate, Selection
 from .simplex import total_variation
 from .subsets import Found, Pool, best_masks
 
 Array = NDArray[np.float64]
 SHOWN = 10  # alternatives that are kept
-APART = 0.02  # total variation between distinct mixtures
 ENDS = 0.999  # of how far a choice may lie from the runs
+NONE: Mapping[int, Drawn] = MappingProxyType({})  # no row is an average
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,10 @@ class Fitted:
 
 
 class Chooser:
-    """Looks for the best, corrects what is expected of it, and sets it beside the rest."""
+    """Looks for the best, corrects what is expected of it, and sets it beside the rest.
+
+    ``fresh`` (m,) are the runs of choices that were proposed before: what is chosen is one that was run.
+    """
 
     def __init__(
         self,
@@ -72,17 +77,14 @@ class Chooser:
         constraints: Constraints,
         rng: np.random.Generator,
         farthest: float,
+        fresh: NDArray[np.bool_] | None = None,
     ):
         self.fitted, self.runs, self.constraints, self.rng, self.farthest = fitted, runs, constraints, rng, farthest
+        self.fresh = fresh
         self.predictor, self.objective = fitted.predictor, fitted.objective
         self.players, self.kind = fitted.predictor.players, fitted.predictor.kind
         self.region = constraints.region(runs.masks, runs.tasks, self.players, self.kind, runs.notes)
-        self.recorded = Recorded(
-            runs.where(fidelity=fitted.design.at or str(runs.fidelity[0])),
-            self.players,
-            self.objective,
-            fitted.design.seeds is not None,
-        )
+        self.recorded = self._recorded(runs)
         self.warnings = [
             f"{goal.name} sums {goal.parts} targets: it is fitted as one, not target by target."
             for goal in self.objective.everything
@@ -90,50 +92,32 @@ class Chooser:
         ]
         self.free: Array | None = None
         self.average: Array | None = None
+        self.given: Array | None = None
 
-    def baseline(self, against: ArrayLike | str | None) -> tuple[Array, str]:
-        """What would be trained without a choice: weights (K,), and what they are called."""
-        K, tokens = self.runs.K, self.constraints.tokens
-        phase = phase_blocks(self.runs.notes, self.runs.tasks)
-        if against is None:
-            proportional = tokens is not None and phase is None
-            against = "all" if self.kind == "mask" else "tokens" if proportional else "uniform"
-            against = against if self.kind in ("mask", "mixture") else "mean"
-        if not isinstance(against, str):
-            given = np.asarray(against, float)
-            if given.shape != (K,):
-                raise EvaluationsError(f"against has shape {given.shape}; give a weight for each of the {K} tasks.")
-            return given, "the given one"
-        on = np.isin(self.runs.tasks, self.players.always_off, invert=True)
-        if against == "all" and self.kind == "mask":
-            return on.astype(float), "all tasks" if on.all() else "all tasks that some run holds"
-        if against == "uniform" and self.kind == "mixture":
-            if phase is None:
-                return on / on.sum(), "uniform"
-            each, share = np.bincount(phase, on), np.bincount(phase, self.runs.masks.mean(axis=0))
-            return on * (share / each)[phase], "uniform in each phase"
-        if against == "mean":
-            return self.runs.masks.mean(axis=0), "the mean of the runs"
-        if against == "tokens" and self.kind == "mixture":
-            if tokens is None:
-                raise EvaluationsError("against='tokens' needs the token counts: tokens= (--tokens).")
-            if phase is not None:
-                raise EvaluationsError(
-                    "against='tokens' gives each phase the share of its tokens, not the one that it has in the runs; "
-                    "take 'uniform' or 'mean', or give a mixture."
-                )
-            return tokens.reference(self.runs.masks), "token-proportional"
-        raise EvaluationsError(
-            f"against={against!r}; give {'all' if self.kind == 'mask' else 'uniform, tokens, mean'}, or the weights."
-        )
+    def _recorded(self, runs: Evaluations) -> Recorded:
+        """Those of the fidelity that is asked about."""
+        design = self.fitted.design
+        asked = runs.where(fidelity=design.at or str(self.runs.fidelity[0]))
+        return Recorded(asked, self.players, self.objective, design.seeds is not None)
 
-    def keep(self, kept: Sequence[Goal], within: Mapping[str, float], baseline: Array) -> None:
+    def baseline(self, against: ArrayLike | str | None) -> Baseline:
+        """What would be trained without a choice."""
+        drawn = self.runs if self.fresh is None else self.runs[~self.fresh]
+        return baseline(against, drawn, self._recorded(drawn), self.constraints.tokens)
+
+    def _expected(self, base: Baseline) -> tuple[Array, Array]:
+        """Mean and deviation (1, T) of the baseline."""
+        if base.drawn is None:
+            return self.predictor.at(self.players.columns(base.weights[None]))
+        mean, deviation = base.drawn.expected
+        return mean[None], deviation[None]
+
+    def keep(self, kept: Sequence[Goal], within: Mapping[str, float], base: Baseline) -> None:
         """Let targets lose no more than their tolerance against the prediction of the baseline."""
         if not kept:
             return
-        at = self.predictor.at(self.players.columns(baseline[None]))
         loose = replace(self.objective, kept=tuple(kept), floors=np.full(len(kept), -np.inf))
-        z = loose.standardised(*at)[0][0, len(self.objective.goals) :]
+        z = loose.standardised(*self._expected(base))[0][0, len(self.objective.goals) :]
         names, tolerances = [goal.name for goal in kept], {}
         for pattern, tolerance in within.items():
             for name in match(pattern, names, "target"):
@@ -141,10 +125,10 @@ class Chooser:
         floors = [b - tolerances[goal.name] / (goal.spread or 1.0) for b, goal in zip(z, kept, strict=True)]
         self.objective = replace(loose, floors=np.array(floors))
 
-    def found(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
+    def found(self, among: Any) -> Found:
         """Look for the best; the unconstrained optimum beside it where rules leave it out."""
-        if among is not None or fresh is not None:
-            return self._given(among, fresh)
+        if among is not None or self.fresh is not None:
+            return self._given(among)
         found = self._best(self.region, self.farthest)
         if not len(found.X):
             found = self._best(self.region, np.inf)
@@ -171,8 +155,8 @@ class Chooser:
         self.average = average if region is self.region else self.average
         return found
 
-    def front(self, baseline: Array) -> tuple[Candidate, ...]:
-        """Choices of which none is better in all goals."""
+    def front(self, choice: Array, base: Baseline) -> tuple[Candidate, ...]:
+        """Choices of which none is better in all goals; of those that were run or given, where only these count."""
 
         def search(objective: Objective) -> Array:
             mine = self.objective
@@ -182,21 +166,30 @@ class Chooser:
             finally:
                 self.objective = mine
 
-        X = pareto.front(self.objective, search)
-        return self._candidates([(result.FRONT, "", x) for x in X], baseline)
+        if self.given is None:
+            X = pareto.front(self.objective, search)
+        else:
+            X, J = self.given, len(self.objective.goals)
+            y, deviation, _ = self._settled(X)
+            sign, centre, scale = (a[:J] for a in self.objective.scales)
+            X = X[pareto.unbeaten((sign * (y - centre) - self.objective.risk * deviation) * scale)]
+        rows = [(result.CHOICE, "", self.players.columns(choice[None])[0])]  # gains are of the choice
+        return self._candidates([*rows, *((result.FRONT, "", x) for x in X)], base)[1:]
 
-    def _given(self, among: Any, fresh: NDArray[np.bool_] | None) -> Found:
+    def _given(self, among: Any) -> Found:
         """Look among candidates that were given, or that were run."""
-        if fresh is not None:
+        if self.fresh is not None:
             X = np.unique(self.players.columns(self.runs.masks), axis=0)
         else:
             X = self._candidates_given(as_points(among, self.runs.tasks, self.kind))
         pool = Pool(self.objective, self.region, np.inf)  # who names candidates may name far ones; it is said
         pool.add(X)
-        if fresh is None and (left := int((~self.region.feasible(X)).sum())):
+        keeps = self.region.feasible(X)
+        if self.fresh is None and (left := int((~keeps).sum())):
             self.warnings.append(f"{left} of {len(X)} candidates break the rules and are left out.")
         if not len(pool.X):
             raise EvaluationsError(f"none of the {len(X)} candidates keeps the rules: {'; '.join(self._rules())}.")
+        self.given = X[keeps & self.objective.keeps(*self.predictor.at(X))]
         return Found(pool.X, pool.worth, True, len(X))
 
     def _rules(self) -> tuple[str, ...]:
@@ -223,14 +216,12 @@ class Chooser:
     def selection(
         self,
         found: Found,
-        baseline: Array,
-        called: str,
+        base: Baseline,
         words: str,
         made: dict[str, Any],
-        fresh: NDArray[np.bool_] | None,
     ) -> Selection:
         """Set the best beside the rest."""
-        X = found.X
+        X, fresh = found.X, self.fresh
         if fresh is None:
             worth = found.worth + unexplained(self.objective, X, self.fitted.held, self.kind == "mask")
         else:
@@ -244,14 +235,14 @@ class Chooser:
         rows += [(result.ALTERNATIVE, told(w), x) for x, w in zip(best[1:], whole[1:], strict=True)]
         if measured is not None:
             rows.append((result.RUN, "the best run", measured))
-        rows.append((result.BASELINE, called, self.players.columns(baseline[None])[0]))
+        rows.append((result.BASELINE, base.name, self.players.columns(base.weights[None])[0]))
         if self.free is not None:
             rows.append((result.FREE, "the optimum without the rules", self.free))
         if self.average is not None:
             rows.append((result.DRAWS, "the mean of the best 100 random mixtures", self.average))
-        candidates = self._candidates(rows, baseline)
+        candidates = self._candidates(rows, base)
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
-        there = self.objective.standardised(*p.at(self.players.columns(baseline[None])))[0][0, : len(goals)]
+        there = self.objective.standardised(*self._expected(base))[0][0, : len(goals)]
         verdict, why = verdict_on(candidates, fitted.proposals, int(there.argmin()))
         if candidates[0].remoteness > ENDS * self.farthest:
             self.warnings.append(AT_THE_END)
@@ -259,6 +250,10 @@ class Chooser:
             self.warnings.append(ONE_SEED)
         if verdict != "solid" and (more := beside(candidates)):
             why += f"; {more}"
+        if size := other_size(self.runs, whole[0]):
+            self.warnings.append(size)
+            if verdict == "solid":
+                verdict, why = "indicative", "no run holds that number of tasks: verify it first"
         if verdict == "solid" and estimated(p.fidelity) and not candidates[0].runs:
             verdict, why = "indicative", "it was chosen from estimates, which rank better than they predict: train it"
         expected, measurement = (
@@ -297,11 +292,20 @@ class Chooser:
                 kept.append(x)
         return np.array(kept)
 
-    def _settled(self, X: Array) -> tuple[Array, Array, Settled]:
+    def _at(self, X: Array, drawn: Mapping[int, Drawn]) -> tuple[Array, Array]:
+        """Means and deviations (n, T) of choices; row i is that of the average ``drawn[i]`` where there is one."""
+        mean, deviation = self.predictor.at(X)
+        for i, average in drawn.items():
+            mean[i], deviation[i] = average.expected
+        return mean, deviation
+
+    def _settled(self, X: Array, drawn: Mapping[int, Drawn] = NONE) -> tuple[Array, Array, Settled]:
         """Predictions and deviations (n, J) of choices, with what their runs show beyond the surrogate."""
         J = len(self.objective.goals)
-        mean, deviation = (a[:, :J] for a in self.objective.values(*self.predictor.at(X)))
+        mean, deviation = (a[:, :J] for a in self.objective.values(*self._at(X, drawn)))
         found = self.recorded.settled(X, mean)
+        for part in found:  # what belongs to single masks averages out
+            part[list(drawn)] = 0.0
         return mean + found.shift, np.sqrt(((1.0 - found.share) * deviation) ** 2 + found.left), found
 
     def _worth(self, y: Array, sd: Array) -> Array:
@@ -309,16 +313,20 @@ class Chooser:
         sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
         return (sign * (y - centre) * scale - self.objective.risk * sd * scale).min(axis=1)
 
-    def _candidates(self, rows: list[tuple[str, str, Array]], baseline: Array) -> tuple[Candidate, ...]:
+    def _candidates(self, rows: list[tuple[str, str, Array]], base: Baseline) -> tuple[Candidate, ...]:
         objective, proposals = self.objective, self.fitted.proposals
         J, X = len(objective.goals), np.array([x for _, _, x in rows])
         sign, _, scale = (a[:J] for a in objective.scales)
         spread = np.divide(1.0, scale, out=np.zeros(J), where=scale > 0)
-        (mean, deviation, settled), far = self._settled(X), objective.far(X)
+        stands = [i for i, (role, _, _) in enumerate(rows) if role == result.BASELINE]
+        drawn = {} if base.drawn is None else dict.fromkeys(stands, base.drawn)
+        (mean, deviation, settled), far = self._settled(X, drawn), objective.far(X)
         worth = self._worth(mean, deviation)
-        gain, gain_deviation = self._gains(X, settled)
+        gain, gain_deviation = self._gains(X, settled, drawn)
         whole, runs = self._whole(X), [self.recorded.of(x) for x in X]
-        whole[[role == result.BASELINE for role, _, _ in rows]] = baseline
+        whole[stands], far[list(drawn)] = base.weights, 0.0
+        for i, average in drawn.items():
+            runs[i] = average.measured
         # only of what was taken for its prediction, and not measured since, is the prediction too good
         taken = [
             role not in (result.BASELINE, result.RUN) and not of.runs
@@ -340,11 +348,12 @@ class Chooser:
                 remoteness=float(far[i]),
                 gain=gain[i],
                 gain_deviation=gain_deviation[i] * proposals.stretch,
+                drawn=drawn[i].measured.runs if i in drawn else 0,
             )
             for i, (role, name, _) in enumerate(rows)
         )
 
-    def _gains(self, X: Array, settled: Settled) -> tuple[Array, Array]:
+    def _gains(self, X: Array, settled: Settled, drawn: Mapping[int, Drawn] = NONE) -> tuple[Array, Array]:
         """Benefit (n, J) of the first of some choices over each, with its deviation.
 
         Variance of (1 - s_0) g(x_0) - (1 - s_i) g(x_i), s the settled shares, and of what is left of both choices.
@@ -355,15 +364,19 @@ class Chooser:
             if np.isin(own, objective.targets).any():
                 found = contrast(choice.surrogate, np.tile(X[0], (len(X), 1)), X)
                 mean[:, own], deviation[:, own] = found.mean, found.deviation
+        for i, average in drawn.items():
+            mean[i], deviation[i] = average.below(X[0])
         A = objective.matrix()[:J]
         gain = objective.scales[0][:J] * (mean @ A.T + settled.shift[0] - settled.shift)
         apart = (deviation @ np.abs(A).T * objective.together[:J]) ** 2
-        own = objective.values(*p.at(X))[1][:, :J] ** 2
+        own = objective.values(*self._at(X, drawn))[1][:, :J] ** 2
         rest = 1.0 - settled.share
         # the covariance of g(x_0) and g(x_i) follows from the variance of their difference
         variance = rest[0] * rest * apart + (rest[0] - rest) * (rest[0] * own[0] - rest * own)
         variance = np.maximum(variance, 0.0) + settled.left[0] + settled.left
-        variance[np.abs(X - X[0]).max(axis=1) < 1e-6] = 0.0
+        same = np.abs(X - X[0]).max(axis=1) < 1e-6
+        same[list(drawn)] = False
+        variance[same] = 0.0
         return gain, np.sqrt(variance)
 
     def _whole(self, X: Array) -> Array:

@@ -129,6 +129,8 @@ def verdict_on(candidates: tuple[Candidate, ...], proposals: Proposals, binding:
         chance = f"held-out runs are ranked no better than by chance (rank correlation {proposals.rank:.2f})"
         return "not supported", f"{chance}: add runs before choosing by them"
     gain, deviation = baseline.gain[binding], baseline.gain_deviation[binding]
+    if not (np.isfinite(gain) and np.isfinite(deviation)):
+        return "not supported", f"what it gains over {baseline.name} cannot be told: that lies too far from the runs"
     if gain <= 0 or choice.worth <= baseline.worth:
         return "not supported", f"it is not expected to be better than {baseline.name}: keep that"
     z = gain / deviation if deviation > 0 else np.inf

@@ -18,7 +18,7 @@ for that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,6 @@ from ..predictor import Predictor, farthest_run, remoteness
 
 Array = NDArray[np.float64]
 SUMMED = 200  # targets in a sum, above which it is fitted as one
-FEWEST = 10  # held-out rows below which errors are taken to add up
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +134,8 @@ class Objective:
     @classmethod
     def of(cls, predictor: Predictor, goals: Sequence[Goal], held: HeldOut, risk: float) -> Objective:
         """Gather goals, and see in held-out rows how far errors of their members add up."""
-        together = np.array([_together(predictor, goal, held) for goal in goals])
-        return cls(predictor, tuple(goals), together, risk)
+        made = cls(predictor, tuple(goals), np.ones(len(goals)), risk)
+        return replace(made, together=np.array([held.together(row) for row in made.matrix()]))
 
     @property
     def everything(self) -> tuple[Goal, ...]:
@@ -203,16 +202,3 @@ class Objective:
         A = np.abs(self.matrix()) * np.where(self.predictor.constant, 0.0, self.predictor.spread)
         A /= np.maximum(A.sum(axis=1, keepdims=True), 1e-300)
         return np.sqrt((remote**2 @ A.T).max(axis=1))
-
-
-def _together(predictor: Predictor, goal: Goal, held: HeldOut) -> float:
-    """How far errors add up: root mean square of the sums of held-out residuals over that of the sums of deviations."""
-    if len(goal.members) == 1:
-        return 1.0
-    columns = [predictor.targets.index(name) for name in goal.members]
-    error = (held.measured - held.predicted)[:, columns] @ goal.coefficients
-    size = held.deviation[:, columns] @ np.abs(goal.coefficients)
-    known = np.isfinite(error) & np.isfinite(size) & (size > 0)
-    if known.sum() < FEWEST:
-        return 1.0
-    return float(np.clip(np.sqrt(np.mean((error[known] / size[known]) ** 2)), 0.1, 1.0))

@@ -47,11 +47,15 @@ def front(objective: Objective, search: Callable[[Objective], Array]) -> Array:
         X = search(replace(objective, goals=scaled))
         found += list(X[:1])
     X: Array = np.unique(np.round(np.array(found, np.float64), 9), axis=0)
-    z = _benefits(objective, X)
+    return X[unbeaten(_benefits(objective, X))]
+
+
+def unbeaten(z: Array) -> NDArray[np.int64]:
+    """Which of some choices no other beats in all benefits z (n, J), the best of the first goal first."""
     ahead = z[None] - z[:, None]
     beaten = np.asarray((ahead >= -1e-9).all(axis=2) & (ahead > 1e-9).any(axis=2)).any(axis=1)
-    kept = ~beaten
-    return X[kept][np.argsort(-z[kept, 0], kind="stable")]
+    (kept,) = np.nonzero(~beaten)
+    return kept[np.argsort(-z[kept, 0], kind="stable")]
 
 
 def _of(objective: Objective, j: int) -> Array:

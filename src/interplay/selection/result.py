@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 CHOICE, ALTERNATIVE, RUN, BASELINE = "choice", "alternative", "best run", "baseline"
 FREE, DRAWS, FRONT = "without the rules", "best draws", "front"
+APART = 0.02  # total variation between distinct mixtures
 ROUNDING = 1e-5  # of remoteness: an optimum at the limit ends on either side of it
 
 
@@ -32,9 +33,10 @@ class Candidate:
     Attributes
     ----------
     role : str
-        'choice', 'alternative', 'best run', 'baseline', 'without the rules' or 'best draws'.
+        'choice', 'alternative', 'best run', 'baseline', 'without the rules', 'best draws' or 'front'.
     name : str
     weights : array (K,)
+        Of an average over masks the share of its runs that hold each task.
     predicted, deviation : array (J,)
         Of every target of the objective, in its own unit; corrected as `Selection.bias` says.
     measured, standard_error : array (J,)
@@ -46,6 +48,8 @@ class Candidate:
         Above 1 it is farther from the runs than any of them from the others.
     gain, gain_deviation : array (J,)
         Predicted benefit of the choice over it, in the targets' units (of an alternative: how much it is behind).
+    drawn : int
+        Where it stands for the mean of so many runs, a run as these were drawn; 0 for a mask or mixture itself.
     """
 
     role: str
@@ -60,6 +64,7 @@ class Candidate:
     remoteness: float
     gain: Array
     gain_deviation: Array
+    drawn: int = 0
 
     @property
     def far(self) -> bool:
@@ -169,17 +174,29 @@ class Selection:
         """Alternatives that cannot be told apart from the choice."""
         return sum(not c.told_apart for c in self.of(ALTERNATIVE))
 
+    @property
+    def promising(self) -> tuple[Candidate, ...]:
+        """What is worth verifying, in this order: the choice, then the best distinct alternatives.
+
+        Where several targets have a front, its members come before the alternatives, each as far as can be from those
+        before it: there is no best among them, and a few that lie apart say what one target costs another.
+        """
+        kept: list[Candidate] = []
+        for c in (self.choice, *_spread(self.choice, self.front), *self.of(ALTERNATIVE)):
+            if all(0.5 * np.abs(c.weights - own.weights).sum() >= APART for own in kept):
+                kept.append(c)
+        return tuple(kept)
+
     def shortlist(self, n: int) -> Array:
-        """The choice and the best distinct alternatives, array (n, K): what is worth verifying."""
-        best = [self.choice, *self.of(ALTERNATIVE)]
-        return np.array([c.weights for c in best[:n]])
+        """The first n of what is worth verifying (`promising`), array (n, K)."""
+        return np.array([c.weights for c in self.promising[:n]])
 
     def to_frame(self) -> pd.DataFrame:
-        """Tidy table: one row per candidate and target."""
+        """Tidy table: one row per candidate and target, those of the front last."""
         import pandas as pd
 
         rows = []
-        for c in self.candidates:
+        for c in (*self.candidates, *self.front):
             for j, target in enumerate(self.targets):
                 rows.append(
                     {
@@ -203,7 +220,10 @@ class Selection:
         return pd.DataFrame(rows)
 
     def mixture(self) -> pd.DataFrame:
-        """The choice itself: one row per task, with what the baseline and the best run give it."""
+        """The choice itself: one row per task, with what the baseline and the best run give it.
+
+        Of a baseline that is a run as the runs were drawn it is the share of them that hold the task.
+        """
         import pandas as pd
 
         columns = {"task": self.tasks, "weight": self.weights}
@@ -238,6 +258,22 @@ class Selection:
         from ..report.notebook import selection_html
 
         return selection_html(self)
+
+
+def _spread(start: Candidate, front: tuple[Candidate, ...]) -> list[Candidate]:
+    """A front in such an order that each is predicted farthest from those before it, in shares of its extent."""
+    if not front:
+        return []
+    z = np.array([c.predicted for c in (start, *front)])
+    z = z / np.maximum(np.ptp(z, axis=0), 1e-300)
+    distance = np.linalg.norm(z - z[0], axis=1)
+    order, left = [], list(range(1, len(z)))
+    while left:
+        far = max(left, key=lambda i: distance[i])
+        order.append(front[far - 1])
+        left.remove(far)
+        distance = np.minimum(distance, np.linalg.norm(z - z[far], axis=1))
+    return order
 
 
 def apart(tasks: tuple[str, ...], own: Array, other: Array, most: int = 4) -> str:

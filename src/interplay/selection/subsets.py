@@ -116,7 +116,10 @@ def best_masks(
     """
     landscape, pool = Landscape(objective), Pool(objective, region, farthest)
     free = np.flatnonzero(region.free)
-    ends = [_climb(landscape, pool, start) for start in _starts(landscape, region, runs, rng)]
+    known = _best_runs(landscape, region, runs)
+    ends = [_climb(landscape, pool, start) for start in _starts(landscape, region, runs, known, rng)]
+    if len(known) and not np.isfinite(max(ends)):  # all of them led too far away
+        ends = [_ascend(landscape, pool, run) for run in known[: 3 if len(region.names) <= MANY else 1]]
     best = max(ends)
     agreed = float(np.mean([end >= best - 1e-9 for end in ends])) if np.isfinite(best) else 0.0
     if len(free) > listed:
@@ -137,13 +140,17 @@ def best_masks(
     return Found(pool.X, pool.worth, bounds, total)
 
 
-def _starts(landscape: Landscape, region: Region, runs: Array, rng: np.random.Generator) -> list[Array]:
-    """Masks (P,) of the region to climb from, each once."""
-    P, starts = len(region.names), []
-    inside = runs[region.feasible(runs)]
-    if len(inside):
-        inside = np.unique(inside, axis=0)
-        starts += list(inside[np.argsort(-landscape.at(inside), kind="stable")][:3])
+def _best_runs(landscape: Landscape, region: Region, runs: Array) -> list[Array]:
+    """The three runs (P,) of the region that are predicted to be best."""
+    inside = np.unique(runs[region.feasible(runs)], axis=0)
+    return list(inside[np.argsort(-landscape.at(inside), kind="stable")][:3]) if len(inside) else []
+
+
+def _starts(
+    landscape: Landscape, region: Region, runs: Array, known: list[Array], rng: np.random.Generator
+) -> list[Array]:
+    """Masks (P,) of the region to climb from, each once, the best runs among them."""
+    P, starts = len(region.names), list(known)
     half = np.full(P, 0.5) if not len(runs) else runs[np.argmax(landscape.at(runs))]
     gains = (landscape.flips(half) - landscape.at(half[None])[0]) * np.where(half > 0.5, -1.0, 1.0)
     starts.append(region.best_linear(gains))
@@ -172,6 +179,11 @@ def _climb(landscape: Landscape, pool: Pool, start: Array) -> float:
         if not len(found) or gains[0] <= value + 1e-12:
             break
         s, value = found[0], float(gains[0])
+    return _ascend(landscape, pool, s)
+
+
+def _ascend(landscape: Landscape, pool: Pool, s: Array) -> float:
+    """Climb from a mask (P,) by the worth alone; returns where it ends."""
     value = float(pool.add(s[None])[0])
     for _ in range(STEPS):
         found, _ = _neighbours(landscape, pool.region, s, most=LOOK)

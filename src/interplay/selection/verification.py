@@ -1,10 +1,11 @@
 """Choices proven by training: `verify` runs the most promising, refits, and goes on until the best is certain.
 
-propose   the choice with the best prediction of those not run yet (no risk taken off: a bad one costs one training)
+propose   the choice with the best prediction of those not run yet (no risk taken off: a bad one costs one training);
+          of a front, where there is no best, the choice and then members that lie as far apart as can be
 train     it, and first of all the baseline, under the seeds of the runs
 refit     with what came out; choose among what was run, with risk
 stop      when the budget is spent, or the choice is certain to be better than the baseline and no other is predicted
-          to be better than it by more than the noise of a training
+          to be better than it by more than the noise of a training (of several targets: on any)
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def verify(
     Returns
     -------
     Selection
-        Among its candidates the choice was run; ``verified`` counts the trainings, ``trained`` holds them.
+        Among its candidates the choice was run; ``verified`` counts the trainings, ``trained`` holds them. With
+        ``pareto`` its front is that of what was run.
 
     Raises
     ------
@@ -100,12 +102,13 @@ def verify(
     how = {"seeds": which, "store": store, "tag": tag, "workers": workers, "progress": progress}
     trainer = _Trainer(runs, evaluator, how, trainings)
     first = select(runs, target, **rules)
+    as_drawn = {"against": "mean"} if first.of(result.BASELINE)[0].drawn else {}  # other sizes trained or not
     if baseline and not first.of(result.BASELINE)[0].runs and trainer.left >= 2:
         trainer.train(first.of(result.BASELINE)[0].weights)
     chosen = first
     while trainer.left:
-        bold = select(trainer.together, target, **{**rules, "risk": 0.0})
-        new = [c for c in (bold.choice, *bold.of(result.ALTERNATIVE)) if not trainer.knows(c.weights)]
+        bold = select(trainer.together, target, **{**rules, **as_drawn, "risk": 0.0})
+        new = [c for c in bold.promising if not trainer.knows(c.weights)]
         if not new or (trainer.proven is not None and _done(chosen, new[0], bold)):
             break
         if trainer.train(new[0].weights) and trainer.proven is not None:

@@ -100,7 +100,7 @@ class Choice:
         """The choice in words."""
         if self.said:
             return self.said
-        size = f"{abs(self.gain):.3f} ± {self.gain_error:.3f} of the standard deviation"
+        size = f"{abs(self.gain):.3f} of the standard deviation (standard error {self.gain_error:.3f})"
         head = WORDS[self.name][0].upper() + WORDS[self.name][1:]
         if self.name == "ridge" and self.surrogate.kind_ == "mixture":
             head += SEEN[self.surrogate.features_]
@@ -229,7 +229,7 @@ def compare_fidelities(
         said = f"All fidelities together: {own.sum()} {at} runs are too few to be fitted alone."
         return found.choice("joint", joint, False, ("joint", "joint"), said=said)
     gain, gain_error = found.gain(alone.name, "joint")
-    size = f"{abs(gain):.3f} ± {gain_error:.3f} of the standard deviation"
+    size = f"{abs(gain):.3f} of the standard deviation (standard error {gain_error:.3f})"
     held = ", within the standard error" if abs(gain) <= gain_error else ""
     beside = f"R^2 of all together {_mean(found.skill['joint'])}, alone {_mean(found.skill[alone.name])}"
     over, over_error = _paired(_mean_over(found.constant - found.errors["joint"]), rows)

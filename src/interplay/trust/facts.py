@@ -68,7 +68,7 @@ def facts(
     if np.isfinite(found.calibration).any():
         line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
     said.append(f"{line}.")
-    said.append(f"Shuffled runs are predicted as well with p {_p(middle(found.p))}{over}.")
+    said.append(f"Shuffled runs do as well with p {_p(middle(found.p))}{over}.")
     if estimated:
         said.append("Ceiling: that of the estimator, judged by retrained masks.")
     elif np.isfinite(found.share).any():

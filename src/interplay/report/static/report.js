@@ -263,7 +263,7 @@ function theme(name) {
 }
 async function read(text) {
   for (;;) {
-    const mine = drawing, made = JSON.parse(text), t = Math.max(target ? made.targets.indexOf(data.targets[current]) : 0, 0);
+    const mine = drawing, made = JSON.parse(text), t = Math.max(target ? made.targets.indexOf(data.targets[current]) : made.first || 0, 0);
     const all = await unpack(made.whole), one = await unpack(made.each[t], all.common);
     if (mine === drawing) return [made, t, all, one];
   }
