@@ -35,12 +35,15 @@ def put(question, X, tasks="abcde"):
     return asked(question, "mask", X, tuple(tasks), np.random.default_rng(0), groups=groups).functional
 
 
-@pytest.mark.parametrize("question", ["leave-one-out", "groups", "pairs", "shapley", "banzhaf"])
+@pytest.mark.parametrize("question", ["leave-one-out", "groups", "pairs", "shapley", "banzhaf", "swap"])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_gain_is_the_fall_of_the_variance_when_the_run_is_added(question, seeds, rng):
     X = (rng.random((14, K)) < 0.7).astype(float)
     labels = np.arange(14) % seeds
     new = (rng.random((6, K)) < 0.6).astype(float)
+    if question == "swap":
+        X, new = (np.argsort(np.argsort(rng.random((n, K)), axis=1), axis=1) < 2 for n in (14, 6))
+        X, new = X.astype(float), new.astype(float)
     functional = put(question, X)
 
     def variance(X, labels):

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interplay import Evaluations, join, masks
+from interplay import Evaluations, attribute, join, masks
 from interplay.active import Campaign, propose
+from interplay.evaluations import EvaluationsError
 from interplay.fitting import fit
 from interplay.formats.points import Points
 from interplay.problems.games import additive, polynomial
@@ -47,6 +48,30 @@ def test_every_question_of_masks(question):
     assert out.unit == "in loss"
     assert f"5 runs for {question}" in repr(out)
     assert list(out.to_frame().columns) == ["run", "seed", "fidelity", "repeat", "gain", "cost", *NAMES]
+
+
+@pytest.mark.parametrize("K", [8, 30])  # all sets are gone through, or drawn
+def test_sets_of_one_size_are_asked_for_swaps(K):
+    X = np.zeros((40, K))
+    order = np.argsort(rng(1).random((40, K)), axis=1)[:, :3]
+    np.put_along_axis(X, order, 1.0, axis=1)
+    loss = 2.0 - X @ np.linspace(-1, 1, K) + 0.1 * rng(2).normal(size=40)
+    runs = Evaluations.from_arrays(X, loss, targets=["loss"])
+    out = propose(runs, "swap", 6, rng=rng())
+    assert (out.masks.sum(axis=1) == 3).all()
+    assert len(np.unique(out.masks[~out.repeats], axis=0)) == (~out.repeats).sum()
+    assert 0 <= out.after < out.before
+    assert "having a task rather than another in sets of 3" in repr(out)
+    assert attribute(runs).reading == "swap"  # the question that such runs answer
+
+
+def test_swaps_need_runs_of_one_size():
+    with pytest.raises(EvaluationsError, match=r"swap.*the runs hold .* of 6 tasks; ask for leave-one-out"):
+        propose(runs_of(), "swap", 2, rng=rng())
+    with pytest.raises(EvaluationsError, match="give it, such as size=4"):
+        Campaign(NAMES, "swap", rng=rng())
+    started = Campaign(NAMES, "swap", rng=rng(), size=2).ask(5)
+    assert (started.masks.sum(axis=1) == 2).all()
 
 
 @pytest.mark.parametrize(

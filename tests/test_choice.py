@@ -154,7 +154,7 @@ def test_the_sentence(choices, asked):
         if choice.asked:
             assert "as asked" in words
         else:
-            assert f"{abs(choice.gain):.3f} +- {choice.gain_error:.3f}" in words
+            assert f"{abs(choice.gain):.3f} of the standard deviation (standard error {choice.gain_error:.3f})" in words
             assert ("simpler" in words) == (choice.name == "ridge")
 
 

@@ -150,8 +150,8 @@ def test_an_answer_that_is_not_solid_says_what_would_make_it_so(verdict):
         library = steps(judged(name, verdict, "Half of them: about 5 more runs of the same design."))[0]
         assert library.command == f"interplay.propose(runs, {asked!r}, 5, rng=numpy.random.default_rng(0))"
         assert steps(judged(name, verdict, "Repeat 5 runs."))[0] == Step("Repeat 5 runs.")
-    sets = judged("one", verdict, "About 25 more runs.", reading="swap", size=4)
-    assert steps(sets) == [Step("About 25 more runs.")]  # no question of `propose`
+    slopes = judged("one", verdict, "About 25 more runs.", reading="gradient")
+    assert steps(slopes) == [Step("About 25 more runs.")]  # no question of `propose`
 
 
 def test_the_command_line_names_the_files_as_they_were_given(shell, tmp_path):

@@ -33,7 +33,7 @@ from .runnable import key
 
 Array = NDArray[np.float64]
 START = 8  # runs of the start design, at least
-STARTS = {"groups": "leave-one-out"}
+STARTS = {"groups": "leave-one-out", "swap": "banzhaf"}
 POOL = 1000
 
 
@@ -85,6 +85,8 @@ class Campaign:
         self.tasks = as_names(tasks, "tasks", len(tasks))
         if question not in QUESTIONS:
             raise EvaluationsError(f"question is {question!r}; choose one of {', '.join(QUESTIONS)}.")
+        if question == "swap" and not isinstance(how.get("size"), int):
+            raise EvaluationsError("question='swap' is about sets of one size: give it, such as size=4.")
         self.question, self.rng, self.how = question, generator(rng), how
         self.kind = kind or ("mask" if question in MASKS else "mixture")
         if self.kind not in ("mask", "mixture"):

@@ -2,7 +2,7 @@
 
 leave-one-out, groups   the full mask, each task or group out, two out, near-full masks (1.5 to 3 tasks out on average)
 pairs                   the same, or masks of p about 1/2 where pairs are asked over random halves
-shapley, banzhaf        masks of every size; of p about 1/2
+shapley, banzhaf, swap  masks of every size; of p about 1/2; of the size of the runs
 mixture                 moves from the reference, flat Dirichlet mixtures and some around the reference, blends of both
 
 All masks of few tasks are listed. The user's own candidates take the place of all of this.
@@ -157,6 +157,8 @@ def candidates(asked: Asked, kind: str, X: Array, region: Region, most: int, rng
         first, rest = _mixtures(asked, X, most, rng)
     elif K <= LISTED:
         first, rest = subsets(K).astype(float)[1:], np.zeros((0, K))
+        if asked.name == "swap":
+            first = first[first.sum(axis=1) == X[0].sum()]
         if near_full(asked):
             first = np.vstack([first[first.sum(axis=1) >= LEAST * K], 1.0 - asked.sets])
     else:
@@ -185,6 +187,9 @@ def _masks(asked: Asked, X: Array, most: int, rng: np.random.Generator) -> tuple
     K, eye = X.shape[1], np.eye(X.shape[1])
     draw = lambda p, n: (rng.random((n, K)) < p).astype(float)
     full, singles = np.ones((1, K)), 1.0 - eye
+    if asked.name == "swap":
+        rank = np.argsort(rng.random((most, K)), axis=1)
+        return np.zeros((0, K)), (np.argsort(rank, axis=1) < X[0].sum()).astype(float)
     if asked.name != "shapley" and not near_full(asked):
         half = draw(0.5, most // 2)
         return np.vstack([half, 1.0 - half]), np.vstack([draw(p, most // 8) for p in (0.3, 0.7)])

@@ -99,8 +99,8 @@ def propose(
     runs : Evaluations
         At least 5; with none yet, start from `masks.design` or a `Campaign`.
     question : str
-        Of masks 'leave-one-out', 'groups', 'pairs', 'shapley', 'banzhaf', 'selection' (the best subset); of mixtures
-        'mixture' (moves), 'groups', 'pairs', 'selection' (the best mixture).
+        Of masks 'leave-one-out', 'groups', 'pairs', 'shapley', 'banzhaf', 'swap' (runs of one size), 'selection' (the
+        best subset); of mixtures 'mixture' (moves), 'groups', 'pairs', 'selection' (the best mixture).
     batch : int
         How many runs.
     rng : numpy.random.Generator

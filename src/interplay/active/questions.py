@@ -1,6 +1,7 @@
 """What the next runs are for: the functionals of each question, and what they are called.
 
-masks     leave-one-out, groups, pairs (at the full mask where the runs lie near it, else Banzhaf), shapley, banzhaf
+masks     leave-one-out, groups, pairs (at the full mask where the runs lie near it, else Banzhaf), shapley, banzhaf;
+          swap (having a task rather than another in sets of the one size that all runs have)
 mixtures  mixture (moves towards each task), groups (removals), pairs (of moves)
 
 and selection, which is no mean over functionals but one point, the best (`selection`).
@@ -18,13 +19,13 @@ from numpy.typing import NDArray
 from ..fields import EvaluationsError, match
 from ..readings import questions as readings
 from ..readings.functional import Combination, Functional
-from ..readings.sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes
+from ..readings.sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
 
 if TYPE_CHECKING:
     from ..formats.points import Points
 
 Array = NDArray[np.float64]
-MASKS = ("leave-one-out", "groups", "pairs", "shapley", "banzhaf", "selection")
+MASKS = ("leave-one-out", "groups", "pairs", "shapley", "banzhaf", "swap", "selection")
 MIXTURES = ("mixture", "groups", "pairs", "selection")
 QUESTIONS = tuple(dict.fromkeys((*MASKS, *MIXTURES)))
 MOST_PAIRS = 1000  # that stand for all where there are more
@@ -138,6 +139,11 @@ def asked(
         case "banzhaf", _:
             functional = SetEffects(semivalue_nodes(np.array([0.5]), np.ones(1), 2), eye)
             words = "Banzhaf values (adding a task to a random half of the others)"
+        case "swap", _:
+            size = _one_size(X)
+            linear = eye - (1.0 - eye) / (K - 1)
+            functional = SetEffects(size_nodes(K, size, 2), linear)
+            words = f"having a task rather than another in sets of {size}"
         case "mixture", _:
             functional, words = _differences(w, _moves(w, blocks)), f"moving {DELTA:.0%} of the weight towards a task"
         case "pairs", _:
@@ -158,6 +164,18 @@ def memberships(groups: Points | Mapping[str, Sequence[str]], tasks: Sequence[st
     if not len(sets) or not sets.any(axis=1).all():
         raise EvaluationsError("groups= (--groups) holds no group, or one without a task; name the tasks of each.")
     return tuple(groups), sets
+
+
+def _one_size(X: Array) -> int:
+    """Number of tasks that every mask of X (m, K) holds."""
+    sizes, K = X.sum(axis=1), X.shape[1]
+    if np.ptp(sizes) or not 0 < sizes[0] < K:
+        held = f"{sizes[0]:g}" if not np.ptp(sizes) else f"{sizes.min():g} to {sizes.max():g}"
+        raise EvaluationsError(
+            f"question='swap' (--for swap) is about sets of one size between 1 and {K - 1}, and the runs hold {held} "
+            f"of {K} tasks; ask for leave-one-out, shapley or banzhaf."
+        )
+    return int(sizes[0])
 
 
 def _differences(one: Array, others: Array) -> Combination:

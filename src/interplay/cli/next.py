@@ -24,7 +24,9 @@ EXAMPLES = "\n\n".join(
     )
 )
 Whole = Optional[int]  # noqa: UP045 - typer reads this at run time
-QUESTION = "leave-one-out, groups, pairs, shapley, banzhaf, selection; mixtures: mixture, groups, pairs, selection."
+QUESTION = (
+    "leave-one-out, groups, pairs, shapley, banzhaf, swap, selection; mixtures: mixture, groups, pairs, selection."
+)
 HOW = "auto; selection: knowledge-gradient or thompson; pairs: factorial; mixtures: d-optimal."
 
 

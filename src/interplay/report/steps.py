@@ -26,7 +26,7 @@ ONE_TARGET = "One target by itself, with its unit and intervals"
 #: How the advice counts runs, and how many of them are proposed at once.
 MORE, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), 16
 #: What `interplay next` calls a reading.
-ASKED = {"leave-one-out": "leave-one-out", "shapley": "shapley", "banzhaf": "banzhaf", "move": "mixture"}
+ASKED = {name: name for name in ("leave-one-out", "shapley", "banzhaf", "swap")} | {"move": "mixture"}
 
 
 class Step(NamedTuple):
