@@ -138,15 +138,16 @@ def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
     spec = figures.overview(answer)
     (cells,) = spec["data"]
     order = np.argsort(-Summary.of(answer).mean, kind="stable")
-    sure = (answer.lower > 0) | (answer.upper < 0)
-    assert [[word == "●" for word in row] for row in cells["text"]] == sure[order].tolist()
+    certain = Summary.of(answer).certain[order] != 0
+    assert certain.any()
+    assert [[word == "●" for word in row] for row in cells["text"]] == certain.tolist()
     scale = np.sqrt((answer.effects**2).mean(axis=0))
     np.testing.assert_allclose(cells["z"], (answer.effects / scale)[order], rtol=0.06)
     held = np.array(cells["customdata"])
     np.testing.assert_allclose(held[..., 0], answer.effects[order], rtol=1e-2)
     np.testing.assert_allclose(held[..., 1], 1.96 * answer.deviation[order], rtol=0.06)
     assert "in its own unit" in cells["hovertemplate"]
-    assert "dots: the 95 % interval excludes 0" in text_of(spec)
+    assert "dots: certain, all targets of a task tested together" in text_of(spec)
     assert "colours end" not in text_of(spec)
     effects = np.where(np.arange(9)[:, None] == 0, 10.0, 0.1) * np.ones((9, 2))
     large = figures.overview(replace(answer, effects=effects))
@@ -160,9 +161,12 @@ def test_of_many_targets_what_is_open_has_no_colour(answers):
     spec = figures.overview(answer)
     (cells,) = spec["data"]
     assert "text" not in cells
-    assert "without colour: the 95 % interval includes 0" in text_of(spec)
+    assert "without colour: not certain, all targets of a task tested together" in text_of(spec)
     held, z = np.array(cells["customdata"], float), np.array(cells["z"], float)
-    np.testing.assert_array_equal(z != 0, np.abs(held[..., 0]) > held[..., 1])
+    coloured = z != 0
+    assert (np.abs(held[..., 0]) > held[..., 1])[coloured].all()  # single intervals exclude 0 there
+    found = Summary.of(answer)
+    np.testing.assert_array_equal(coloured.sum(axis=1), (found.certain[found.order] != 0).sum(axis=1))
     assert (z == 0).any()
     gone = answer.effects.copy()
     gone[0, 0] = np.nan

@@ -316,9 +316,9 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     said = dict(document.short_over(answer))
     assert said["Helps only"] == "math (5 of 5 targets)"
     assert said["Hurts only"] == "books (5 of 5 targets)"
-    assert said["Not told from 0 on any target"] == answer.tasks[5]
+    assert said["Certain on no target"] == answer.tasks[5]
     assert said["Helps some targets, hurts others"] == (
-        "3 of 6 tasks. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
+        "3 of 6 tasks, by number of targets. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
         "More hurt than helped: code (helps 2, most loss/b; hurts 3), wiki (helps 2, most loss/b; hurts 3)"
     )
     for name in answer.tasks:
@@ -340,10 +340,8 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
 def test_the_average_names_only_what_is_certain_on_it():
     answer = REPORTS["many"]()
     answer = replace(answer, held_out=None)
-    unit = (
-        "Unit: each target's own typical effect (root mean square over tasks); ± half of the 95 % interval, as if the "
-    )
-    unit += "errors of all targets were one: by itself the average may tell more."
+    unit = "Unit: each target's own typical effect (root mean square over tasks); ± half of the 95 % interval, as if "
+    unit += "the errors of all targets were one. Fitted by itself the average may differ."
     said = lambda **of: dict(document.short_over(replace(answer, **of)))["On average over the targets"]
     ones = np.ones((6, 5))
     effects = ones * np.array([1.0, 0.2, 0.1, 0.0, -0.1, -1.0])[:, None]
@@ -380,7 +378,7 @@ def test_the_mean_over_targets_is_that_of_benefits_in_standard_deviations():
     together = np.sqrt(np.mean((error / size) ** 2))
     assert 0.1 < together < 1.0
     np.testing.assert_allclose(found.half, together * Z * (answer.deviation / spread).mean(axis=1))
-    assert "standard deviations of each target over the runs; ± half of the 95 % interval." in repr(answer)
+    assert "standard deviations of each target over the runs; ± half of the 95 % interval. Fitted by" in repr(answer)
     cents = Summary.of(replace(answer, unit=("own", "per cent")))
     assert not cents.standard
     assert cents.together == 1.0

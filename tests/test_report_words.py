@@ -99,7 +99,7 @@ def test_of_several_targets_the_average_and_single_ones_are_offered_too():
     choose, average, single, advice = steps(answer)
     assert choose.command.startswith("interplay select ")
     assert average.command == "interplay attribute a.csv --metrics b.csv --derive 'average=mean_z(*)'"
-    assert single.words == f"{ONE_TARGET}; most is told apart on this one (5 of 5 tasks):"
+    assert single.words == f"{ONE_TARGET}; most is told apart on this one (5 of 5 intervals exclude 0):"
     assert single.command == "interplay attribute a.csv --metrics b.csv --target loss/x"
     assert advice == Step("Repeat 5 runs.")
     assert [line.strip() for line in terminal(answer).splitlines() if line.startswith("      ")][:3] == [

@@ -122,7 +122,8 @@ def _following(found: Proposal, out: Path | None) -> list[str]:
         return []
     name, seeds = plain(out.name), sorted({int(seed) for seed in found.seeds if seed >= 0})
     under = f" --seeds {seeds[0]}," if len(seeds) == 1 else ""  # which seed, not how many
+    each = "Train each under its seed" if seeds else "Train each"
     return [
-        f"{name}: {len(found)} runs. Train each under its seed and add a column with the result; or: "
+        f"{name}: {len(found)} runs. {each} and add a column with the result; or: "
         f"interplay evaluate {name} --store runs.db{under} --command '...'"
     ]

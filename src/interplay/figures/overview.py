@@ -21,7 +21,8 @@ CLIP = 2.5  # root mean squares at which the scale of colours ends
 def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     """Heat map of tasks by targets; None for one target.
 
-    A dot says that the interval excludes 0. Of many targets, where dots find no room, what is open has no colour.
+    A dot says that the effect is certain among all targets of its task. Of many targets, where dots find no room, what
+    is not has no colour.
     """
     T = len(answer.targets)
     if T < 2:
@@ -32,12 +33,12 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     order = np.argsort(-found.alike, kind="stable") if T > LABELLED else np.arange(T)
     cells = np.ix_(shown, order)
     effects, half = answer.effects[cells], (answer.upper - answer.effects)[cells]
-    with np.errstate(invalid="ignore"):
-        sure = np.abs(effects) > half
+    sure = found.certain[cells] != 0
     z = np.where(np.isfinite(effects), found.typical[cells], np.nan)
-    said = "dots: the 95 % interval excludes 0"
+    said = "dots: certain, all targets of a task tested together (5 % false discoveries)"
     if T > LABELLED:
-        z, said = np.where(sure | np.isnan(z), z, 0.0), "without colour: the 95 % interval includes 0"
+        z = np.where(sure | np.isnan(z), z, 0.0)
+        said = "without colour: not certain, all targets of a task tested together"
     pairs = [
         [list(cell) for cell in zip(*row, strict=True)] for row in zip(_rows(effects, 3), _rows(half, 2), strict=True)
     ]
@@ -57,7 +58,7 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     if T <= LABELLED:
         spec["text"] = [["●" if one else "" for one in row] for row in sure]
         spec |= {"texttemplate": "%{text}", "textfont": {"size": 7, "color": "#1c2126"}, "xgap": 1, "ygap": 1}
-    title = f"{T} targets; benefit in root mean squares of each target's effects<br>{said}"
+    title = f"{T} targets; benefit in root mean squares of each target's effects<br>{said}; 95 % intervals by pointing"
     if beyond := int((np.abs(z) > CLIP).sum()):
         title += f"; colours end at ±{CLIP:g}, {beyond} cell{'s lie' if beyond > 1 else ' lies'} beyond"
     if T > LABELLED:

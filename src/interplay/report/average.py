@@ -45,9 +45,8 @@ def on_average(answer: Attribution, found: Summary) -> str:
 
 
 def _unit(found: Summary) -> str:
-    widest = ", as if the errors of all targets were one: by itself the average may tell more"
-    widest = widest if found.together == 1.0 else ""
-    return f"Unit: {found.unit}; ± half of the 95 % interval{widest}."
+    widest = ", as if the errors of all targets were one" * (found.together == 1.0)
+    return f"Unit: {found.unit}; ± half of the 95 % interval{widest}. Fitted by itself the average may differ."
 
 
 def against(answer: Attribution, found: Summary) -> str:
@@ -82,7 +81,7 @@ def task_by_task(answer: Attribution, found: Summary) -> list[tuple[str, str]]:
         rows.append(("Helps some targets, hurts others", _mixed(answer, found, mixed)))
     rows.append(("Hurts only", listed([only(hurts)(k) for k in bad], NAMED) or "no task"))
     if open_:
-        rows.append(("Not told from 0 on any target", listed([_task(answer, k) for k in open_], NAMED)))
+        rows.append(("Certain on no target", listed([_task(answer, k) for k in open_], NAMED)))
     return rows
 
 
@@ -102,7 +101,7 @@ def _mixed(answer: Attribution, found: Summary, mixed: list[int]) -> str:
     ):
         if tasks:
             parts.append(f"{words}: {listed([cell(k) for k in tasks], FEW)}")
-    return f"{len(mixed)} of {len(found.helps)} tasks. {'. '.join(parts)}"
+    return f"{len(mixed)} of {len(found.helps)} tasks, by number of targets. {'. '.join(parts)}"
 
 
 def told_apart(answer: Attribution) -> tuple[int, int]:

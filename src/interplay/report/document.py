@@ -38,8 +38,8 @@ WORDS = {
 }
 #: The same of several targets.
 MANY = {
-    "solid": "Solid: within each target what helps and what hurts is told apart, and its order can be trusted. "
-    "This is no verdict on the average over targets.",
+    "solid": "Solid: within each target what helps and what hurts is told apart, and its order can be trusted on the "
+    "whole; not that of neighbours whose intervals overlap. This is no verdict on the average over targets.",
     "mixed": "Each verdict is of the effects within one target: where solid, their order can be trusted; where "
     "indicative, the largest alone{}. None is a verdict on the average over targets.",
     "indicative": "Within each target trust the largest effects, not the order of the rest. "

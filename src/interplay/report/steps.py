@@ -67,7 +67,8 @@ def _one_of(answer: Attribution) -> list[Step]:
     if len(answer.targets) < 2:
         return []
     t, n = told_apart(answer)
-    words = f"{ONE_TARGET}{f'; most is told apart on this one ({n} of {len(answer.tasks)} tasks)' * bool(n)}:"
+    most = f"; most is told apart on this one ({n} of {len(answer.tasks)} intervals exclude 0)" * bool(n)
+    words = f"{ONE_TARGET}{most}:"
     name, given = answer.targets[t], answer.made.get("given")
     if given is None:
         return [Step(words, f"print(interplay.report.text(answer, {_text(name)}))")]
