@@ -188,20 +188,23 @@ def _masks(asked: Asked, X: Array, most: int, rng: np.random.Generator) -> tuple
     draw = lambda p, n: (rng.random((n, K)) < p).astype(float)
     full, singles = np.ones((1, K)), 1.0 - eye
     if asked.name == "swap":
-        rank = np.argsort(rng.random((most, K)), axis=1)
-        return np.zeros((0, K)), (np.argsort(rank, axis=1) < X[0].sum()).astype(float)
+        return np.zeros((0, K)), _of_sizes(np.full(most, X[0].sum()), K, rng)
     if asked.name != "shapley" and not near_full(asked):
         half = draw(0.5, most // 2)
         return np.vstack([half, 1.0 - half]), np.vstack([draw(p, most // 8) for p in (0.3, 0.7)])
     if asked.name == "shapley":
-        sizes = rng.integers(1, K + 1, size=most)
-        rank = np.argsort(np.argsort(rng.random((most, K)), axis=1), axis=1)
-        return np.vstack([full, singles, eye]), (rank < sizes[:, None]).astype(float)
+        return np.vstack([full, singles, eye]), _of_sizes(rng.integers(1, K + 1, size=most), K, rng)
     k, l = np.triu_indices(K, 1)
     some = rng.permutation(len(k))[: most // 4 if asked.name == "pairs" else most // 8]
     two = 1.0 - eye[k[some]] - eye[l[some]]
     rest = np.vstack([draw(max(1.0 - out / K, 0.75), most // 3) for out in OUT])
     return np.vstack([full, singles, full * (1.0 - asked.sets), two]), rest[rng.permutation(len(rest))]
+
+
+def _of_sizes(sizes: NDArray, K: int, rng: np.random.Generator) -> Array:
+    """Random masks (n, K) that hold so many tasks each, sizes (n,)."""
+    rank = np.argsort(np.argsort(rng.random((len(sizes), K)), axis=1), axis=1)
+    return (rank < sizes[:, None]).astype(float)
 
 
 def _mixtures(asked: Asked, X: Array, most: int, rng: np.random.Generator) -> tuple[Array, Array]:

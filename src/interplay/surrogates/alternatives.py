@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .base import GaussianSurrogate
 from .kernel import KernelSurrogate
-from .links import Link, assemble
+from .links import LINKS, Link, assemble
 from .links import candidates as links_for
 from .recipes import coarse, stack
 from .stacking import fit_members
@@ -56,7 +56,7 @@ def _others(surrogate: GaussianSurrogate, Y: Array) -> Iterator[tuple[GaussianSu
     maps, kernels = auto._maps, coarse(auto._maps[0])
     own = surrogate if isinstance(surrogate, KernelSurrogate) and hasattr(surrogate, "held_out_") else None
     families, errors = [], []
-    for some in _families(links_for(("identity", "log", "floor"), Y, surrogate.higher_is_better)):
+    for some in _families(links_for(LINKS, Y, surrogate.higher_is_better)):
         able = np.unique(np.concatenate([targets for _, targets in some]))
         place = [(link, np.searchsorted(able, targets)) for link, targets in some]
         found = kernels.search(X, Y[:, able], rows, place)
