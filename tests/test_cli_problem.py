@@ -59,6 +59,25 @@ def test_masks_are_estimated_in_one_run_beside_real_ones(told):
     assert out.startswith("runs.db: 15 of 15")
 
 
+def test_the_steps_of_a_followed_training_are_told(told, monkeypatch):
+    from interplay import progress
+    from interplay.unrolled import in_run
+
+    monkeypatch.setattr(progress, "QUIET", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "LONG", 0.0)
+    monkeypatch.setattr(in_run, "WORST", 0.0)
+    code, out, err = told(*OWN, *QUICK, "--in-run", "--react", 1)
+    assert (code, out) == (0, "runs.db: 5 of 5 evaluations are done. Next: interplay attribute runs.db\n"), err
+    assert "interplay: loading the model and passing the texts through its frozen layers, for " in err
+    assert "interplay: 2 of 3 steps of the training of seed 0, " in err
+    assert "of 5 evaluations" not in err
+    assert "Note: reactions foresee little" in err
+    assert "Raise react (now 1)" in err
+    assert Evaluations.read("runs.db").notes["estimator"]["react"] == 1
+    assert "interplay: 1 of 5 evaluations, " in told(*OWN, *QUICK)[2]  # as trainings are
+
+
 def test_examples_are_limited_and_what_is_odd_is_said(told, tmp_path):
     data = language.rows(0, 20)
     language.write(tmp_path / "data", {"a": data, "b": data[:3] + language.rows(1, 17)})
@@ -89,6 +108,7 @@ def test_without_the_packaged_model_it_says_what_to_do(told, monkeypatch):
         (["--model", "not/at/all"], ["model 'not/at/all' cannot be loaded"]),
         (["--layers", "9"], ["layers is 9; the model has 3 layers"]),
         (["--lr", "-1"], ["lr is -1.0"]),
+        (["--react", "2"], ["--react 2", "give --in-run too"]),
         (["--store", "none/runs.db"], ["folder 'none' does not exist"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""A script as a new user writes it: six files, estimates from one fine-tuning, four real ones beside them."""
+"""A script as a new user writes it: six files, estimates from one fine-tuning, eight real ones beside them."""
 
 import pytest
 
@@ -29,7 +29,7 @@ print(*course.warnings, sep="\\n")  # examples in two files, answers that were c
 loo = ip.masks.leave_one_out(course.K)
 near = ip.masks.bernoulli(course.K, 40, np.random.default_rng(0), p=0.8, exclude=loo)
 estimates = ip.evaluate(InRun(course), np.vstack([loo, near]), store="runs.db")  # one training, followed for all masks
-trained = ip.evaluate(course, loo[:4], store="runs.db")  # four real ones; the same call goes on where it stopped
+trained = ip.evaluate(course, near[:8], store="runs.db")  # eight real ones; the same call goes on where it stopped
 
 answer = ip.attribute(estimates + trained, reading="leave-one-out")
 print(answer)
@@ -49,7 +49,7 @@ def test_six_files_are_attributed(tmp_path, monkeypatch, capsys):
     found = {}
     exec(SCRIPT, found)
     answer, shown = found["answer"], capsys.readouterr().out
-    assert (found["estimates"].m, found["trained"].m) == (47, 4)
+    assert (found["estimates"].m, found["trained"].m) == (47, 8)
     assert (answer.tasks, answer.targets) == (tuple(names), tuple(names))
     assert answer.effects.mean(axis=1).argmin() == 3  # its answers are wrong
     assert f"\n{answer.trust.verdict}\n" in shown

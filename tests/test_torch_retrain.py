@@ -377,6 +377,11 @@ def test_the_fingerprint_tells_recipes_models_and_data_apart():
         training(flatter=Flatter("sam", 0.1)),
         training(linear),
         training(parameters="0.*"),
+        training(metric="accuracy"),
+        training(metric=lambda f, y: float(f.mean()), higher_is_better=False),
+        training(metric=lambda f, y: float(f.max()), higher_is_better=False),
     ]
-    assert all(other.fingerprint() != base for other in others)
+    prints = [base, *(other.fingerprint() for other in others)]
+    assert all(one != other for i, one in enumerate(prints) for other in prints[:i])
+    assert not any(key.startswith("metric") for key in base)  # stores of mean losses are known as before
     assert training().fingerprint() == base

@@ -5,7 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import interplay as ip  # noqa: E402
+from interplay import progress  # noqa: E402
 from interplay.unrolled import Flatter, InRun, Metagradient, Optimiser, Replay  # noqa: E402
+from interplay.unrolled.misfit import WORST, Misfit  # noqa: E402
 from interplay.unrolled.outcome_loss import OutcomeLoss  # noqa: E402
 from interplay.unrolled.reactions import Outcomes, chosen, outputs  # noqa: E402
 from interplay.unrolled.training import batches, train  # noqa: E402
@@ -146,6 +149,117 @@ def test_without_reactions_contributions_are_summed():
         V = V - 0.1 * course.gradient(V, indices, weights)
     torch.testing.assert_close(W, V)
     torch.testing.assert_close(copies[0], V + sums[3])
+
+
+# ---- whether reactions foresee real losses
+
+
+def looks_back(course, R, back, at):
+    """Errors at some steps, each array read anew: what outputs that are linear at W_t say of losses at W_{t - back}."""
+    V, past, found = course.initial(0), [], []
+    for t, (indices, weights) in enumerate(course.batches(np.ones(4), 0)):
+        past.append(V)
+        if t in at:
+            X, y, there = course.X[indices], course.y[indices], past[t - back]
+            reactions = course.reactions(V, indices, R)
+            plain = (
+                course.losses(V, X, y)
+                + torch.func.jvp(lambda U, X=X, y=y: course.losses(U, X, y), (V,), (there - V,))[1]
+            )
+            change = torch.einsum("nrp,p->nr", reactions.rows, there - V)
+            foreseen, real = plain + reactions.bend(change)[1], course.losses(there, X, y)
+            found.append([float((one - real).abs().sum()) for one in (foreseen, plain)])
+        V = V - course.optimiser.lr * course.gradient(V, indices, weights)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("R", [1, 2, 6])
+def test_the_misfit_is_that_of_losses_along_the_run(R):
+    sgd = Optimiser("sgd", lr=0.3, schedule="constant", warmup=0.0)
+    course = SoftmaxRegression(optimiser=sgd, classes=5, places=3, steps=12)
+    run = InRun(course, react=R)
+    run.evaluate(MASKS[:2], np.zeros(2, int))
+    assert (Misfit(12).back, Misfit(12).at) == (2, set(range(2, 12)))
+    errors, plain = looks_back(course, R, 2, set(range(2, 12))).sum(0)
+    assert run.misfit[0] == pytest.approx(errors / plain, rel=1e-9)
+
+
+def test_the_misfit_falls_as_more_outcomes_react():
+    course = SoftmaxRegression(optimiser=ADAM, classes=5, places=3)
+    found = []
+    for R in (1, 2, 6, 12):
+        run = InRun(course, react=R)
+        run.evaluate(MASKS[1:3], np.zeros(2, int))
+        found.append(run.misfit[0])
+    assert found[3] < 1e-9 < found[2] < found[1] < found[0]
+
+
+def test_looks_are_along_the_run():
+    looks = Misfit(300)
+    assert (looks.back, min(looks.at), max(looks.at), len(looks.at)) == (5, 30, 299, 20)
+    assert (Misfit(20).back, min(Misfit(20).at)) == (3, 3)
+    assert Misfit(1).at == set()
+    assert Misfit(2).at == {1}
+    assert Misfit(1).value is None
+
+
+def test_what_only_rounds_is_not_looked_at():
+    course = SoftmaxRegression(optimiser=Optimiser("sgd", lr=1e-9))  # losses are linear along so short a way
+    run = InRun(course, react=2)
+    run.evaluate(MASKS[:2], np.zeros(2, int))
+    assert run.misfit == {}
+    assert run.warnings == ()
+
+
+def test_reactions_that_foresee_little_are_said():
+    course = SoftmaxRegression()
+    run = InRun(course, react=2)
+    assert run.warnings == ()
+    run.misfit = {0: 0.1, 1: WORST}
+    assert len(run.warnings) == 1
+    assert f"their error is {WORST:.2f} of that without them" in run.warnings[0]
+    assert "Raise react (now 2)" in run.warnings[0]
+    assert len(run.warnings[0]) <= 300  # a line of an answer holds no more
+    assert run.notes["estimator"]["misfit"] == WORST
+    assert run.notes["estimator"]["warnings"] == list(run.warnings)
+    run.misfit = {0: WORST - 0.01}
+    assert run.warnings == ()
+    assert "warnings" not in run.notes["estimator"]
+
+
+def test_an_answer_shows_it():
+    course, masks = SoftmaxRegression(classes=5), ip.masks.leave_one_out(4)
+    masks = np.vstack([masks, [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]])
+    shown = lambda react: repr(ip.attribute(ip.evaluate(InRun(course, react=react), masks, progress=False)))
+    assert "Estimator: reactions foresee little" in shown(1)
+    assert "reactions foresee little" not in shown(None)
+    assert "reactions foresee little" not in shown(0)
+    assert "Estimator: unknown: no retrained masks to judge by; Imitation" in shown(0)
+
+
+def test_nothing_is_looked_at_where_nothing_reacts():
+    run = InRun(SoftmaxRegression(), react=0)
+    run.evaluate(MASKS, np.zeros(4, int))
+    assert run.misfit == {}
+    assert "misfit" not in run.notes["estimator"]
+
+
+# ---- steps that are shown
+
+
+def test_steps_are_told_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "QUIET", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    course = SoftmaxRegression(steps=3)
+    for way in (InRun, lambda course, **how: Replay(course, course.train(), **how)):
+        way(course, progress=True).evaluate(MASKS, np.array([4, 4, 4, 4]))
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(",")[0] for line in lines] == [
+            f"interplay: {t} of 3 steps of the training of seed 4" for t in (1, 2, 3)
+        ]
+        assert lines[-1].endswith(", 0 s left")
+        way(course).evaluate(MASKS, np.zeros(4, int))
+        assert capsys.readouterr().err == ""
 
 
 def test_masks_are_followed_in_several_passes():

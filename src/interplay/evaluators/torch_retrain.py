@@ -28,7 +28,7 @@ from .code import digest_of_model
 from .coupled import CoupledRetrain
 from .digests import digest
 from .seeding import seeded
-from .settings import Metric, directions_of, metrics_of
+from .settings import Metric, directions_of, measured_by, metrics_of
 
 __all__ = ["TorchRetrain"]
 
@@ -126,6 +126,7 @@ class TorchRetrain(CoupledRetrain):
             **recipe,
             "loss": self.loss.name,
             **self.loss.facts(),
+            **measured_by({name: metric for name, metric in self._metrics.items() if metric != "loss"}),
             "model": digest_of_model(self.network.model),
             "initial weights": digest(self.network.W0),
             **{

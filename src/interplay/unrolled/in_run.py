@@ -22,11 +22,15 @@ from torch import Tensor
 from ..evaluators.rows import checked_rows
 from ..gradients.devices import allowance
 from .course import Course, check_followed, place_of
+from .misfit import WORST, Misfit, warning
+from .steps import shown, told
 
 __all__ = ["InRun"]
 
 #: Bytes held for each parameter of a copy, as measured: weights, the optimiser's moments and what a step makes.
 HELD = 26
+#: What estimates that nothing was held against say of themselves.
+UNJUDGED = {"verdict": "unknown", "reason": "no retrained masks to judge by; Imitation(ways, retrained) judges"}
 
 
 class InRun:
@@ -41,13 +45,16 @@ class InRun:
         `interplay.evaluators.Finetune` or `TorchRetrain`, with steps that do not depend on the mask.
     react : int or None
         Outputs of each example that react; each costs about one backward pass of the training. 0: contributions are
-        summed and later steps undo nothing; None: the course's default (all outputs where they are few).
+        summed and later steps undo nothing; None: the course's default (all outputs where they are few). Too few can
+        rank masks worse than none, which `misfit` tells while the training is followed.
     targets : {"linear", "real"}
         How targets are measured: by the reactions of their examples at the end of the real training, or by the real
         model with parameters W_s, a forward pass over the targets for every mask.
     memory : int, optional
         Bytes for the copies of one pass; more masks are followed in several passes. Default: 2 GiB, and on a card half
         of what is free there if that is more.
+    progress : bool
+        Show the steps of each training on standard error; with `interplay.evaluate`, pass ``progress=False`` there.
 
     Attributes
     ----------
@@ -56,6 +63,11 @@ class InRun:
         ``"estimated-in-run"``.
     moved : dict of int to float
         Per seed, the largest length of W_s - W at the end, relative to that of W - W_0, the way of the training itself.
+    misfit : dict of int to float
+        Per seed, the error of losses that reactions foresee along the run, relative to that without reactions: see
+        `interplay.unrolled.misfit`.
+    warnings : tuple of str
+        What the reader of the estimates should be told; it is in ``notes["estimator"]`` too.
 
     References
     ----------
@@ -65,7 +77,15 @@ class InRun:
 
     fidelity = "estimated-in-run"
 
-    def __init__(self, course: Course, *, react: int | None = None, targets: str = "linear", memory: int | None = None):
+    def __init__(
+        self,
+        course: Course,
+        *,
+        react: int | None = None,
+        targets: str = "linear",
+        memory: int | None = None,
+        progress: bool = False,
+    ):
         if targets not in ("linear", "real"):
             raise ValueError(f"targets is {targets!r}; it must be 'linear' or 'real'.")
         if react is not None and (int(react) != react or react < 0):
@@ -75,8 +95,9 @@ class InRun:
         self.memory = allowance(place_of(course), 2**31, 2) if memory is None else int(memory)
         self.tasks, self.targets = tuple(course.tasks), tuple(course.targets)
         self.higher_is_better = tuple(course.higher_is_better)
-        self._measured = targets
+        self._measured, self.progress = targets, bool(progress)
         self.moved: dict[int, float] = {}
+        self.misfit: dict[int, float] = {}
 
     @property
     def batch(self) -> int:
@@ -86,10 +107,19 @@ class InRun:
     @property
     def notes(self) -> dict[str, Any]:
         """Facts that travel with the runs, JSON-able."""
-        estimator = {"method": "in-run", "react": self.react, "targets": self._measured}
-        if self.moved:
-            estimator["moved"] = max(self.moved.values())
+        estimator = {"method": "in-run", "react": self.react, "targets": self._measured, **UNJUDGED}
+        for name, seen in (("moved", self.moved), ("misfit", self.misfit)):
+            if seen:
+                estimator[name] = max(seen.values())
+        if self.warnings:
+            estimator["warnings"] = list(self.warnings)
         return {**self.course.notes, "estimator": estimator}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader of the estimates should be told."""
+        worst = max(self.misfit.values(), default=None)
+        return () if worst is None or worst < WORST else (warning(worst, self.react),)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what changes a value besides tasks and targets, JSON-able."""
@@ -112,7 +142,9 @@ class InRun:
         for seed in dict.fromkeys(seeds.tolist()):
             rows = np.flatnonzero(seeds == seed)
             for part in np.split(rows, np.arange(self.batch, len(rows), self.batch)):
-                values[part] = self.measure(*self.follow(masks[part], seed))
+                ends = self.follow(masks[part], seed)
+                with told(f"measuring the targets of {len(part)} masks", self.progress):
+                    values[part] = self.measure(*ends)
         return values
 
     def follow(self, masks: np.ndarray, seed: int) -> tuple[Tensor, Tensor]:
@@ -123,16 +155,21 @@ class InRun:
         state, states = optimiser.start(W), optimiser.start(copies)
         s = torch.from_numpy(masks).to(W)
         batches = course.batches(np.ones(len(self.tasks)), seed)
-        for t, (indices, weights) in enumerate(batches):
+        misfit = Misfit(len(batches))
+        for t, (indices, weights) in enumerate(shown(batches, seed, self.progress)):
             found = course.reactions(W, indices, self.react)
             if not torch.isfinite(found.losses).all():
                 raise ValueError(f"the training of seed {seed} diverged at step {t}; lower its learning rate.")
+            if self.react != 0:
+                misfit.look(course, t, W, indices, found)
             a = torch.from_numpy(weights).to(W)
             rate = optimiser.rate(t, len(batches))
             optimiser.step(copies, found.pull(copies - W, s[:, course.group[indices]] * a), states, rate)
             optimiser.step(W, a @ found.gradients, state, rate)
         way = float((W - start).norm()) or 1.0
         self.moved[seed] = float((copies - W).norm(dim=1).max()) / way
+        if misfit.value is not None:
+            self.misfit[seed] = misfit.value
         return W, copies
 
     def measure(self, W: Tensor, copies: Tensor) -> np.ndarray:

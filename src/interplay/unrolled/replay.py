@@ -19,6 +19,7 @@ from torch import Tensor
 from ..evaluators.digests import digest
 from .course import Course, parameters_of
 from .in_run import InRun
+from .steps import shown
 
 __all__ = ["Replay"]
 
@@ -33,7 +34,7 @@ class Replay(InRun):
     course : Course
     W0 : Tensor (p,) or what ``course.train`` returned
         End of the training of all tasks.
-    react, targets, memory
+    react, targets, memory, progress
         As in `InRun`.
 
     Attributes
@@ -66,7 +67,7 @@ class Replay(InRun):
         states = optimiser.start(copies)
         s = torch.from_numpy(np.vstack([masks, np.ones(len(self.tasks))])).to(copies)
         batches = course.batches(np.ones(len(self.tasks)), seed)
-        for t, (indices, weights) in enumerate(batches):
+        for t, (indices, weights) in enumerate(shown(batches, seed, self.progress)):
             found = course.reactions(self.W0, indices, self.react)
             shares = s[:, course.group[indices]] * torch.from_numpy(weights).to(copies)
             optimiser.step(copies, found.pull(copies - self.W0, shares), states, optimiser.rate(t, len(batches)))
