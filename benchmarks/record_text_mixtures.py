@@ -2,12 +2,15 @@
 
     export OMP_NUM_THREADS=1
     python -m benchmarks.record_text_mixtures pool                   # goes on where it stopped
+    python -m benchmarks.record_text_mixtures repeats                # after the pool
     python -m benchmarks.record_text_mixtures verify mixtures.csv    # columns `name` and one per source; or npz
 
 - ``recordings/text-mixtures.parquet``, the pool that draws of a benchmark are taken from: 200 mixtures under seed 0, in
   turn from a Dirichlet distribution around the proportional mixture p, as RegMix draws (origin ``sizes``: alpha = c p
   with c from 3 to 30), and from the flat one (``flat``); beside them the uniform and the proportional mixture (origin
   ``uniform``, ``proportional``) under seed 0 and under those that judge, 100 to 104. Written after every 20 mixtures.
+- ``recordings/text-mixtures-repeats.parquet``: of each draw of runs that a benchmark takes (`drawn`) the first six
+  mixtures under seeds 1 and 2, for draws that spend 12 of their runs on other seeds.
 - ``recordings/text-mixtures-verified.parquet``: mixtures that were chosen, under seeds 100 to 104, which no fit sees.
   A benchmark asks `verified`, which trains only what no recording holds.
 - ``recordings/text-mixtures-tokens.csv``: bytes that each source holds, for `interplay.tokens.Tokens.read`.
@@ -34,11 +37,14 @@ from .text_mixtures import SOURCES, TARGETS, TextMixtures, evaluator
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE / "recordings"
 POOL, VERIFIED = RECORDINGS / "text-mixtures.parquet", RECORDINGS / "text-mixtures-verified.parquet"
+REPEATS = RECORDINGS / "text-mixtures-repeats.parquet"
 TOKENS, STORE = RECORDINGS / "text-mixtures-tokens.csv", RECORDINGS / "raw" / "text-mixtures.db"
 DATA = HERE.parent.parent / "shared" / "data"
 #: Seeds that judge; they are in no fit.
 JUDGES = (100, 101, 102, 103, 104)
 MIXTURES, CHUNK, DECIMALS = 200, 20, 6
+#: Draws of runs, mixtures of each that are repeated, and the seeds of the repeats.
+DRAWS, REPEATED, SEEDS = 10, 6, (1, 2)
 
 
 def tokens() -> ip.Tokens:
@@ -89,6 +95,20 @@ def pool(data: Path) -> None:
         whole = _joined(parts)
         whole.write(POOL)
         print(f"{POOL.name}: {whole.m} trainings, {np.sum(whole.cost):.0f} s", flush=True)
+
+
+def drawn(draw: int) -> np.ndarray:
+    """Return the places in the pool's 200 mixtures in the order in which a draw takes them."""
+    return np.random.default_rng([11, draw]).permutation(MIXTURES)
+
+
+def repeats(data: Path) -> None:
+    """Train what draws of several seeds repeat."""
+    mixtures, origin = plan(tokens().mixture)
+    places = np.unique([drawn(draw)[:REPEATED] for draw in range(DRAWS)])
+    runs = ip.evaluate(evaluator(data), mixtures[places], seeds=list(SEEDS), store=STORE, tag="repeats", progress=False)
+    assert runs.m == len(places) * len(SEEDS), runs.warnings
+    replace(runs, origin=np.tile(origin[places], len(SEEDS))).write(REPEATS)
 
 
 def verified(
@@ -173,13 +193,15 @@ def listed(path: Path) -> tuple[list[str], np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("pool", "verify"))
+    parser.add_argument("stage", choices=("pool", "repeats", "verify"))
     parser.add_argument("mixtures", type=Path, nargs="?", help="csv or npz, for verify")
     parser.add_argument("--data", type=Path, default=DATA)
     chosen = parser.parse_args(arguments)
     STORE.parent.mkdir(parents=True, exist_ok=True)
     if chosen.stage == "pool":
         pool(chosen.data)
+    elif chosen.stage == "repeats":
+        repeats(chosen.data)
     elif chosen.mixtures is None:
         parser.error("verify needs a file of mixtures")
     else:

@@ -1,5 +1,7 @@
 """Proposals: every question, seeds, repeats, costs, fidelities, whether they are worth it, limits, candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -327,3 +329,42 @@ def test_a_source_that_came_with_a_new_file_is_left_out_in_half_of_the_next_runs
     ran = Evaluations.from_arrays(out.masks, np.ones(5), tasks=NAMES, targets=["loss"])
     again = propose(join({"old": old, "new": new + ran}, missing_tasks="off"), "leave-one-out", 5, rng=rng())
     assert "so far switches" not in repr(again)
+
+
+# ---- repeats of runs
+
+
+@pytest.mark.parametrize(("seed", "under"), [(None, [-1] * 4), (np.full(16, 3), [4] * 4)])
+def test_repeats_are_runs_once_more_under_another_seed(seed, under):
+    runs = runs_of()
+    if seed is not None:
+        runs = replace(runs, seed=seed, notes={"coupled": True})
+    found = propose(runs, "shapley", 4, how="repeats", rng=rng())
+    done = {row.tobytes() for row in runs.masks}
+    assert len({row.tobytes() for row in found.masks} & done) == 4
+    assert found.seeds.tolist() == under
+    assert found.repeats.all()
+    assert np.isnan(found.gain).all()
+    assert found.how == "repeats"
+    assert found.sentences[0] == "4 masks that were run, once more: they tell how much reproduces."
+
+
+def test_repeats_take_first_what_was_run_least():
+    runs = runs_of(m=8, seed=2)
+    distinct = len(np.unique(runs.masks, axis=0))
+    again = Evaluations.from_arrays(
+        np.vstack([runs.masks, runs.masks[:3]]), np.append(runs.values[:, 0], runs.values[:3, 0]), tasks=NAMES
+    )
+    twice = {row.tobytes() for row in runs.masks[:3]}
+    found = propose(again, "leave-one-out", distinct - len(twice), how="repeats", rng=rng())
+    assert not {row.tobytes() for row in found.masks} & twice
+    every = propose(again, "leave-one-out", 50, how="repeats", rng=rng())
+    assert len(every) == distinct
+    assert f"batch is 50 (--batch): {distinct} different runs are there; each is proposed once." in every.warnings
+
+
+def test_mixtures_are_repeated_too():
+    runs = mixtures()
+    found = propose(runs, "mixture", 3, how="repeats", rng=rng())
+    assert all((runs.masks == row).all(axis=1).any() for row in found.masks)
+    assert found.sentences[0].startswith("3 mixtures that were run, once more")

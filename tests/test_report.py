@@ -290,8 +290,9 @@ def test_verdicts_of_targets_that_differ_are_all_in_the_headline():
     assert whole["headline"] == "2 solid, 2 indicative, 1 not supported of 5 targets"
     assert whole["verdict"] == "indicative"  # the look of the page: half of the targets are no better
     assert whole["meaning"] == (
-        "Each verdict is of the effects within one target: where solid, their order can be trusted; where indicative, "
-        "the largest alone; where not supported, none. None is a verdict on the average over targets."
+        "Each verdict is of the effects within one target: where solid, their order can be trusted on the whole, "
+        "not that of neighbours whose intervals overlap; where indicative, the largest alone; where not supported, "
+        "none. None is a verdict on the average over targets."
     )
     assert "Verdict: 2 solid, 2 indicative, 1 not supported of 5 targets. " in terminal(some)
     every = replace(answer, trust=replace(answer.trust, verdict="solid", targets=("solid",) * 5))

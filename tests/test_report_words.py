@@ -53,7 +53,7 @@ WORST = "Choose what to train on, best on the target that it serves worst"
         ),
         (
             judged("one", given={"runs": "runs.csv"}, reading="swap", size=4),
-            "Choose what to train on:",
+            "Choose 4 of the 8 tasks:",
             "interplay select runs.csv --size 4",
         ),
         (
@@ -94,12 +94,23 @@ def test_a_solid_answer_says_how_to_choose_from_it(answer, words, command):
     assert Step(words, command) in document.whole(answer)["steps"]
 
 
+def test_repeats_that_are_advised_come_with_the_command_that_proposes_them():
+    advice = "Repeating 5 runs under another seed would tell how much reproduces."
+    given = steps(judged("mixture", given={"runs": "a.csv", "target": ["l*"]}, advice=advice))[-1]
+    assert given.words == f"{advice} These:"
+    assert given.command == (
+        "interplay next a.csv --target 'l*' --for mixture --batch 5 --how repeats --out repeats.csv"
+    )
+    called = steps(judged("mixture", advice=advice))[-1]
+    assert called.command == ("interplay.propose(runs, 'mixture', 5, how='repeats', rng=numpy.random.default_rng(0))")
+
+
 def test_of_several_targets_the_average_and_single_ones_are_offered_too():
     answer = judged("mixture", given={"runs": "a.csv --metrics b.csv"}, advice="Repeat 5 runs.")
     choose, average, single, advice = steps(answer)
     assert choose.command.startswith("interplay select ")
     assert average.command == "interplay attribute a.csv --metrics b.csv --derive 'average=mean_z(*)'"
-    assert single.words == f"{ONE_TARGET}; most is told apart on this one (5 of 5 intervals exclude 0):"
+    assert single.words == f"{ONE_TARGET}; most is told apart on this one (5 of 5 single intervals exclude 0):"
     assert single.command == "interplay attribute a.csv --metrics b.csv --target loss/x"
     assert advice == Step("Repeat 5 runs.")
     assert [line.strip() for line in terminal(answer).splitlines() if line.startswith("      ")][:3] == [

@@ -58,6 +58,27 @@ def factorial(incumbent: ArrayLike, tasks: ArrayLike) -> Array:
     return out
 
 
+def repeats(masks: ArrayLike, n: int, rng: np.random.Generator) -> Array:
+    """Draw n of the masks or mixtures that were run, those that were run least first.
+
+    Under another seed they tell how much of the differences between runs reproduces.
+
+    Parameters
+    ----------
+    masks : array (m, K)
+        Of the runs, a row each.
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array (min(n, different rows), K)
+    """
+    different, counts = np.unique(np.asarray(masks, float), axis=0, return_counts=True)
+    order = np.lexsort((rng.random(len(different)), counts))
+    return different[order[:n]]
+
+
 def d_optimal(
     candidates: ArrayLike,
     n: int,

@@ -48,7 +48,7 @@ class Proposal:
     leave_one_out : bool
         Whether plain leave-one-out, repeated over seeds, is the better buy.
     how : str
-        'variance', 'knowledge-gradient', 'thompson', 'factorial', 'd-optimal' or 'design'.
+        'variance', 'knowledge-gradient', 'thompson', 'factorial', 'd-optimal', 'repeats' or 'design'.
     sentences, warnings : tuple of str
     """
 

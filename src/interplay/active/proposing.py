@@ -28,7 +28,7 @@ from . import best, words
 from .beliefs import Arms, Belief, beliefs, cautious
 from .candidates import Feasible, Region, candidates, distinct, given
 from .costs import Cost, costs, known
-from .designs import SWITCHED, d_optimal, factorial
+from .designs import SWITCHED, d_optimal, factorial, repeats
 from .gains import Gains, greedy
 from .proposal import Proposal
 from .questions import Asked, asked, check
@@ -118,7 +118,8 @@ def propose(
         (`beliefs.cautious`); a surrogate that is named is taken at its word.
     how : str
         'auto' is 'variance', for selection 'knowledge-gradient'; 'thompson' for selection; 'factorial' for pairs (2 to
-        5 tasks around an incumbent: 18 runs for five); 'd-optimal' for mixtures.
+        5 tasks around an incumbent: 18 runs for five); 'd-optimal' for mixtures; 'repeats' of runs under another seed,
+        which tell how much reproduces.
     reference : array (K,), optional
         Mixture that moves start from; the mean of the runs if not given.
     size, require, forbid, feasible : optional
@@ -191,6 +192,8 @@ def propose(
         believed = beliefs(design, predictor, range(runs.T))
         made = (runs, design, predictor, ask, region, believed, _words(design, predictor), under, cost, repeats, rng)
         task = _Task(*made, hedged=surrogate in HEDGED)
+        if how == "repeats":
+            return _again(task, int(batch))
         if how in ("factorial", "d-optimal"):
             fixed = _factorial(task, among, incumbent) if how == "factorial" else _d_optimal(task, own, batch)
             return _by_design(task, fixed, how)
@@ -341,6 +344,18 @@ def _by_design(task: _Task, X: Array, how: str) -> Proposal:
     left = int(len(X) - len(arms))
     told = words.of_design(out, left)
     return replace(out, sentences=(*told, *out.sentences))
+
+
+def _again(task: _Task, batch: int) -> Proposal:
+    """Masks that were run, under another seed; runs under way count as done."""
+    word = task.words[0]
+    there, under = task.design.given.where(fidelity=word), task.pending[task.pending.fidelity == word]
+    X = repeats(np.vstack([there.masks, under.weights]), batch, task.rng)
+    arms = Arms(X, np.full(len(X), -1), np.full(len(X), word))
+    short = [f"batch is {batch} (--batch): {len(X)} different runs are there; each is proposed once."]
+    nothing, (unit, _) = np.full(len(X), np.nan), words.unit(task.predictor)
+    out = _proposal(task, arms, nothing, np.full(2, np.nan), unit, "repeats", short * (len(X) < batch))
+    return replace(out, sentences=(*words.of_design(out, 0), *out.sentences))
 
 
 def _factorial(task: _Task, among: str | Sequence[str] | None, incumbent: ArrayLike | None) -> Array:

@@ -9,7 +9,7 @@ from ..evaluations import EvaluationsError
 from ..fitting import Design
 
 Array = NDArray[np.float64]
-HOW = ("auto", "variance", "knowledge-gradient", "thompson", "factorial", "d-optimal")
+HOW = ("auto", "variance", "knowledge-gradient", "thompson", "factorial", "d-optimal", "repeats")
 
 
 def starting_point(given_: ArrayLike, kind: str, K: int, name: str = "reference") -> Array:
@@ -45,6 +45,7 @@ def checked_how(how: str, question: str, kind: str) -> str:
         "thompson": question == "selection",
         "factorial": question == "pairs" and kind == "mask",
         "d-optimal": kind == "mixture" and question != "selection",
+        "repeats": True,
     }
     if how == "auto":
         return "knowledge-gradient" if question == "selection" else "variance"

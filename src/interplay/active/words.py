@@ -264,6 +264,9 @@ def of_design(proposal: Proposal, left_out: int) -> list[str]:
     if proposal.how == "factorial":
         held = len({row.tobytes() for row in proposal.masks})
         said = [f"A factorial of {held} masks around the incumbent, {n} runs: no pair is confounded with another."]
+    elif proposal.how == "repeats":
+        what = "mask" if proposal.kind == "mask" else "mixture"
+        return [f"{n} {what}{'s' * (n != 1)} that were run, once more: they tell how much reproduces."]
     else:
         said = [f"{n} mixtures from which a model linear in the logarithms of the weights is known best (D-optimal)."]
     if np.isfinite(proposal.before):

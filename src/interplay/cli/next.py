@@ -21,13 +21,17 @@ EXAMPLES = "\n\n".join(
         "interplay next runs.csv --target loss --for selection --size 3-8 --require en --batch 4",
         "interplay next runs.csv --target loss --for pairs --how factorial --among en,de,code,math,web",
         "interplay next ratios.csv --metrics metrics.csv --for mixture --batch 8 --out mixtures.csv",
+        "interplay next runs.csv --target loss --how repeats --batch 20 --out repeats.csv",
     )
 )
 Whole = Optional[int]  # noqa: UP045 - typer reads this at run time
 QUESTION = (
     "leave-one-out, groups, pairs, shapley, banzhaf, swap, selection; mixtures: mixture, groups, pairs, selection."
 )
-HOW = "auto; selection: knowledge-gradient or thompson; pairs: factorial; mixtures: d-optimal."
+HOW = (
+    "auto; selection: knowledge-gradient or thompson; pairs: factorial; mixtures: d-optimal; repeats (of runs, under "
+    "another seed)."
+)
 
 
 @reads_runs

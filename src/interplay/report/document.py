@@ -40,8 +40,9 @@ WORDS = {
 MANY = {
     "solid": "Solid: within each target what helps and what hurts is told apart, and its order can be trusted on the "
     "whole; not that of neighbours whose intervals overlap. This is no verdict on the average over targets.",
-    "mixed": "Each verdict is of the effects within one target: where solid, their order can be trusted; where "
-    "indicative, the largest alone{}. None is a verdict on the average over targets.",
+    "mixed": "Each verdict is of the effects within one target: where solid, their order can be trusted on the "
+    "whole, not that of neighbours whose intervals overlap; where indicative, the largest alone{}. "
+    "None is a verdict on the average over targets.",
     "indicative": "Within each target trust the largest effects, not the order of the rest. "
     "This is no verdict on the average over targets.",
 }

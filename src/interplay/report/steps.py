@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 BARE = re.compile(r"[A-Za-z_*][\w./:*?-]*")
 LONG = 2000
 ONE_TARGET = "One target by itself, with its unit and intervals"
-#: How the advice counts runs, and how many of them are proposed at once.
-MORE, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), 16
+#: How the advice counts runs and repeats, and how many new runs are proposed at once.
+MORE, REPEATS, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), re.compile(r"Repeating (\d+) "), 16
 #: What `interplay next` calls a reading.
 ASKED = {name: name for name in ("leave-one-out", "shapley", "banzhaf", "swap")} | {"move": "mixture"}
 
@@ -41,25 +41,28 @@ def steps(answer: Attribution) -> list[Step]:
     advice = _advice(answer)
     if answer.trust.verdict != "solid":
         return [advice, *_one_of(answer)]
-    found = [_choice(answer)]
-    if len(answer.targets) > 1 and (step := _average(answer)):
-        # First where no task is certain to help on average: a choice may gain nothing.
-        found.insert(min(Summary.of(answer).better.size, 1), step)
+    several = len(answer.targets) > 1
+    unsure = several and not Summary.of(answer).better.size
+    found = [_choice(answer, unsure)]
+    if several and (step := _average(answer)):
+        found.insert(0 if unsure else 1, step)
     return [*found, *_one_of(answer), *([] if advice.words == COMPLETE else [advice])]
 
 
 def _advice(answer: Attribution) -> Step:
-    """What the verdict advises; where that is more runs, the first of them."""
+    """What the verdict advises; where that is more runs, or repeats, with the command that proposes them."""
     advice, given = plain(answer.trust.advice, LONG), answer.made.get("given")
-    found, asked = MORE.search(advice), ASKED.get(answer.reading)
-    if found is None or asked is None:
+    more, again, asked = MORE.search(advice), REPEATS.search(advice), ASKED.get(answer.reading)
+    if asked is None or (more or again) is None:
         return Step(advice)
-    n = min(int(found[1]), BATCH)
-    words = f"{advice} Those that tell most, {n} at a time:"
+    n = min(int(more[1]), BATCH) if more else int(again[1]) if again else 0
+    words = f"{advice} {f'Those that tell most, {n} at a time' if more else 'These'}:"
     if given is None:
-        return Step(words, f"interplay.propose(runs, {asked!r}, {n}, rng=numpy.random.default_rng(0))")
+        how = "" if more else "how='repeats', "
+        return Step(words, f"interplay.propose(runs, {asked!r}, {n}, {how}rng=numpy.random.default_rng(0))")
     options = " ".join(f"--target {shlex.quote(one)}" for one in given["target"])
-    return Step(words, _line("interplay next", given["runs"], options, f"--for {asked} --batch {n} --out next.csv"))
+    how = "--out next.csv" if more else "--how repeats --out repeats.csv"
+    return Step(words, _line("interplay next", given["runs"], options, f"--for {asked} --batch {n}", how))
 
 
 def _one_of(answer: Attribution) -> list[Step]:
@@ -67,7 +70,8 @@ def _one_of(answer: Attribution) -> list[Step]:
     if len(answer.targets) < 2:
         return []
     t, n = told_apart(answer)
-    most = f"; most is told apart on this one ({n} of {len(answer.tasks)} intervals exclude 0)" * bool(n)
+    single = f"{n} of {len(answer.tasks)} single intervals exclude 0"
+    most = f"; most is told apart on this one ({single})" * bool(n)
     words = f"{ONE_TARGET}{most}:"
     name, given = answer.targets[t], answer.made.get("given")
     if given is None:
@@ -75,15 +79,17 @@ def _one_of(answer: Attribution) -> list[Step]:
     return [Step(words, _line("interplay attribute", given["runs"], f"--target {shlex.quote(name)}"))]
 
 
-def _choice(answer: Attribution) -> Step:
-    """The choice that such runs allow."""
+def _choice(answer: Attribution, unsure: bool) -> Step:
+    """The choice that such runs allow; ``unsure`` where no task is certain to help on average."""
     mask, several = answer.reference is None, len(answer.targets) > 1
+    given, fixed = answer.made.get("given"), answer.reading == "swap"
     what = "what to train on" if mask else "a mixture" if answer.reading in ("move", "removal") else "the weights"
+    what = f"{answer.size} of the {len(answer.tasks)} tasks" if fixed else what
     words, common = f"Choose {what}", _one_direction(answer)
     if several:
         average = ", best on average over the targets, each in its own standard deviations"
         words += average if common else ", best on the target that it serves worst"
-    given, fixed = answer.made.get("given"), answer.reading == "swap"
+        words += " (no task is certain to help on average: it may gain nothing, and says so)" * (unsure and common)
     if mask and not fixed:
         words += f" (as many tasks as are best; {'size=8' if given is None else '--size 8'} for eight)"
     if given is None:

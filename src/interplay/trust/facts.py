@@ -68,7 +68,7 @@ def facts(
     if np.isfinite(found.calibration).any():
         line += f"; {middle(found.calibration):.0%} inside their 95 % intervals"
     said.append(f"{line}.")
-    said.append(f"Shuffled runs do as well with p {_p(middle(found.p))}{over}.")
+    said.append(f"Chance: p {_p(middle(found.p))}{over}, the share of shuffles of the runs that predict as well.")
     if estimated:
         said.append("Ceiling: that of the estimator, judged by retrained masks.")
     elif np.isfinite(found.share).any():

@@ -260,6 +260,11 @@ def _doubts(
             if level == 0
             else "Large effects are in sight, the order of the others is not."
         )
+        if level and (told := float(np.median(found.sure[found.changes]))) <= CHANCE:
+            reason = (
+                f"The effects stand out together, hardly any by itself: {told * found.players:.0f} of "
+                f"{found.players} intervals exclude 0{', median of targets' * (len(targets) > 1)}."
+            )
         if level and not (found.skill[found.changes] > 0).any():
             reason = (
                 "Some effects stand out of their intervals, but held-out runs are predicted no better than by the mean."
