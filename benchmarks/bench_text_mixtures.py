@@ -7,8 +7,9 @@ and add them up. What each takes is trained under five seeds that no run has; di
 draws. Uniform and token-proportional mixtures are what people train without runs (uniform reads two sources more
 often than allowed). The judging seeds lie .01 above that of the runs (mean over uniform and proportional): so much of
 the last column is theirs. That level is the same for every mixture, and 60 runs of one coupled seed cannot know it: so
-surprises are counted three times, under the judging seeds, under the seed of the runs, which is what `verify` trains,
-and of the gain over the token-proportional mixture, in which the level cancels.
+surprises are counted under the judging seeds, under the seed of the runs, which is what `verify` trains, and of the
+gain over the token-proportional mixture, in which the level cancels; and once more under the judging seeds where 12 of
+the 60 runs repeat six of the other 48 mixtures under two more seeds, so that the levels of seeds are in sight.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from interplay.selection.mixtures import draws as mixtures_of
 from . import rivals
 from .draws import WHOLE, Run, Split, difference, wanted
 from .machine import table
-from .record_text_mixtures import JUDGES, LOSS, POOL, anchors, tokens, verified
+from .record_text_mixtures import DRAWS, JUDGES, LOSS, POOL, REPEATED, REPEATS, SEEDS, anchors, drawn, tokens, verified
 from .text_mixtures import BUDGET, EVALUATED, MAX_EPOCHS
 
 Array = NDArray[np.float64]
-RUNS, DRAWS = 60, 10
+RUNS = 60
 TARGET = f"mean({', '.join(f'nats/{name}' for name in EVALUATED)})"
 OURS, PLAIN, BEST = "select", "select, no risk", "best of the 60"
+LEVELS = "select, 12 of the 60 under other seeds"
 GAIN = f"{OURS}: gain"
 OWN = 0  # the seed of the runs
 CODE = (Path(ip.__file__).parent / "selection", Path(__file__))
@@ -51,6 +53,15 @@ def pool() -> ip.Evaluations:
     return runs.filter(np.isin(runs.origin, ("sizes", "flat")))
 
 
+def repeating(runs: ip.Evaluations) -> ip.Evaluations:
+    """As many runs, the last of them under other seeds: repeats of the first."""
+    repeats = ip.Evaluations.read(REPEATS)
+    again = [np.abs(repeats.masks - x).max(axis=1) < 1e-9 for x in runs.masks[:REPEATED]]
+    out = runs[: -REPEATED * len(SEEDS)] + repeats.filter(np.any(again, axis=0))
+    assert len(out) == len(runs)
+    return out
+
+
 def rules() -> dict[str, Any]:
     """What every choice keeps."""
     return {"tokens": tokens(), "max_epochs": MAX_EPOCHS, "budget": float(BUDGET)}
@@ -59,10 +70,10 @@ def rules() -> dict[str, Any]:
 def found(draw: int) -> dict[str, tuple[Array, float, float]]:
     """Every method's mixture (K,), its predicted loss and the deviation of that."""
     whole = pool()
-    runs = whole[np.random.default_rng([11, draw]).permutation(len(whole))[:RUNS]]
+    runs = whole[drawn(draw)[:RUNS]]
     out = {}
-    for name, risk in ((OURS, {}), (PLAIN, {"risk": 0.0})):
-        chosen = ip.select(runs, TARGET, **rules(), **risk)
+    for name, given, risk in ((OURS, runs, {}), (PLAIN, runs, {"risk": 0.0}), (LEVELS, repeating(runs), {})):
+        chosen = ip.select(given, TARGET, **rules(), **risk)
         (choice, beside) = chosen.choice, chosen.of(result.BASELINE)[0]
         out[name] = choice.weights, float(choice.predicted[0]), float(choice.deviation[0])
         out[f"{name}: gain"] = beside.weights, float(beside.gain[0]), float(beside.gain_deviation[0])
@@ -83,7 +94,7 @@ def found(draw: int) -> dict[str, tuple[Array, float, float]]:
 def report(data: Path, run: Run = WHOLE) -> str | None:
     if not POOL.exists():
         return None
-    methods = (OURS, PLAIN, *RIVALS, BEST)
+    methods = (OURS, PLAIN, LEVELS, *RIVALS, BEST)
 
     def measure(draw: int) -> dict[str, Any]:
         taken = found(draw)
@@ -106,12 +117,15 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
             rosy = f"{gap.mean():+.4f} +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.4f}" if len(gap) > 1 else ""
         apart = "" if name == OURS else difference(loss, ours)
         lines.append([name, f"{loss.mean():.4f}", apart, rosy])
-        if name not in (OURS, PLAIN):
+        if name not in (OURS, PLAIN, LEVELS):
             met = loss.mean() > ours.mean()
             checks.append((f"loss below that of {name}", "an interval above 0", apart, met))
-    said, gain = figures[f"{OURS}: said"], figures[f"{GAIN}: said"]
+    said, gain, levels = (figures[f"{name}: said"] for name in (OURS, GAIN, LEVELS))
     surprises = {
         "worse than predicted by 2 deviations, judging seeds": ours.mean(axis=1) > said[:, 0] + 2.0 * said[:, 1],
+        "the same, 12 of the runs under other seeds": (
+            figures[LEVELS].mean(axis=1) > levels[:, 0] + 2.0 * levels[:, 1]
+        ),
         "the same, seed of the runs": figures["own"][:, 0] > said[:, 0] + 2.0 * said[:, 1],
         "gain over proportional less than predicted by 2 deviations, judging seeds": (
             figures["proportional"].mean(axis=1) - ours.mean(axis=1) < gain[:, 0] - 2.0 * gain[:, 1]

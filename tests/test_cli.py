@@ -356,3 +356,26 @@ def test_odd_but_readable(shell):
     assert "5 tasks (mask)" in shell(*call)[1]
     put(frame.assign(loss=frame.loss * 1e200))
     refused(shell(*call), "'loss'", "1e+100", "diverged")
+
+
+# ---- files of names
+
+
+def test_a_file_of_names_stands_for_targets_in_options_and_formulas(shell):
+    frame = table().rename(columns={"loss": "loss/a b"})
+    put(frame.assign(**{"loss/c, d": 2 * frame["loss/a b"]}))
+    Path("some.txt").write_text("\ufeffloss/a b\r\nloss/c, d\n", encoding="utf-8")
+    for words, targets in (
+        (("--target", "@some.txt"), ("loss/a b", "loss/c, d")),
+        (("--target", "loss/a b", "--derive", "z=mean_z(@some.txt, 'loss/a b')"), ("loss/a b", "z")),
+    ):
+        assert shell("attribute", "runs.csv", *words, "--out", "answer.json")[0] == 0
+        assert Attribution.load("answer.json").targets == targets
+    for words in (("--target", "mean_z(@some.txt)"), ("--worst", "@some.txt")):
+        code, _, err = shell("select", "runs.csv", *words)
+        assert code == 0, err
+    Path("none.txt").write_text("\n", encoding="utf-8")
+    refused(shell("attribute", "runs.csv", "--target", "@none.txt"), "@none.txt", "holds no name")
+    Path("no.txt").write_bytes(b"\xff\xfe\x00")
+    refused(shell("attribute", "runs.csv", "--target", "@no.txt"), "@no.txt", "UTF-8")
+    refused(shell("attribute", "runs.csv", "--target", "@absent.txt"), "'@absent.txt'")

@@ -75,7 +75,7 @@ def test_specifications_are_json_and_say_unit_and_interval(answers):
         json.dumps(spec, allow_nan=False)
         said = text_of(spec)
         assert "95 %" in said or "after the runs over that before" in said, name
-        unit = {"learning_curve": "R²", "mixture": "weight", "overview": "root mean squares", "spectrum": "%"}
+        unit = {"learning_curve": "R²", "mixture": "weight", "overview": "standard deviations", "spectrum": "%"}
         if name in ("effects", "interactions"):
             assert "its own unit" in said
         elif name in unit:
@@ -141,8 +141,8 @@ def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
     certain = Summary.of(answer).certain[order] != 0
     assert certain.any()
     assert [[word == "●" for word in row] for row in cells["text"]] == certain.tolist()
-    scale = np.sqrt((answer.effects**2).mean(axis=0))
-    np.testing.assert_allclose(cells["z"], (answer.effects / scale)[order], rtol=0.06)
+    scale = answer.held_out.measured.std(axis=0)
+    np.testing.assert_allclose(cells["z"], (answer.effects / scale)[order], rtol=0.02, atol=1e-3)
     held = np.array(cells["customdata"])
     np.testing.assert_allclose(held[..., 0], answer.effects[order], rtol=1e-2)
     np.testing.assert_allclose(held[..., 1], 1.96 * answer.deviation[order], rtol=0.06)
@@ -151,7 +151,8 @@ def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
     assert "colours end" not in text_of(spec)
     effects = np.where(np.arange(9)[:, None] == 0, 10.0, 0.1) * np.ones((9, 2))
     large = figures.overview(replace(answer, effects=effects))
-    assert "colours end at ±2.5, 2 cells lie beyond" in text_of(large)
+    limit = 2.5 * np.sqrt(np.mean((effects / scale) ** 2))
+    assert f"colours end at ±{limit:.2g}, 2 cells lie beyond" in text_of(large)
     units = replace(answer, unit=("own", "per cent"))
     assert figures.overview(units)["data"][0]["hovertemplate"].endswith("%{customdata[1]:.2g}<extra></extra>")
 

@@ -21,6 +21,7 @@ from interplay import figures
 from interplay.predictor import Z
 from interplay.report import document, downloads, frames, page, tables
 from interplay.report.pairs import kind_of_interaction
+from interplay.report.steps import steps
 from interplay.report.summary import Summary
 from interplay.report.table import text as terminal
 from interplay.report.words import safe_cell
@@ -317,7 +318,7 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     said = dict(document.short_over(answer))
     assert said["Helps only"] == "math (5 of 5 targets)"
     assert said["Hurts only"] == "books (5 of 5 targets)"
-    assert said["Certain on no target"] == answer.tasks[5]
+    assert said["Certain on no target"].startswith(f"{answer.tasks[5]} (all targets tested together; single")
     assert said["Helps some targets, hurts others"] == (
         "3 of 6 tasks, by number of targets. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
         "More hurt than helped: code (helps 2, most loss/b; hurts 3), wiki (helps 2, most loss/b; hurts 3)"
@@ -336,6 +337,22 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     even[3, 4] = 0.0
     said = dict(document.short_over(replace(answer, effects=even)))
     assert "As many helped as hurt: wiki (helps 2, most loss/b; hurts 2)" in said["Helps some targets, hurts others"]
+
+
+def test_targets_that_are_called_like_tasks_are_set_beside_them():
+    answer = REPORTS["many"]()  # five targets, six tasks: web code math wiki books mail
+    names = tuple(f"loss/{name.upper()}" for name in answer.tasks[:5])
+    effects = -np.ones((6, 5)) + 3.0 * np.eye(6, 5)
+    effects[3, 0], effects[4, 4] = 9.0, 0.0  # wiki helps web most; books do nothing to their own
+    answer = replace(answer, targets=names, effects=effects, deviation=np.full((6, 5), 0.05), held_out=None)
+    own = dict(document.short_over(answer))["The target of its own name"]
+    first, fourth, fifth = answer.tasks[0], answer.tasks[3], answer.tasks[4]
+    assert own.startswith("3 of 5 tasks help it for certain, and more than any other target; not ")
+    assert f"{fourth} (helps it, and {names[0]} most)" in own
+    assert f"{fifth} (nothing for certain)" in own
+    assert first not in own
+    numbered = replace(answer, tasks=tuple(f"task_{k}" for k in range(6)), targets=tuple(f"t_{k}" for k in range(5)))
+    assert "The target of its own name" not in dict(document.short_over(numbered))
 
 
 def test_the_average_names_only_what_is_certain_on_it():
@@ -412,6 +429,13 @@ def test_targets_that_answer_the_opposite_way_are_counted_and_told_what_helps_th
     assert found.alike[6] == pytest.approx(-1.0, abs=0.01)
     said = dict(document.short_over(answer))["Against that average"]
     assert said.startswith("2 of 8 targets answer the opposite way (most loss/")
+    files = {name: text for name, _, text in downloads.downloads(answer)}
+    assert files["opposite.txt"] == "loss/6\nloss/7\n"
+    trust = replace(answer.trust, verdict="solid")
+    given = {"runs": "runs.csv", "target": ["loss/*"], "derived": False}
+    solid = replace(answer, trust=trust, made={**answer.made, "given": given})
+    (step,) = (step for step in steps(solid) if "opposite" in step.words)
+    assert step.command == "interplay attribute runs.csv --derive 'opposite=mean_z(@opposite.txt)'"
     assert "Most help to them: mail (2), books (2); most harm: web (2), code (2), each with how many" in said
     assert f"Against that average: {said}" in terminal(answer).splitlines()
     np.testing.assert_allclose(column(tables.targets(answer), "with the others"), found.alike, atol=0.01)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 import interplay as ip
 from interplay.evaluations import EvaluationsError
@@ -655,3 +656,27 @@ def test_a_sum_of_very_many_targets_is_fitted_as_one(monkeypatch):
     assert chosen.names == each.names
     np.testing.assert_allclose(chosen.choice.predicted, each.choice.predicted, atol=0.03)
     assert not any("fitted as one" in note for note in each.warnings)
+
+
+def test_levels_of_coupled_seeds_are_in_the_intervals_of_predictions_and_not_in_gains(rng):
+    S = ip.masks.bernoulli(6, 48, p=0.5, rng=rng)
+    true = S @ np.array([0.9, 0.5, 0.2, 0.0, -0.4, -0.8]) + 0.02 * rng.normal(size=48)
+    seed = np.arange(48) % 4
+    level = np.array([0.0, 0.3, -0.2, 0.5])
+    runs = lambda height: runs_of(5.0 - true + height * level[seed], S, seed=seed, notes={"coupled": True})
+    flat, high = (ip.select(runs(height), surrogate="ridge") for height in (0.0, 1.0))
+    half = level.std(ddof=1) / 2.0 * student.ppf(0.975, 3) / 1.96
+    assert high.choice.deviation[0] == pytest.approx(np.hypot(flat.choice.deviation[0], half), rel=0.1)
+    there, here = (one.of("baseline")[0].gain_deviation[0] for one in (flat, high))
+    assert here == pytest.approx(there, rel=0.2)
+    (said,) = (line for line in high.warnings if "levels of their own" in line)
+    assert said.startswith("The 4 seeds have levels of their own")
+    assert float(said.split("± ")[1].split(")")[0]) == pytest.approx(1.96 * half, rel=0.2)
+    crossed = runs_of(  # every mask under both seeds: their mean is fitted
+        np.concatenate([5.0 - true, 5.3 - true]), np.vstack([S, S]), seed=np.repeat([0, 1], 48), notes={"coupled": True}
+    )
+    assert any(
+        "The 2 seeds have levels of their own" in line for line in ip.select(crossed, surrogate="ridge").warnings
+    )
+    alone = runs_of(5.0 - true + level[seed], S, seed=seed)
+    assert not any("levels of their own" in line for line in ip.select(alone, surrogate="ridge").warnings)

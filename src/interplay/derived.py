@@ -163,7 +163,7 @@ def derive(runs: Evaluations, definitions: Definitions) -> Evaluations:
     derived = {_head(key)[0] for key in made}
     measured = [t for t in runs.targets if t not in derived]
     signs = (1 if up else -1 for up in runs.higher_is_better)
-    table = {t: Column(y, s, _quoted(t)) for t, y, s in zip(runs.targets, runs.values.T, signs, strict=True)}
+    table = {t: Column(y, s, quoted(t)) for t, y, s in zip(runs.targets, runs.values.T, signs, strict=True)}
     said: list[str] = []
     for one in parse(definitions):
         if one.name in table:
@@ -171,7 +171,7 @@ def derive(runs: Evaluations, definitions: Definitions) -> Evaluations:
         with _located(one.text):
             column = _computed(one, table, measured, said)
         made[f"{one.name}:{'up' if column.sign == 1 else 'down'}"] = column.text
-        table[one.name] = replace(column, text=_quoted(one.name))
+        table[one.name] = replace(column, text=quoted(one.name))
     return replace(
         runs,
         values=np.stack([c.values for c in table.values()], axis=1),
@@ -324,7 +324,7 @@ def _computed(one: Definition, table: Mapping[str, Column], measured: Sequence[s
         raise EvaluationsError("no run has all of its members, so it has no value anywhere. Leave some of them out.")
     if gaps.any():
         computation.said.append(f"no value in {gaps.sum()} of {len(gaps)} runs, where a member was not measured")
-    said += [f"{one.name}: {words}" for words in dict.fromkeys(computation.said)]
+    said += [f"{_short(one.name)}: {words}" for words in dict.fromkeys(computation.said)]
     return replace(column, sign=sign)
 
 
@@ -355,18 +355,22 @@ def _remarks(function: str, texts: Sequence[str], values: Array) -> list[str]:
     ]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as it stands in a definition."""
     quote = next((q for q in "'\"`" if q not in name), '"')
     return f"{quote}{name}{quote}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:99] + "…"
 
 
 @contextmanager
 def _located(text: str) -> Iterator[None]:
     """Put the definition before the words of an error in it."""
-    text = text if len(text) <= 100 else text[:99] + "…"
     try:
         yield
     except EvaluationsError as error:
-        raise EvaluationsError(f"{text}: {error}") from None
+        raise EvaluationsError(f"{_short(text)}: {error}") from None
     except RecursionError:
-        raise EvaluationsError(f"{text}: too long a sum; write sum(...), or define its parts first.") from None
+        raise EvaluationsError(f"{_short(text)}: too long a sum; write sum(...), or define its parts first.") from None

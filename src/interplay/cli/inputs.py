@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..formats.points import Contrasts, Points
     from ..tokens import Tokens
 
+TARGET = "Column(s) that are targets; repeatable, globs allowed; @FILE: names in a file, one in a line."
 DERIVE = (
     "A target computed within each run: 'overall=mean(bpb/*)', '0.7*mmlu + 0.3*gsm', worst(...), median, min, max, "
     "sum, mean_z (standardised). Repeatable; attributed beside those of --target, or alone."
@@ -32,6 +34,34 @@ PHASES = (
     "PHASE:TASK; the weights of a phase sum to 1, or to its share."
 )
 CANDIDATES = "Masks or mixtures to predict: one row each, one column per task; other columns are kept."
+#: A file of names in a formula.
+_FILE = re.compile(r"(?<![^\s,(=])@([^\s,()]+)")
+
+
+def names(given: Sequence[str] | None) -> list[str]:
+    """Names and globs, with those of a file, one in a line, for @FILE; a name that is no file is itself."""
+    found: list[str] = []
+    for text in given or ():
+        found += _listed(text[1:]) if text.startswith("@") and Path(text[1:]).is_file() else [text]
+    return found
+
+
+def formula(text: str) -> str:
+    """A formula with the names of a file, quoted, for each @FILE in it."""
+    from ..derived import quoted
+
+    put = lambda found: ", ".join(map(quoted, _listed(found[1]))) if Path(found[1]).is_file() else found[0]
+    return _FILE.sub(put, text)
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"@{path}: it is no text ({error.reason}); write one name in a line, in UTF-8.") from error
+    if not (found := [name for line in lines if (name := line.removesuffix("\r"))]):
+        raise ValueError(f"@{path}: it holds no name; write one in a line.")
+    return found
 
 
 def tagged(text: str) -> tuple[Path | str, str | None]:
@@ -80,12 +110,12 @@ def runs_with_derived(
         return read(list(target) if target else None)
     with option("--derive"):
         plan = parse(derive)
-    names = [one.name for one in plan]
-    own = [name for name in target or () if name not in names]
-    used = [member for i, one in enumerate(plan) for member in one.members if member not in names[:i]]
+    made = [one.name for one in plan]
+    own = [name for name in target or () if name not in made]
+    used = [member for i, one in enumerate(plan) for member in one.members if member not in made[:i]]
     runs = read([*own, *used])
     with option("--derive"):
-        return derived(runs, derive).select([*own, *names])
+        return derived(runs, derive).select([*own, *made])
 
 
 def trained(runs: Evaluations, way: str | None) -> Evaluations:

@@ -64,7 +64,7 @@ def predict(
             predictor = fit(runs, surrogate, at)
     with inputs.option("CANDIDATES"), waiting("predicting"):
         found = predictor.predict(given)
-    targets = match(file.target, predictor.targets, "target") if saved and file.target else list(predictor.targets)
+    targets = match(file.targets, predictor.targets, "target") if saved and file.target else list(predictor.targets)
     frame = found.to_frame()
     frame = frame.loc[frame["target"].isin(targets), :]
     if out is not None:

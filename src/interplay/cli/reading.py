@@ -54,7 +54,7 @@ class RunsFiles:
     metrics: Annotated[
         Paths, option("FILE", "Results in a second file, joined on run, run_id or index; one for each file of RUNS.")
     ] = None
-    target: Annotated[Names, option("NAME", "Column(s) that are targets; repeatable, globs allowed.")] = None
+    target: Annotated[Names, option("NAME", inputs.TARGET)] = None
     derive: Annotated[Names, option("NAME=FORMULA", inputs.DERIVE)] = None
     tasks: Annotated[Names, option("NAME", "Columns that are tasks; repeatable, globs allowed.")] = None
     ignore: Annotated[Names, option("NAME", "Columns to leave out; repeatable, globs allowed.")] = None
@@ -137,6 +137,11 @@ class RunsFiles:
         }
 
     @property
+    def targets(self) -> list[str]:
+        """Names and globs of the targets."""
+        return inputs.names(self.target)
+
+    @property
     def renamed(self) -> dict[str, str]:
         """Other names of sources."""
         with inputs.option("--same"):
@@ -147,7 +152,8 @@ class RunsFiles:
         from ..phases import parse, phased
 
         read = lambda targets: self._read(targets, truth)
-        runs = inputs.trained(inputs.runs_with_derived(read, self.target or None, self.derive or None), self.trained)
+        derive = [inputs.formula(one) for one in self.derive or ()]
+        runs = inputs.trained(inputs.runs_with_derived(read, self.targets or None, derive or None), self.trained)
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 

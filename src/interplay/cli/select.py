@@ -91,7 +91,7 @@ def select(
     from .errors import FAILED, NOT_SUPPORTED
     from .output import ANSWERS, check_out, command, say
 
-    wanted = _one(target)
+    wanted, worst, pareto = _one(target), inputs.names(worst), inputs.names(pareto)
     _check_command(file, train, verify, verified, masks_out, {"--store": store, "--seeds": seeds})
     more = truth_of(verified, None)
     stored = (more.path,) if more is not None and isinstance(more.path, Path) else ()
@@ -105,7 +105,7 @@ def select(
     kept = rules.tolerances(within or ())
     number, caps, floors = rules.sizes(size), rules.shares(cap or (), "--cap"), rules.shares(floor or (), "--floor")
     with waiting("reading the runs"):
-        runs = rules.read(file, wanted, [*(worst or ()), *(pareto or ()), *kept])
+        runs = rules.read(file, wanted, [*worst, *pareto, *kept])
         asked: dict[str, Any] = {"at_most": rules.at_most(at_most or (), groups, runs.tasks)}
         asked |= rules.priced(runs, inputs.tokens(tokens, runs.tasks), costs, budget)
         asked |= {"near": rules.near(near, runs), "against": rules.baseline(against, runs)}
@@ -115,7 +115,7 @@ def select(
         checks = None if more is None else file.read_truth(more, runs, "--verified")
     if masks_out is not None:
         _check_masks_out(masks_out, runs)
-    asked |= {"worst": worst or (), "pareto": pareto or ()}
+    asked |= {"worst": worst, "pareto": pareto}
     asked |= {"within": kept, "size": number, "require": require or (), "forbid": forbid or ()}
     asked |= {"caps": caps, "floors": floors, "max_epochs": max_epochs, "kl": kl, "beyond": beyond}
     asked |= {"surrogate": surrogate, "at": at, **({} if risk is None else {"risk": risk})}
@@ -151,7 +151,7 @@ def _one(target: list[str] | None) -> str | None:
             f"--target: {target[0]} and {target[1]} are given, and a choice is for one thing. Give an expression, such "
             "as 'mean(a, b)'; or --worst for the worst of several, --pareto for what one costs another."
         )
-    return target[0]
+    return inputs.formula(target[0])
 
 
 def _check_command(

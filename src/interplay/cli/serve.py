@@ -70,7 +70,7 @@ def serve(
     made, given = command(), file.as_given(at, judged_by)
 
     def see() -> Any:
-        return look(sources, judged_by, fidelity=file.fidelity, targets=file.target or ())
+        return look(sources, judged_by, fidelity=file.fidelity, targets=file.targets)
 
     def read() -> tuple[tuple[Any, ...], dict[str, Any]]:
         runs = file.read(judged_by)

@@ -1,4 +1,4 @@
-"""All targets at once: effects of the tasks in units of the size of each target's effects."""
+"""All targets at once: effects of the tasks in the unit of the table over all targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST = 60
 LABELLED = 40  # targets whose names are written, and whose cells have room for a dot
 VALUE = "%{customdata[0]:+.3g} ± %{customdata[1]:.2g}"
-CLIP = 2.5  # root mean squares at which the scale of colours ends
+CLIP = 2.5  # root mean squares of all cells at which the scale of colours ends
 
 
 def overview(answer: Attribution, most: int = MOST) -> Spec | None:
@@ -34,7 +34,8 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     cells = np.ix_(shown, order)
     effects, half = answer.effects[cells], (answer.upper - answer.effects)[cells]
     sure = found.certain[cells] != 0
-    z = np.where(np.isfinite(effects), found.typical[cells], np.nan)
+    z = np.where(np.isfinite(effects), found.relative[cells], np.nan)
+    limit = CLIP * float(np.sqrt(np.nanmean(z**2))) or 1.0
     said = "dots: certain, all targets of a task tested together (5 % false discoveries)"
     if T > LABELLED:
         z = np.where(sure | np.isnan(z), z, 0.0)
@@ -46,9 +47,9 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
         "type": "heatmap",
         "x": [targets[t] for t in order],
         "y": tasks,
-        "z": _rows(z, 2),
-        "zmin": -CLIP,
-        "zmax": CLIP,
+        "z": _rows(z, 3),
+        "zmin": -limit,
+        "zmax": limit,
         "colorscale": SCALE,
         "colorbar": colorbar("benefit"),
         "hoverongaps": False,
@@ -58,9 +59,9 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     if T <= LABELLED:
         spec["text"] = [["●" if one else "" for one in row] for row in sure]
         spec |= {"texttemplate": "%{text}", "textfont": {"size": 7, "color": "#1c2126"}, "xgap": 1, "ygap": 1}
-    title = f"{T} targets; benefit in root mean squares of each target's effects<br>{said}; 95 % intervals by pointing"
-    if beyond := int((np.abs(z) > CLIP).sum()):
-        title += f"; colours end at ±{CLIP:g}, {beyond} cell{'s lie' if beyond > 1 else ' lies'} beyond"
+    title = f"{T} targets; benefit in {found.unit}<br>{said}; 95 % intervals by pointing"
+    if beyond := int((np.abs(z) > limit).sum()):
+        title += f"; colours end at ±{limit:.2g}, {beyond} cell{'s lie' if beyond > 1 else ' lies'} beyond"
     if T > LABELLED:
         title += "; targets by how far they go with the others"
     title += left_out + around.replace("names", "targets", 1)

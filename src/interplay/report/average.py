@@ -12,7 +12,7 @@ import numpy as np
 
 from ..fields import listed
 from .summary import Summary
-from .words import shown
+from .words import around, shown, without
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -22,6 +22,7 @@ FEW = 3  # tasks of each part of a sentence that has several
 OVER = "On average over the targets"
 AGAINST = "Against that average"
 MANY = 5  # targets from which two sides can be told
+NAMESAKES = 3  # tasks with a target of their name from which it is said what they do to it
 FEWEST = 0.02  # share of the targets from which it is said that they answer the opposite way
 
 
@@ -49,10 +50,17 @@ def _unit(found: Summary) -> str:
     return f"Unit: {found.unit}; ± half of the 95 % interval{widest}. Fitted by itself the average may differ."
 
 
+def opposite(answer: Attribution, found: Summary) -> list[str]:
+    """Targets that answer the opposite way; none where there are hardly any."""
+    T, opposed = len(answer.targets), found.opposed
+    few = T < MANY or opposed.sum() < max(2.0, FEWEST * T)
+    return [] if few else [answer.targets[t] for t in np.flatnonzero(opposed)]
+
+
 def against(answer: Attribution, found: Summary) -> str:
     """How many targets answer the opposite way, and what helps and hurts them; '' where there are hardly any."""
     T, opposed = len(answer.targets), found.opposed
-    if T < MANY or opposed.sum() < max(2.0, FEWEST * T):
+    if not opposite(answer, found):
         return ""
     there = found.relative[:, opposed].mean(axis=1)
     signs = found.certain[:, opposed]
@@ -80,9 +88,30 @@ def task_by_task(answer: Attribution, found: Summary) -> list[tuple[str, str]]:
     if mixed:
         rows.append(("Helps some targets, hurts others", _mixed(answer, found, mixed)))
     rows.append(("Hurts only", listed([only(hurts)(k) for k in bad], NAMED) or "no task"))
+    if own := _of_its_name(answer, found):
+        rows.append(("The target of its own name", own))
     if open_:
-        rows.append(("Certain on no target", listed([_task(answer, k) for k in open_], NAMED)))
+        names = listed([_task(answer, k) for k in open_], NAMED)
+        rows.append(("Certain on no target", f"{names} (all targets tested together; single intervals may exclude 0)"))
     return rows
+
+
+def _of_its_name(answer: Attribution, found: Summary) -> str:
+    """How many tasks help the target that is called like them more than any other; '' where hardly any is."""
+    short = lambda names: [name.casefold() for name in without(names, around(names))]
+    place = {name: t for t, name in enumerate(short(answer.targets))}
+    own = {k: place[name] for k, name in enumerate(short(answer.tasks)) if name in place and not name.isdigit()}
+    if len(own) < NAMESAKES:
+        return ""
+    others = [k for k, t in own.items() if found.best[k] != t]
+
+    def cell(k: int) -> str:
+        way = int(found.certain[k, own[k]])
+        most = f", and {shown(answer.targets[found.best[k]], 40)} most" if found.best[k] >= 0 else ""
+        return f"{_task(answer, k)} ({('nothing for certain', 'helps it', 'hurts it')[way]}{most})"
+
+    but = f"; not {listed([cell(k) for k in others], NAMED)}" if others else ""
+    return f"{len(own) - len(others)} of {len(own)} tasks help it for certain, and more than any other target{but}"
 
 
 def _mixed(answer: Attribution, found: Summary, mixed: list[int]) -> str:

@@ -18,7 +18,7 @@ from . import frames
 from .page import PLOTLY, packed, rendered
 from .selection import sentences
 from .tables import Table, table
-from .words import shortened, shown
+from .words import plainly, shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def made(chosen: Selection) -> list[tuple[str, str]]:
     if "interplay" in done:
         rows.append(("Version", f"interplay {done['interplay']}"))
     if options := done.get("options"):
-        rows.append(("Options", shown(", ".join(f"{name}={value!r}" for name, value in options.items()), 2000)))
+        rows.append(("Options", shown(plainly(options), 2000)))
     for name, words in (("runs", "Runs"), ("truth", "Verified by")):
         if name in done:
             rows.append((words, f"{done[name]['rows']} rows, fingerprint {done[name]['fingerprint']}"))

@@ -19,7 +19,7 @@ from .pairs import pairs_lines
 from .steps import steps
 from .summary import Summary
 from .table import head, links, notes, orders_lines, truth_line
-from .words import shown
+from .words import plainly, shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -173,23 +173,12 @@ def _never(answer: Attribution) -> list[tuple[str, str]]:
     return [("Never switched", listed(names, NAMED))] if names else []
 
 
-def _plainly(value: Any) -> str:
-    """An option's value as a person would write it."""
-    if isinstance(value, dict):
-        return "; ".join(f"{name}: {_plainly(one)}" for name, one in value.items()) or "none"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_plainly(one) for one in value) or "none"
-    if value is None or isinstance(value, bool):
-        return {None: "not given", True: "yes", False: "no"}[value]
-    return str(value)
-
-
 def made(answer: Attribution) -> list[tuple[str, str]]:
     """What was done, in rows of a name and words."""
     done = answer.made
     rows = [("Reading", f"{answer.reading}: {answer.words}; {answer.why}"), ("Surrogate", answer.surrogate)]
     if done:
-        options = shown(", ".join(f"{name} {_plainly(value)}" for name, value in done["options"].items()), 2000)
+        options = shown(plainly(done["options"]), 2000)
         rows += [("Version", f"interplay {done['interplay']}"), ("Options", options)]
         for name in ("runs", "truth"):
             if name in done:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import frames
+from .average import opposite
+from .steps import OPPOSITE
+from .summary import Summary
+from .words import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +34,9 @@ def downloads(answer: Attribution) -> Iterator[tuple[str, str, str | None]]:
     if T > 1:
         yield "overview.csv", f"{P} tasks over all targets", _text(frames.over_targets(answer))
     yield "targets.csv", "the verdict of each target, and what it rests on", _text(frames.targets(answer))
+    if T > 1 and (names := opposite(answer, Summary.of(answer))):
+        what = f"names of {len(names)} targets that answer the opposite way, as a target: @{OPPOSITE}"
+        yield OPPOSITE, what, "".join(f"{harmless(name)}\n" for name in names)
     if len(answer.interactions):
         yield ("pairs.csv", *_pairs(answer))
     for name, frame in (("groups", answer.groups_frame()), ("contrasts", answer.contrasts_frame())):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fields import listed
 from ..predictor import Z
 from ..selection import result
 from .columns import table
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 WIDTH = 60
 TASKS = 30  # tasks of a mixture that are printed
+ROUNDING = 1e-9  # of an interval: what is less is nothing
+LEFT = 12  # tasks that are left out, that are named
 
 
 def text(chosen: Selection, top: int = TASKS) -> str:
     """Render a choice."""
-    lines = [f"Choice to {plain(chosen.objective, 200)}, from {chosen.runs} runs", *_rules(chosen)]
+    lines = [f"Choice to {plain(chosen.objective, 100)}, from {chosen.runs} runs", *_rules(chosen)]
     lines += [*_holds(chosen, top), "", f"Verdict: {chosen.verdict}. {plain(_sentence(chosen.why), 400)}", ""]
     lines += [*_table(chosen), *_front(chosen), "", *(plain(line, 400) for line in sentences(chosen))]
     notes = [f"Note: {plain(note, 300)}" for note in chosen.warnings]
@@ -106,7 +109,7 @@ def _holds(chosen: Selection, top: int) -> list[str]:
     if chosen.kind == "mask":
         out = [t for t in chosen.tasks if t not in chosen.names]
         lines = ["", f"Train on {len(chosen.names)} of {len(chosen.tasks)}: {plain(', '.join(chosen.names), 1000)}"]
-        return [*lines, *([f"Leave out: {plain(', '.join(out), 1000)}"] if out else [])]
+        return [*lines, *([f"Leave out: {plain(listed(out, LEFT), 1000)}"] if out else [])]
     columns = [c for role in (result.BASELINE, result.RUN) for c in chosen.of(role)]
     order = np.argsort(-chosen.weights, kind="stable")[:top]
     rows = [
@@ -160,7 +163,8 @@ def _front(chosen: Selection, most: int = 12) -> list[str]:
 
 def _row(c: Candidate, j: int) -> list[str]:
     half, own = Z * c.deviation[j], c.role == result.CHOICE
-    measured = "" if not c.runs else f"{c.measured[j]:.4g} ({c.runs} run{'s' * (c.runs != 1)})"
+    mean = 0.0 if abs(c.measured[j]) <= ROUNDING * half else c.measured[j]
+    measured = "" if not c.runs else f"{mean:.4g} ({c.runs} run{'s' * (c.runs != 1)})"
     return [
         "the choice" if own else plain(c.name, WIDTH),
         f"{c.predicted[j]:.4g}",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..trust import COMPLETE
-from .average import told_apart
+from .average import opposite, told_apart
 from .summary import Summary
 from .words import plain
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from ..attribution import Attribution
 
 #: What stands in an expression without quotes.
-BARE = re.compile(r"[A-Za-z_*][\w./:*?-]*")
+BARE = re.compile(r"(?:@[\w./]|[A-Za-z_*])[\w./:*?-]*")
 LONG = 2000
 ONE_TARGET = "One target by itself, with its unit and intervals"
 #: How the advice counts runs and repeats, and how many new runs are proposed at once.
 MORE, REPEATS, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), re.compile(r"Repeating (\d+) "), 16
+#: File of the page with the targets that answer the opposite way.
+OPPOSITE = "opposite.txt"
 #: What `interplay next` calls a reading.
 ASKED = {name: name for name in ("leave-one-out", "shapley", "banzhaf", "swap")} | {"move": "mixture"}
 
@@ -42,10 +44,12 @@ def steps(answer: Attribution) -> list[Step]:
     if answer.trust.verdict != "solid":
         return [advice, *_one_of(answer)]
     several = len(answer.targets) > 1
-    unsure = several and not Summary.of(answer).better.size
+    summary = Summary.of(answer) if several else None
+    unsure = summary is not None and not summary.better.size
     found = [_choice(answer, unsure)]
-    if several and (step := _average(answer)):
+    if summary and (step := _average(answer)):
         found.insert(0 if unsure else 1, step)
+        found += _opposite(answer, len(opposite(answer, summary)))
     return [*found, *_one_of(answer), *([] if advice.words == COMPLETE else [advice])]
 
 
@@ -107,6 +111,16 @@ def _average(answer: Attribution) -> Step | None:
     words = "The average in full, as a target of its own with its verdict:"
     derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
     return Step(words, _line("interplay attribute", given["runs"], derived))
+
+
+def _opposite(answer: Attribution, n: int) -> list[Step]:
+    """The average of the targets that answer the opposite way, which that over all hides."""
+    if not n:
+        return []
+    where = f"{OPPOSITE}: a file of the page, --out report.html"
+    words = f"The average of the {n} targets that answer the opposite way ({where}):"
+    derived = f"--derive {shlex.quote(f'opposite=mean_z(@{OPPOSITE})')}"
+    return [Step(words, _line("interplay attribute", answer.made["given"]["runs"], derived))]
 
 
 def _aim(patterns: Sequence[str], common: bool) -> str:

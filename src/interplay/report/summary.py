@@ -86,12 +86,6 @@ class Summary:
         return cls(relative, width, every, standard, together, mean, half, _certain(answer), *_sides(relative, width))
 
     @property
-    def typical(self) -> Array:
-        """Benefits in typical effects of each target: the root mean square over the tasks that are known, (P, T)."""
-        size = np.sqrt((self.relative**2).sum(axis=0) / max(int(self.known.sum()), 1))
-        return self.relative / np.where(size > 0, size, np.inf)
-
-    @property
     def helps(self) -> NDArray[np.int64]:
         """Targets that each task helps for certain, array (P,)."""
         return (self.certain > 0).sum(axis=1)

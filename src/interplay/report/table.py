@@ -246,9 +246,10 @@ def notes(answer: Attribution) -> list[str]:
     lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings]
     lines += [f"Data: {plain(str(warning), 300)}" for warning in answer.notes.get("warnings") or ()]
     estimator = answer.notes.get("estimator")
-    if answer.fidelities is None and isinstance(estimator, dict) and "verdict" in estimator:
-        said = f"{plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
-        lines += [f"Estimator: {said}"]
+    if isinstance(estimator, dict):
+        if answer.fidelities is None and "verdict" in estimator:  # of several fidelities their own sentences say it
+            said = f"{plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
+            lines += [f"Estimator: {said}"]
         lines += [f"Estimator: {plain(str(warning), 300)}" for warning in estimator.get("warnings", ())]
     return lines
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,21 @@ def of_mask(tasks: Sequence[str], mask: np.ndarray, most: int = 12) -> str:
 def binary(masks: np.ndarray) -> bool:
     """Whether each task is in or out, without weights."""
     return bool(np.isin(masks, (0, 1)).all())
+
+
+def plainly(options: Mapping[str, Any]) -> str:
+    """Options as a person would write them: 'size 4, require none, beyond no'."""
+    return ", ".join(f"{name} {_value(one)}" for name, one in options.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_value(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_value(one) for one in value) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "not given", True: "yes", False: "no"}[value]
+    return str(value)
 
 
 def safe_cell(name: str) -> str:

@@ -26,7 +26,7 @@ from . import pareto, result
 from .baseline import Baseline, baseline, other_size
 from .constraints import Constraints
 from .drawn import Drawn
-from .judgement import AT_THE_END, ONE_SEED, Proposals, beside, unexplained, verdict_on
+from .judgement import AT_THE_END, Proposals, about_seeds, beside, unexplained, verdict_on
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
 from .recorded import Recorded, Settled
@@ -246,8 +246,8 @@ class Chooser:
         verdict, why = verdict_on(candidates, fitted.proposals, int(there.argmin()))
         if candidates[0].remoteness > ENDS * self.farthest:
             self.warnings.append(AT_THE_END)
-        if set(self.runs.seed.tolist()) == {int(self.runs.seed[0])} != {-1} and not estimated(p.fidelity):
-            self.warnings.append(ONE_SEED)
+        if not estimated(p.fidelity):
+            self.warnings += about_seeds(self.runs, self.recorded.elsewhere)
         if verdict != "solid" and (more := beside(candidates)):
             why += f"; {more}"
         if size := other_size(self.runs, whole[0]):
@@ -340,7 +340,7 @@ class Chooser:
                 name=name or result.named(self.runs.tasks, whole[i], self.kind),
                 weights=whole[i],
                 predicted=mean[i] + sign * shift[i],
-                deviation=deviation[i] * proposals.stretch,
+                deviation=np.hypot(deviation[i] * proposals.stretch, self.recorded.elsewhere),
                 measured=runs[i].mean,
                 standard_error=runs[i].error,
                 runs=runs[i].runs,

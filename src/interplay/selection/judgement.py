@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluations import Evaluations
+from ..fields import listed
 from ..held_out import HeldOut
 from . import result
 from .objective import Objective
@@ -33,6 +35,10 @@ AT_THE_END = (
 ONE_SEED = (
     "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
     "compare choices under the same seeds."
+)
+SEVERAL = (
+    "The {} seeds have levels of their own, which move all values alike: intervals of predictions hold how far the "
+    "mean of other seeds may lie from theirs (± {}); what a choice gains is the same under any."
 )
 #: Standard deviations of a gain that is likely, and of one that is certain.
 LIKELY, CERTAIN = 1.0, 1.96
@@ -120,6 +126,15 @@ def beside(candidates: tuple[Candidate, ...]) -> str:
             interval = f"{run.gain[0] - half:.3g} to {run.gain[0] + half:.3g}"
             return f"its gain over the best run is certain: {run.gain[0]:+.3g} ({interval})"
     return ""
+
+
+def about_seeds(runs: Evaluations, elsewhere: Array) -> list[str]:
+    """What other seeds than those of the runs would change; ``elsewhere`` (J,) as `Recorded` has it."""
+    seeds = set(runs.seed.tolist())
+    if len(seeds) == 1 and seeds != {-1}:
+        return [ONE_SEED]
+    far = listed([f"{CERTAIN * one:.2g}" for one in elsewhere], 3)
+    return [SEVERAL.format(len(seeds), far)] if elsewhere.any() else []
 
 
 def verdict_on(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from ..evaluations import Evaluations
 from ..players import Players
+from ..predictor import Z
 from ..repeats import averaged, reproduced, share_shown
 from .objective import Objective
 from .region import Region
@@ -75,13 +77,27 @@ class Recorded:
     @cached_property
     def level(self) -> Array:
         """By how much the seed of each run (m, J) raises all its values, against the mean over seeds."""
-        if not self.levels:
-            return np.zeros_like(self.values)
+        return self._own[np.unique(self.runs.seed, return_inverse=True)[1]] if self.levels else 0.0 * self.values
+
+    @cached_property
+    def _own(self) -> Array:
+        """The levels of the seeds (n, J), in their order; they sum to 0."""
         J = len(self.objective.goals)
         left = self.values - self.objective.values(*self.objective.predictor.at(self.masks))[0][:, :J]
-        seeds, which = np.unique(self.runs.seed, return_inverse=True)
-        own = np.array([np.nanmean(left[which == s], axis=0) for s in range(len(seeds))])
-        return (own - np.nanmean(own, axis=0))[which]
+        own = np.array([np.nanmean(left[self.runs.seed == s], axis=0) for s in np.unique(self.runs.seed)])
+        return own - np.nanmean(own, axis=0)
+
+    @cached_property
+    def elsewhere(self) -> Array:
+        """How far the mean over all seeds may lie from that over the coupled ones of the runs, deviations (J,).
+
+        Of n levels s / sqrt(n), widened as Student's t is beside the normal distribution at 95 %; 0 where seeds have no
+        levels, or one only is known.
+        """
+        coupled, n = self.runs.notes.get("coupled") is True and -1 not in self.runs.seed, len(self._own)
+        if not coupled or n < 2:
+            return np.zeros(self.values.shape[1])
+        return np.nan_to_num(self._own.std(axis=0, ddof=1)) / np.sqrt(n) * student.ppf(0.975, n - 1) / Z
 
     @cached_property
     def levelled(self) -> Array:

@@ -253,7 +253,8 @@ function options() {
 // ---- downloads, theme, start
 async function save(file) {
   const link = element("a", null, { download: file.name });
-  link.href = URL.createObjectURL(new Blob(["\ufeff" + await unpack(file.data)], { type: "text/csv;charset=utf-8" }));
+  const type = file.name.endsWith(".txt") ? "text/plain" : "text/csv";
+  link.href = URL.createObjectURL(new Blob(["\ufeff" + await unpack(file.data)], { type: `${type};charset=utf-8` }));
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
