@@ -339,20 +339,35 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     assert "As many helped as hurt: wiki (helps 2, most loss/b; hurts 2)" in said["Helps some targets, hurts others"]
 
 
+def test_runs_are_counted_where_each_mask_was_run_under_several_seeds(rng):
+    masks = np.unique(ip.masks.bernoulli(6, 40, p=0.7, rng=rng), axis=0)
+    loss = 5 - masks @ [1.0, 0.5, 0.2, 0.0, -0.4, -0.8]
+    twice = np.concatenate([loss, loss + 0.1]) + 0.02 * rng.normal(size=2 * len(loss))
+    there = ip.Evaluations.from_arrays(np.vstack([masks, masks]), twice, seed=np.repeat([0, 1], len(masks)))
+    answer, n = ip.attribute(there, surrogate="ridge"), len(masks)
+    said = terminal(answer)
+    assert answer.averaged == 2
+    assert f"to 6 tasks, {2 * n} runs ({n} masks, each under 2 seeds)" in said
+    assert f"The {2 * n} runs tell" in said
+    assert f"Twice the runs ({4 * n})" in said
+    axis = document.whole(answer)["figures"]["learning_curve"]["layout"]["xaxis"]["title"]["text"]
+    assert axis.startswith("masks, each under 2 seeds")
+
+
 def test_targets_that_are_called_like_tasks_are_set_beside_them():
     answer = REPORTS["many"]()  # five targets, six tasks: web code math wiki books mail
     names = tuple(f"loss/{name.upper()}" for name in answer.tasks[:5])
     effects = -np.ones((6, 5)) + 3.0 * np.eye(6, 5)
     effects[3, 0], effects[4, 4] = 9.0, 0.0  # wiki helps web most; books do nothing to their own
     answer = replace(answer, targets=names, effects=effects, deviation=np.full((6, 5), 0.05), held_out=None)
-    own = dict(document.short_over(answer))["The target of its own name"]
+    own = dict(document.short_over(answer))["Target of the same name"]
     first, fourth, fifth = answer.tasks[0], answer.tasks[3], answer.tasks[4]
-    assert own.startswith("3 of 5 tasks help it for certain, and more than any other target; not ")
+    assert own.startswith("3 of the 5 tasks that have one help it for certain, more than any other; not ")
     assert f"{fourth} (helps it, and {names[0]} most)" in own
     assert f"{fifth} (nothing for certain)" in own
     assert first not in own
     numbered = replace(answer, tasks=tuple(f"task_{k}" for k in range(6)), targets=tuple(f"t_{k}" for k in range(5)))
-    assert "The target of its own name" not in dict(document.short_over(numbered))
+    assert "Target of the same name" not in dict(document.short_over(numbered))
 
 
 def test_the_average_names_only_what_is_certain_on_it():

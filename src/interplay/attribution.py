@@ -142,6 +142,11 @@ class Attribution:
         return () if self.predictor is None else self.predictor.choices
 
     @property
+    def averaged(self) -> int:
+        """Seeds under which every mask was run, and whose mean was fitted; 1 where runs were fitted as they are."""
+        return 1 if self.predictor is None else self.predictor.averaged
+
+    @property
     def lower(self) -> Array:
         """Lower ends of the 95 % intervals, array (P, T)."""
         return self.effects - Z * self.deviation

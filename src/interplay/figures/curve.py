@@ -60,8 +60,9 @@ def learning_curve(answer: Attribution) -> Spec | None:
     floor = min(float(np.min(low)), float(tried.min()), 0.9)
     span = [max(floor - 0.1 * (1.0 - floor), -1.0), 1.0 + 0.05 * (1.0 - floor)]
     over = "" if len(answer.targets) == 1 else ", mean of targets"
+    what = f"masks, each under {answer.averaged} seeds" if answer.averaged > 1 else "runs"
     look = layout(
-        "runs; band and bar: 95 % intervals", f"held-out R²{over}", yaxis={"range": span}, xaxis={"type": "log"}
+        f"{what}; band and bar: 95 % intervals", f"held-out R²{over}", yaxis={"range": span}, xaxis={"type": "log"}
     )
     look["xaxis"] |= {"tickmode": "array", "tickvals": (t := ticks(float(curve.sizes[0]), float(sizes[-1])))}
     look["xaxis"] |= {"ticktext": [f"{v:g}" for v in t]}

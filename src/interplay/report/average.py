@@ -89,7 +89,7 @@ def task_by_task(answer: Attribution, found: Summary) -> list[tuple[str, str]]:
         rows.append(("Helps some targets, hurts others", _mixed(answer, found, mixed)))
     rows.append(("Hurts only", listed([only(hurts)(k) for k in bad], NAMED) or "no task"))
     if own := _of_its_name(answer, found):
-        rows.append(("The target of its own name", own))
+        rows.append(("Target of the same name", own))
     if open_:
         names = listed([_task(answer, k) for k in open_], NAMED)
         rows.append(("Certain on no target", f"{names} (all targets tested together; single intervals may exclude 0)"))
@@ -111,7 +111,9 @@ def _of_its_name(answer: Attribution, found: Summary) -> str:
         return f"{_task(answer, k)} ({('nothing for certain', 'helps it', 'hurts it')[way]}{most})"
 
     but = f"; not {listed([cell(k) for k in others], NAMED)}" if others else ""
-    return f"{len(own) - len(others)} of {len(own)} tasks help it for certain, and more than any other target{but}"
+    return (
+        f"{len(own) - len(others)} of the {len(own)} tasks that have one help it for certain, more than any other{but}"
+    )
 
 
 def _mixed(answer: Attribution, found: Summary, mixed: list[int]) -> str:

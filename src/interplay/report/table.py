@@ -59,6 +59,8 @@ def head(answer: Attribution) -> list[str]:
     target = plain(answer.targets[0]) if T == 1 else f"{T} targets"
     lowest, highest = min(answer.rows), max(answer.rows)
     runs = f"{lowest} runs" if lowest == highest else f"{lowest} to {highest} runs a target"
+    if (n := answer.averaged) > 1 and answer.fidelities is None:
+        runs = f"{lowest * n} runs ({lowest} masks, each under {n} seeds)"
     lines = [
         f"Attribution of {target} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
         f"Reading: {answer.reading}, {answer.words}; {answer.why}.",

@@ -34,7 +34,8 @@ AT_THE_END = (
 )
 ONE_SEED = (
     "All runs share one seed: predictions are of trainings under it. Another seed can move all values alike, so "
-    "compare choices under the same seeds."
+    "compare choices under the same seeds; a few runs again under two others (interplay next --how repeats) tell how "
+    "far."
 )
 SEVERAL = (
     "The {} seeds have levels of their own, which move all values alike: intervals of predictions hold how far the "

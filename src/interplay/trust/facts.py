@@ -55,6 +55,7 @@ def facts(
     training: str,
     seeds: Collection[int],
     estimated: bool,
+    averaged: int,
 ) -> list[str]:
     """The evidence in sentences: skill, ceiling, calibration, the learning curve, training, targets without signal."""
     T, said = len(targets), []
@@ -86,7 +87,7 @@ def facts(
     if found.curve is not None and believed.any():
         mean, low, high = found.curve.forecast(2 * found.curve.runs)
         now = f"from R^2 {1.0 - found.curve.now:.2f} now to {mean:.2f} expected ({low:.2f} to {high:.2f})"
-        said.append(f"Twice the runs ({2 * found.curve.runs}): {now}{', mean of targets' * (T > 1)}.")
+        said.append(f"Twice the runs ({2 * found.curve.runs * averaged}): {now}{', mean of targets' * (T > 1)}.")
     if training:
         said.append(training)
     silent = [name for name, level in zip(targets, each, strict=True) if level == 0]

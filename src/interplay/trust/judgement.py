@@ -36,6 +36,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         training="" if runs.kind == "mixture" else training(runs.notes),
         seeds=set(single.seed.tolist()),
         estimated=estimates,
+        averaged=design.averaged if design.at is None else 1,
     )
     if predictor.constant.all():
         verdict = replace(

@@ -116,6 +116,7 @@ def weigh(
     seeds: Collection[int] = (),
     estimated: bool = False,
     at: str | None = None,
+    averaged: int = 1,
 ) -> Trust:
     """Weigh the evidence on the effects that were read.
 
@@ -138,8 +139,10 @@ def weigh(
         Whether the runs are estimates, which repeat exactly and stand for other runs.
     at : str, optional
         The fidelity that is asked about, where there are several.
+    averaged : int
+        Runs in each row of the fit: seeds under which every mask was run.
     """
-    T = len(targets)
+    T, runs = len(targets), runs * averaged
     believed = _believed(found)
     lost = np.zeros(T, bool) if lost is None else lost
     each = [_level(found, t, float(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
@@ -167,7 +170,7 @@ def weigh(
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
-        facts=tuple(facts(found, believed, targets, each, training, seeds, estimated)),
+        facts=tuple(facts(found, believed, targets, each, training, seeds, estimated, averaged)),
     )
 
 
