@@ -182,6 +182,10 @@ def test_attribute_takes_all_runs(runs, answer):
     assert "One more run would lower the variance of the effects by: retrained" in shown
     assert "per cost (retrained 1, estimated 0.01)" in shown
     assert answer.untested.startswith("on runs of several fidelities")
+    # few dear runs, near the full set: their spread is no unit; and what the estimator warns of is not lost
+    assert "Mean benefit over 2 targets, in each target's own typical effect" in shown
+    told = replace(answer, notes={**answer.notes, "estimator": {"warnings": ["it drifts."]}})
+    assert "Estimator: it drifts." in repr(told)
 
 
 def test_a_saved_answer_says_the_same(answer, tmp_path):

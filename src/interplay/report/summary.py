@@ -143,9 +143,12 @@ class Summary:
 
 
 def _scale(answer: Attribution) -> tuple[Array, bool]:
-    """What effects are divided by, array (T,), and whether these are standard deviations over the runs."""
-    held = answer.held_out
-    if held is not None and set(answer.unit) == {OWN} and np.isfinite(held.measured).any(axis=0).all():
+    """What effects are divided by, array (T,), and whether these are standard deviations over the runs.
+
+    Of several fidelities the few runs of the one asked about, often near the full set, are no measure of spread.
+    """
+    held, one = answer.held_out, answer.fidelities is None
+    if one and held is not None and set(answer.unit) == {OWN} and np.isfinite(held.measured).any(axis=0).all():
         return np.nanstd(held.measured, axis=0), True
     squares, found = np.nan_to_num(answer.effects) ** 2, np.isfinite(answer.effects).sum(axis=0)
     return np.sqrt(squares.sum(axis=0) / np.maximum(found, 1)), False
