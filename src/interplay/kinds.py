@@ -38,6 +38,12 @@ def guess_kind(values: np.ndarray) -> str:
     return "weights"
 
 
+def size_of_all(masks: np.ndarray) -> int | None:
+    """How many tasks every one of some masks (m, K) holds; None where they are of several sizes."""
+    sizes = masks.sum(axis=1)
+    return None if np.ptp(sizes) else int(sizes[0])
+
+
 def per_cent(values: np.ndarray) -> bool:
     """Tell whether rows (m, K) are shares in per cent: >= 0, and each sums to 100 within 1.
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fields import EvaluationsError, match
+from ..kinds import size_of_all
 from ..readings import questions as readings
 from ..readings.functional import Combination, Functional
 from ..readings.sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
@@ -168,14 +169,15 @@ def memberships(groups: Points | Mapping[str, Sequence[str]], tasks: Sequence[st
 
 def _one_size(X: Array) -> int:
     """Number of tasks that every mask of X (m, K) holds."""
-    sizes, K = X.sum(axis=1), X.shape[1]
-    if np.ptp(sizes) or not 0 < sizes[0] < K:
-        held = f"{sizes[0]:g}" if not np.ptp(sizes) else f"{sizes.min():g} to {sizes.max():g}"
+    size, K = size_of_all(X), X.shape[1]
+    if size is None or not 0 < size < K:
+        sizes = X.sum(axis=1)
+        held = f"{sizes.min():g} to {sizes.max():g}" if size is None else f"{size}"
         raise EvaluationsError(
             f"question='swap' (--for swap) is about sets of one size between 1 and {K - 1}, and the runs hold {held} "
             f"of {K} tasks; ask for leave-one-out, shapley or banzhaf."
         )
-    return int(sizes[0])
+    return size
 
 
 def _differences(one: Array, others: Array) -> Combination:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..kinds import size_of_all
 from ..surrogates.base import GaussianSurrogate
 from . import effects
 from .enumeration import FEW, in_own_unit
@@ -214,15 +215,15 @@ def question(
 
 def supported(masks: Array, kind: str) -> tuple[str, str]:
     """The reading that masks or weights (m, P) support, and why."""
-    P, sizes = masks.shape[1], masks.sum(axis=1)
+    P = masks.shape[1]
     if kind != "mask":
         return "gradient", "weights that are not 0/1 have a slope"
-    if np.ptp(sizes) == 0 and 1 <= sizes[0] <= P - 1:
-        return "swap", f"every run holds {int(sizes[0])} of {P} tasks, so the full set was never near"
+    if (size := size_of_all(masks)) is not None and 1 <= size <= P - 1:
+        return "swap", f"every run holds {size} of {P} tasks, so the full set was never near"
     if masks.mean() >= NEAR_FULL:
         return "leave-one-out", f"the runs hold {masks.mean():.0%} of the tasks on average: they lie near the full set"
     binomial = P * masks.mean() * (1 - masks.mean())
-    if sizes.var() > 1.8 * max(binomial, 1e-12):
+    if masks.sum(axis=1).var() > 1.8 * max(binomial, 1e-12):
         return "shapley", "the runs spread over sets of all sizes"
     held = f"the runs hold {masks.mean():.0%} of the tasks on average"
     return "banzhaf", f"{held}: " + ("around half of them" if masks.mean() >= 0.35 else "few, so half is far from them")

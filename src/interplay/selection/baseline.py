@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..evaluations import Evaluations, EvaluationsError
+from ..kinds import size_of_all
 from ..phases import phase_blocks
 from ..tokens import Tokens
 from .drawn import Drawn
@@ -44,8 +45,8 @@ class Baseline:
 
 def one_size(runs: Evaluations) -> bool:
     """Whether all masks hold the same number of tasks, and two or more are missing."""
-    sizes = runs.masks.sum(axis=1)
-    return bool(runs.kind == "mask" and np.ptp(sizes) == 0 and sizes[0] < runs.K - 1)
+    size = size_of_all(runs.masks) if runs.kind == "mask" else None
+    return size is not None and size < runs.K - 1
 
 
 def other_size(runs: Evaluations, choice: Array) -> str:

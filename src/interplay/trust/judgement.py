@@ -11,6 +11,7 @@ from ..fidelities import estimated
 from ..fields import listed
 from ..fitting import Design
 from ..joined import with_table
+from ..kinds import size_of_all
 from ..predictor import Predictor
 from ..readings import Question
 from ..surrogates.choice import JUDGED
@@ -44,12 +45,11 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
             reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
             advice="Attribute a target that differs between runs.",
         )
-    sizes = runs.masks.sum(axis=1)
-    if runs.kind == "mask" and asked.name != "swap" and np.ptp(sizes) == 0:
+    if runs.kind == "mask" and asked.name != "swap" and (size := size_of_all(runs.masks)) is not None:
         verdict = at_most(
             verdict,
             0,
-            f"Every run holds {sizes[0]:g} of {runs.K} tasks: only differences between tasks are known, "
+            f"Every run holds {size} of {runs.K} tasks: only differences between tasks are known, "
             f"never the level of {asked.name} effects.",
             "Read swap effects, or add runs of other sizes (interplay design --for ...).",
         )
