@@ -52,6 +52,21 @@ def test_a_design_is_trained_by_a_script_and_attributed(shell):
     assert (again[0], again[1]) == (0, out)
 
 
+def test_rows_are_run_under_the_seeds_that_their_file_states(shell):
+    write("print('training on', *mask['tasks'])")
+    rows = [([1, 1, 0], 5), ([1, 0, 1], 5), ([0, 1, 1], 9), ([1, 1, 0], 9), ([1, 1, 1], 9)]
+    table = pd.DataFrame([[*mask, seed] for mask, seed in rows], columns=["a", "b", "c", "seed"])
+    table.to_csv("next.csv", index=False)
+    words = ["evaluate", "next.csv", "--store", "runs.db", "--command", COMMAND]
+    assert "5 of 5 evaluations are done." in shell(*words)[1]
+    runs = Evaluations.read("runs.db")
+    assert sorted(zip(runs.masks.tolist(), runs.seed.tolist(), strict=True)) == sorted(rows)
+    np.testing.assert_allclose(runs.values[:, 0], 2 - runs.masks @ [1, -0.5, 0] + runs.seed / 10)
+    assert "8 of 8 evaluations" in shell(*words, "--seeds", "1,2")[1]  # what is said goes before what is stated
+    table.assign(seed=[5, 5, 9, -1, 9]).to_csv("next.csv", index=False)
+    refused(shell(*words), "MASKS", "next.csv", "'seed'", "-1 in row 4", "--seeds")
+
+
 def failed(shell):
     return [json.loads(line) for line in shell("runs", "runs.db", "--status", "failed", "--json")[1].splitlines()]
 

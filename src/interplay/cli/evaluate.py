@@ -27,6 +27,7 @@ EXAMPLES = "\n\n".join(
     )
 )
 Seconds = Optional[float]  # noqa: UP045 - typer reads these at run time
+SEEDS = "How many seeds (0, 1, ...), or which: 100,101,102. If not given those of MASKS's column seed, or one."
 
 
 def evaluate(
@@ -37,7 +38,7 @@ def evaluate(
         Name, typer.Option("--for", metavar="leave-one-out", help="Instead of MASKS: all tasks, and all but each.")
     ] = None,
     tasks: Annotated[Name, option("A,B,...", "Names of the tasks; with MASKS, the columns that are tasks.")] = None,
-    seeds: Annotated[str, option("N", "How many seeds (0, 1, ...), or which: 100,101,102.")] = "1",
+    seeds: Annotated[Name, option("N", SEEDS)] = None,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Evaluations at once.")] = 1,
     executor: Annotated[Name, option("ray", "Where workers run: on a Ray cluster, not on this machine.")] = None,
     retries: Annotated[int, typer.Option(min=0, metavar="N", help="How often a failed one is tried again.")] = 1,
@@ -78,18 +79,18 @@ def evaluate(
     )
     how: dict[str, Any] = {"tag": tag, "accept_changed": accept_changed}
     how |= {"workers": workers, "executor": executor, "retries": retries, "timeout": timeout}
-    run(evaluator, designs, seeds_of(seeds), store, **how)
+    run(evaluator, designs, _seeds(masks, names, seeds), store, **how)
 
 
-def run(evaluator: Any, designs: np.ndarray, which: int | list[int], store: str, **how: Any) -> None:
+def run(evaluator: Any, designs: np.ndarray, which: int | list[int] | np.ndarray, store: str, **how: Any) -> None:
     """Evaluate into the store, and say what is done and what to do next.
 
     Parameters
     ----------
     evaluator : Evaluator
     designs : (m, K) array
-    which : int or list of int
-        Seeds.
+    which : int, list of int or array (m,)
+        How many seeds, or which; an array holds that of each row.
     store : str
     how
         Of `interplay.evaluate`.
@@ -102,20 +103,25 @@ def run(evaluator: Any, designs: np.ndarray, which: int | list[int], store: str,
     from ..formats.store import is_address, title_of
     from ..report.words import plain
 
+    if isinstance(which, np.ndarray):
+        parts = [(designs[which == seed], [int(seed)]) for seed in np.unique(which)]
+    else:
+        parts = [(designs, which)]
     try:
-        runs = evaluate_masks(evaluator, designs, seeds=which, store=store, **how)
+        several = [evaluate_masks(evaluator, some, seeds=own, store=store, **how) for some, own in parts]
     except Interrupted as stopped:
         typer.echo(f"interplay: {plain(str(stopped), 600)}", err=True)
         raise typer.Exit(130) from None
-    for warning in runs.warnings:
+    for warning in dict.fromkeys(warning for runs in several for warning in runs.warnings):
         typer.echo(f"Note: {plain(warning, 600)}", err=True)
-    asked = len(np.unique(designs, axis=0)) * (which if isinstance(which, int) else len(which))
+    done = sum(map(len, several))
+    asked = sum(len(np.unique(some, axis=0)) * (own if isinstance(own, int) else len(own)) for some, own in parts)
     where = store if not is_address(store) else title_of(store)
-    failed = f", {asked - len(runs)} failed (interplay runs {quote(where)} --status failed)" * (len(runs) < asked)
+    failed = f", {asked - done} failed (interplay runs {quote(where)} --status failed)" * (done < asked)
     tag = how.get("tag")
     following = ["interplay", "attribute", quote(where), *(["--tag", quote(tag)] if tag else [])]
-    ready = f" Next: {' '.join(following)}" if len(runs) >= MIN_RUNS else ""
-    typer.echo(f"{where}: {len(runs)} of {asked} evaluations are done{failed}.{ready}")
+    ready = f" Next: {' '.join(following)}" if done >= MIN_RUNS else ""
+    typer.echo(f"{where}: {done} of {asked} evaluations are done{failed}.{ready}")
 
 
 def _designs(masks: Path | None, question: str | None, tasks: str | None) -> tuple[Sequence[str], np.ndarray]:
@@ -134,6 +140,15 @@ def _designs(masks: Path | None, question: str | None, tasks: str | None) -> tup
     if names is None:
         raise ValueError("--for leave-one-out: name the tasks with --tasks A,B,...")
     return names, leave_one_out(len(names))
+
+
+def _seeds(masks: Path | None, tasks: Sequence[str], given: str | None) -> int | list[int] | np.ndarray:
+    """--seeds, or what MASKS states row by row, or one."""
+    from ..formats.points import read_seeds
+
+    with inputs.option("MASKS"):
+        stated = None if given is not None or masks is None else read_seeds(masks, tasks)
+    return seeds_of(given or "1") if stated is None else stated
 
 
 def seeds_of(text: str) -> int | list[int]:

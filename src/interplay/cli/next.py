@@ -124,10 +124,9 @@ def _following(found: Proposal, out: Path | None) -> list[str]:
 
     if out is None:
         return []
-    name, seeds = plain(out.name), sorted({int(seed) for seed in found.seeds if seed >= 0})
-    under = f" --seeds {seeds[0]}," if len(seeds) == 1 else ""  # which seed, not how many
-    each = "Train each under its seed" if seeds else "Train each"
+    name = plain(out.name)
+    each = "Train each under its seed" if (found.seeds >= 0).all() else "Train each"  # which the file names
     return [
         f"{name}: {len(found)} runs. {each} and add a column with the result; or: "
-        f"interplay evaluate {name} --store runs.db{under} --command '...'"
+        f"interplay evaluate {name} --store runs.db --command '...'"
     ]

@@ -31,6 +31,7 @@ __all__ = [
     "read_contrasts",
     "read_design",
     "read_points",
+    "read_seeds",
     "sheet",
     "tasks_of",
     "wide_points",
@@ -128,6 +129,27 @@ def read_design(path: str | Path, tasks: Sequence[str] | None = None) -> tuple[t
             "out."
         )
     return names, weights
+
+
+def read_seeds(path: str | Path, tasks: Sequence[str]) -> NDArray[np.int64] | None:
+    """Seeds (m,) under which the rows of a wide design are to be run; None where no column ``seed`` states them.
+
+    Raises
+    ------
+    EvaluationsError
+        For a cell that is no whole number from 0 on.
+    """
+    table = sheet(path)
+    columns = set(map(str, table.frame.columns))
+    if "seed" not in columns or "seed" in tasks or {"task", "weight"} <= columns:
+        return None
+    remedy = "Seeds are 0, 1, 2, ...: mend it, or say which with --seeds."
+    seeds = as_numbers(table.frame, "seed", table.name, remedy)
+    wrong = np.flatnonzero(~(seeds >= 0) | (seeds != np.floor(seeds)))
+    if len(wrong):
+        cell = table.frame["seed"].iloc[wrong[0]]
+        raise EvaluationsError(f"{table.name}: column 'seed' holds {cell} in row {wrong[0] + 1}. {remedy}")
+    return seeds.astype(np.int64)
 
 
 def names_column(frame: pd.DataFrame, tasks: Sequence[str], several: bool = False) -> str | None:
