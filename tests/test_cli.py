@@ -378,4 +378,5 @@ def test_a_file_of_names_stands_for_targets_in_options_and_formulas(shell):
     refused(shell("attribute", "runs.csv", "--target", "@none.txt"), "@none.txt", "holds no name")
     Path("no.txt").write_bytes(b"\xff\xfe\x00")
     refused(shell("attribute", "runs.csv", "--target", "@no.txt"), "@no.txt", "UTF-8")
-    refused(shell("attribute", "runs.csv", "--target", "@absent.txt"), "'@absent.txt'")
+    for words in (("--target", "@absent.txt"), ("--derive", "z=mean_z(@absent.txt)")):
+        refused(shell("attribute", "runs.csv", *words), "@absent.txt: there is no such file here")

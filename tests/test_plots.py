@@ -143,7 +143,10 @@ def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
     assert [[word == "●" for word in row] for row in cells["text"]] == certain.tolist()
     scale = answer.held_out.measured.std(axis=0)
     np.testing.assert_allclose(cells["z"], (answer.effects / scale)[order], rtol=0.02, atol=1e-3)
-    held = np.array(cells["customdata"])
+    said = np.array(cells["customdata"], object)
+    held = said[..., :3].astype(float)
+    np.testing.assert_allclose(held[..., 2], (answer.effects / scale)[order], rtol=0.05)
+    assert (said[..., 3] == np.where(certain, "certain", "not certain")).all()
     np.testing.assert_allclose(held[..., 0], answer.effects[order], rtol=1e-2)
     np.testing.assert_allclose(held[..., 1], 1.96 * answer.deviation[order], rtol=0.06)
     assert "in its own unit" in cells["hovertemplate"]
@@ -154,7 +157,7 @@ def test_the_overview_tells_what_is_certain_and_where_its_colours_end(answers):
     limit = 2.5 * np.sqrt(np.mean((effects / scale) ** 2))
     assert f"colours end at ±{limit:.2g}, 2 cells lie beyond" in text_of(large)
     units = replace(answer, unit=("own", "per cent"))
-    assert figures.overview(units)["data"][0]["hovertemplate"].endswith("%{customdata[1]:.2g}<extra></extra>")
+    assert figures.overview(units)["data"][0]["hovertemplate"].count("own unit") == 0
 
 
 def test_of_many_targets_what_is_open_has_no_colour(answers):
@@ -163,7 +166,7 @@ def test_of_many_targets_what_is_open_has_no_colour(answers):
     (cells,) = spec["data"]
     assert "text" not in cells
     assert "without colour: not certain, all targets of a task tested together" in text_of(spec)
-    held, z = np.array(cells["customdata"], float), np.array(cells["z"], float)
+    held, z = np.array(cells["customdata"], object)[..., :2].astype(float), np.array(cells["z"], float)
     coloured = z != 0
     assert (np.abs(held[..., 0]) > held[..., 1])[coloured].all()  # single intervals exclude 0 there
     found = Summary.of(answer)

@@ -171,7 +171,7 @@ def every_table():
     answer = hostile_answer(names, [f"{name} " for name in names[:12]], pairs=True, **asked)
     texts = {name: text for name, _, text in downloads.downloads(answer) if text is not None}
     assert set(texts) >= {
-        f"{name}.csv" for name in ("effects", "overview", "targets", "pairs", "groups", "contrasts", "runs")
+        f"{name}.csv" for name in ("effects", "overview", "targets", "pairs", "groups", "contrasts", "held_out")
     }
     return {name: pd.read_csv(io.StringIO(text), keep_default_na=False, dtype=str) for name, text in texts.items()}
 
@@ -234,7 +234,7 @@ def test_many_pairs_are_cut_to_the_strongest_in_the_download(monkeypatch):
     for target, own in frame.groupby("target"):
         strongest = whole.xs(target, level="target").abs().nlargest(2).to_numpy()
         np.testing.assert_allclose(np.sort(own["interaction"].abs())[::-1], strongest, rtol=1e-5)
-    said, text = files["runs.csv"]
+    said, text = files["held_out.csv"]
     assert text is None
     rows = answer.held_out.predicted.size
     assert said == f"not in this page, since it has {rows} rows, more than 10; in Python: answer.held_out_frame()"
@@ -318,7 +318,7 @@ def test_each_task_is_in_one_sentence_on_what_it_does_to_targets():
     said = dict(document.short_over(answer))
     assert said["Helps only"] == "math (5 of 5 targets)"
     assert said["Hurts only"] == "books (5 of 5 targets)"
-    assert said["Certain on no target"].startswith(f"{answer.tasks[5]} (all targets tested together; single")
+    assert said["Certain on no target"].split() == [answer.tasks[5]]
     assert said["Helps some targets, hurts others"] == (
         "3 of 6 tasks, by number of targets. More helped than hurt: web (helps 3, most loss/a; hurts 2). "
         "More hurt than helped: code (helps 2, most loss/b; hurts 3), wiki (helps 2, most loss/b; hurts 3)"
@@ -374,7 +374,7 @@ def test_the_average_names_only_what_is_certain_on_it():
     answer = REPORTS["many"]()
     answer = replace(answer, held_out=None)
     unit = "Unit: each target's own typical effect (root mean square over tasks); ± half of the 95 % interval, as if "
-    unit += "the errors of all targets were one. Fitted by itself the average may differ."
+    unit += "the errors of all targets were one. In a fit of the average itself those near 0 may be open."
     said = lambda **of: dict(document.short_over(replace(answer, **of)))["On average over the targets"]
     ones = np.ones((6, 5))
     effects = ones * np.array([1.0, 0.2, 0.1, 0.0, -0.1, -1.0])[:, None]
@@ -383,14 +383,14 @@ def test_the_average_names_only_what_is_certain_on_it():
     half = Z * 0.2
     first, last = cell("web", 1.0, half), cell(answer.tasks[5], -1.0, half)
     sure = said(effects=effects, deviation=0.2 * ones)
-    assert sure == f"Certain to help: {first}. Certain to hurt: {last}. {unit}"
+    assert sure == f"Helps, its interval above 0: {first}. Hurts, its interval below 0: {last}. {unit}"
     open_ = said(effects=effects, deviation=9.0 * ones)
     assert open_ == f"No task is told apart from 0; the highest mean is that of {cell('web', 1.0, Z * 9)}. {unit}"
-    assert said(effects=np.minimum(effects, 0.0), deviation=0.2 * ones).startswith("No task is certain to help. ")
-    assert ". No task is certain to hurt. " in said(effects=np.maximum(effects, 0.0), deviation=0.2 * ones)
+    assert said(effects=np.minimum(effects, 0.0), deviation=0.2 * ones).startswith("No task helps for certain. ")
+    assert ". No task hurts for certain. " in said(effects=np.maximum(effects, 0.0), deviation=0.2 * ones)
     shown = terminal(replace(answer, effects=effects, deviation=0.2 * ones))
     own = "The verdict is of the effects within each target."
-    line = f"On average over the targets: c{sure[1:]} {own}"
+    line = f"On average over the targets: h{sure[1:]} {own}"
     assert line in shown.splitlines()
     near = said(effects=effects, deviation=0.9999 / Z * ones)  # more digits where two would not tell
     assert f"web ({1 / size:+.4f} ± {0.9999 / size:.4f})" in near
@@ -411,7 +411,7 @@ def test_the_mean_over_targets_is_that_of_benefits_in_standard_deviations():
     together = np.sqrt(np.mean((error / size) ** 2))
     assert 0.1 < together < 1.0
     np.testing.assert_allclose(found.half, together * Z * (answer.deviation / spread).mean(axis=1))
-    assert "standard deviations of each target over the runs; ± half of the 95 % interval. Fitted by" in repr(answer)
+    assert "standard deviations of each target over the runs; ± half of the 95 % interval. In a fit of" in repr(answer)
     cents = Summary.of(replace(answer, unit=("own", "per cent")))
     assert not cents.standard
     assert cents.together == 1.0
@@ -549,7 +549,7 @@ def test_where_no_shares_of_the_variance_are_known_it_is_said_why():
         "How much is additive: shares of the variance are not read with leave-one-out; runs on about half of the tasks "
         "tell them (reading banzhaf)."
     ]
-    assert "switched on and off, and not of weights" in document.of_target(mixture, 0)["orders"][0]
+    assert "not told of weights" in document.of_target(mixture, 0)["orders"][0]
     unknown = replace(half, reading="banzhaf", orders=np.full((3, 1), np.nan))
     assert "tuned ridge was taken" in document.of_target(unknown, 0)["orders"][0]
 
@@ -577,7 +577,7 @@ def test_correlations_say_which_kind_they_are():
 def test_every_table_of_the_page_has_a_file(answer):
     texts = {name: text for name, _, text in downloads.downloads(answer)}
     several = len(answer.targets) > 1
-    wanted = {"effects.csv", "targets.csv", "pairs.csv", "runs.csv", "surrogates.csv"}
+    wanted = {"effects.csv", "targets.csv", "pairs.csv", "held_out.csv", "surrogates.csv"}
     wanted |= {"overview.csv"} if several else set()
     assert wanted <= set(texts)
     read = {name: pd.read_csv(io.StringIO(text)) for name, text in texts.items()}
@@ -684,4 +684,4 @@ def test_a_page_of_900_targets_and_long_names_stays_small():
     data = carried(text)
     assert len(text.encode()) < 15e6
     assert len(data["each"]) == 900
-    assert "runs.csv" in [file["name"] for file in data["files"] if file["data"] is None]
+    assert "held_out.csv" in [file["name"] for file in data["files"] if file["data"] is None]

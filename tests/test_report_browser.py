@@ -212,7 +212,7 @@ def test_downloads_are_the_tables(browser, files, tmp_path):
     assert frame["target"].drop_duplicates().tolist() == list(answer.targets)  # target by target
     shown = frame.set_index(["task", "target"])["benefit"].reindex(whole.index)
     np.testing.assert_allclose(shown, whole, rtol=1e-5)
-    assert len(pd.read_csv(tmp_path / "runs.csv")) == answer.held_out.predicted.size
+    assert len(pd.read_csv(tmp_path / "held_out.csv")) == answer.held_out.predicted.size
 
 
 def test_the_theme_is_switched_and_print_is_light(browser, files):

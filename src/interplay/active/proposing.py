@@ -320,7 +320,8 @@ def _proposal(
         how=how,
     )
     told = words.of_runs(out, task.design, task.predictor)
-    noted = [*task.predictor.warnings, *said, *words.of_links(task.predictor)]
+    links = words.of_links(task.predictor) if np.isfinite(gain).any() else []
+    noted = [*task.predictor.warnings, *said, *links]
     return replace(out, sentences=tuple(told), warnings=tuple(dict.fromkeys(noted)))
 
 

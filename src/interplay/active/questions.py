@@ -146,7 +146,8 @@ def asked(
             functional = SetEffects(size_nodes(K, size, 2), linear)
             words = f"having a task rather than another in sets of {size}"
         case "mixture", _:
-            functional, words = _differences(w, _moves(w, blocks)), f"moving {DELTA:.0%} of the weight towards a task"
+            functional = _differences(w, _moves(w, blocks))
+            words = f"moving {DELTA:.0%} of the weight towards a task, off all others in proportion"
         case "pairs", _:
             functional, names, words = _pairs(kind, X, w, tasks, rng, blocks)
         case _:

@@ -206,9 +206,9 @@ def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[st
     """Repeats, seeds, fidelities, and tasks that no run switched."""
     said, n, given = [], len(proposal), design.given
     if again := int(proposal.repeats.sum()):
-        which = "all" if again == n else f"{again} of {n}"
+        which, what = "all" if again == n else f"{again} of {n}", "mask" if proposal.kind == "mask" else "mixture"
         said.append(
-            f"{which[0].upper() + which[1:]} repeat a mask that was run, under another seed: its noise averages."
+            f"{which[0].upper() + which[1:]} repeat a {what} that was run, under another seed: its noise averages."
         )
     if (given.seed < 0).any() and again:
         said.append("The runs state no seeds: run repeats with an initialisation and order of their own.")

@@ -42,7 +42,7 @@ def names(given: Sequence[str] | None) -> list[str]:
     """Names and globs, with those of a file, one in a line, for @FILE; a name that is no file is itself."""
     found: list[str] = []
     for text in given or ():
-        found += _listed(text[1:]) if text.startswith("@") and Path(text[1:]).is_file() else [text]
+        found += _listed(text[1:]) if text.startswith("@") and _is_file(text[1:]) else [text]
     return found
 
 
@@ -50,8 +50,15 @@ def formula(text: str) -> str:
     """A formula with the names of a file, quoted, for each @FILE in it."""
     from ..derived import quoted
 
-    put = lambda found: ", ".join(map(quoted, _listed(found[1]))) if Path(found[1]).is_file() else found[0]
+    put = lambda found: ", ".join(map(quoted, _listed(found[1]))) if _is_file(found[1]) else found[0]
     return _FILE.sub(put, text)
+
+
+def _is_file(path: str) -> bool:
+    """Whether names are in a file; one that ends like a text and is missing is an error."""
+    if path.endswith(".txt") and not Path(path).is_file():
+        raise ValueError(f"@{path}: there is no such file here; save it first (a page has such files under Tables).")
+    return Path(path).is_file()
 
 
 def _listed(path: str) -> list[str]:

@@ -40,9 +40,10 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
     if T > LABELLED:
         z = np.where(sure | np.isnan(z), z, 0.0)
         said = "without colour: not certain, all targets of a task tested together"
-    pairs = [
-        [list(cell) for cell in zip(*row, strict=True)] for row in zip(_rows(effects, 3), _rows(half, 2), strict=True)
-    ]
+    short = "standard deviations" if found.standard else "typical effects"
+    words = [["certain" if one else "not certain" for one in row] for row in sure]
+    parts = zip(_rows(effects, 3), _rows(half, 2), _rows(found.relative[cells], 2), words, strict=True)
+    cells_said = [[list(cell) for cell in zip(*row, strict=True)] for row in parts]
     spec = {
         "type": "heatmap",
         "x": [targets[t] for t in order],
@@ -51,10 +52,11 @@ def overview(answer: Attribution, most: int = MOST) -> Spec | None:
         "zmin": -limit,
         "zmax": limit,
         "colorscale": SCALE,
-        "colorbar": colorbar("benefit"),
+        "colorbar": colorbar(f"benefit, {short}"),
         "hoverongaps": False,
-        "customdata": pairs,
-        "hovertemplate": f"%{{y}}<br>%{{x}}<br>{VALUE}{_unit(answer)}<extra></extra>",
+        "customdata": cells_said,
+        "hovertemplate": f"%{{y}}<br>%{{x}}<br>{VALUE}{_unit(answer)}<br>%{{customdata[2]:+.2g}} "
+        f"{short}, %{{customdata[3]}}<extra></extra>",
     }
     if T <= LABELLED:
         spec["text"] = [["●" if one else "" for one in row] for row in sure]

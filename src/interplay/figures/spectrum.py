@@ -17,7 +17,7 @@ ORDERS = ("single tasks", "pairs", "three and more")
 def unread(answer: Attribution) -> str:
     """Why an answer, or one target of it, has no spectrum, in words."""
     if answer.reference is not None:
-        return "shares of the variance are those of tasks that are switched on and off, and not of weights"
+        return "not told of weights, only of tasks that are switched on and off"
     if answer.reading not in ("shapley", "banzhaf"):
         return (
             f"shares of the variance are not read with {answer.reading}; runs on about half of the tasks tell them "

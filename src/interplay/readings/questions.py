@@ -250,9 +250,9 @@ def _mixture_question(
             )
         if blocks is not None and not (np.equal.outer(blocks, blocks) @ w > 0).all():
             raise ValueError("reference gives a phase no weight, so nothing can be moved in it; give every phase some.")
-    moved = "the weight" if blocks is None else "a phase"
+    moved, off = ("the weight", ", off all others in proportion") if blocks is None else ("a phase", "")
     words = {
-        "move": f"moving {DELTA:.0%} of {moved} towards a task, from {where}",
+        "move": f"moving {DELTA:.0%} of {moved} towards a task{off}, from {where}",
         "removal": f"removing a task and renormalising{_within(blocks)}, from {where}",
     }
     return Question(name, words[name], "mixtures are read by finite moves", w / w.sum(), where=where, blocks=blocks)

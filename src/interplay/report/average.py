@@ -40,14 +40,15 @@ def on_average(answer: Attribution, found: Summary) -> str:
     if not helps and not hurts:
         first = f"; the highest mean is that of {cell(found.order[0])}. {_unit(found)}" if found.known.any() else "."
         return f"No task is told apart from 0{first}"
-    helps = f"Certain to help: {helps}" if helps else "No task is certain to help"
-    hurts = f"Certain to hurt: {hurts}" if hurts else "No task is certain to hurt"
+    helps = f"Helps, its interval above 0: {helps}" if helps else "No task helps for certain"
+    hurts = f"Hurts, its interval below 0: {hurts}" if hurts else "No task hurts for certain"
     return f"{helps}. {hurts}. {_unit(found)}"
 
 
 def _unit(found: Summary) -> str:
     widest = ", as if the errors of all targets were one" * (found.together == 1.0)
-    return f"Unit: {found.unit}; ± half of the 95 % interval{widest}. Fitted by itself the average may differ."
+    apart = "In a fit of the average itself those near 0 may be open."
+    return f"Unit: {found.unit}; ± half of the 95 % interval{widest}. {apart}"
 
 
 def opposite(answer: Attribution, found: Summary) -> list[str]:
@@ -91,9 +92,18 @@ def task_by_task(answer: Attribution, found: Summary) -> list[tuple[str, str]]:
     if own := _of_its_name(answer, found):
         rows.append(("Target of the same name", own))
     if open_:
-        names = listed([_task(answer, k) for k in open_], NAMED)
-        rows.append(("Certain on no target", f"{names} (all targets tested together; single intervals may exclude 0)"))
+        rows.append(("Certain on no target", _open(answer, open_)))
     return rows
+
+
+def _open(answer: Attribution, tasks: list[int]) -> str:
+    """Tasks that are certain on no target when all are tested together, and on how many by themselves."""
+    with np.errstate(invalid="ignore"):
+        alone = ((answer.lower > 0) | (answer.upper < 0)).sum(axis=1)
+    tasks = sorted(tasks, key=lambda k: -alone[k])
+    cells = [f"{_task(answer, k)}{f' ({alone[k]} alone)' * bool(alone[k])}" for k in tasks]
+    what = "; all targets are tested together, alone: targets whose own interval excludes 0" * bool(alone[tasks].any())
+    return f"{listed(cells, NAMED)}{what}"
 
 
 def _of_its_name(answer: Attribution, found: Summary) -> str:

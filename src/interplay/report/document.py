@@ -10,6 +10,7 @@ from .. import figures
 from ..fields import listed
 from ..figures.spectrum import unread
 from ..trust import VERDICTS
+from ..trust.facts import limits
 from ..units import OWN
 from ..units import meaning as meaning_of
 from . import tables
@@ -53,7 +54,8 @@ def whole(answer: Attribution) -> Part:
     """What concerns all targets."""
     T = len(answer.targets)
     title, reading, *_ = head(answer)
-    brief = Brief.of(answer)
+    brief, unseen = Brief.of(answer), limits(answer.trust.facts)
+    first = [*short(brief.answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")] if T == 1 else short_over(brief.answer)
     part: Part = {
         "title": title,
         "reading": reading,
@@ -68,9 +70,7 @@ def whole(answer: Attribution) -> Part:
         "facts": list(answer.trust.facts),
         "notes": [note.removeprefix("Note: ") for note in notes(answer)],
         "truth": truth_line(answer),
-        "short": [*short(brief.answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")]
-        if T == 1
-        else short_over(brief.answer),
+        "short": [*first, *([("Not in these runs", " ".join(unseen))] if unseen else [])],
         "names": brief.said,
         "made": made(answer),
         "targets": [shown(name) for name in answer.targets],
@@ -185,5 +185,6 @@ def made(answer: Attribution) -> list[tuple[str, str]]:
                 rows.append((name.capitalize(), f"{done[name]['rows']} rows, fingerprint {done[name]['fingerprint']}"))
         rows += [("Command", shown(done["command"], 2000))] if "command" in done else []
     kinds = [name for name in ("coupled", "absent_tasks", "training", "optimizer") if name in answer.notes]
-    rows += [(f"Noted: {name}", shown(str(answer.notes[name]), 400)) for name in kinds]
+    noted = {name: plainly(one) if isinstance(one := answer.notes[name], dict) else str(one) for name in kinds}
+    rows += [(f"Noted: {name}", shown(words, 400)) for name, words in noted.items()]
     return rows

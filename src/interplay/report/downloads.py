@@ -47,9 +47,9 @@ def downloads(answer: Attribution) -> Iterator[tuple[str, str, str | None]]:
         yield _if_small("variance", "shares of the variance", orders, "orders_frame")
     held = answer.held_out
     if held is not None and (n := held.predicted.size) > MOST:
-        yield "runs.csv", _left_out(n, "held_out_frame"), None
+        yield "held_out.csv", _left_out(n, "held_out_frame"), None
     elif held is not None:
-        yield "runs.csv", "runs as measured, and held-out predictions", _text(frames.held_out(answer))
+        yield "held_out.csv", "runs as measured, and held-out predictions", _text(frames.held_out(answer))
     yield "surrogates.csv", "surrogates that were compared", _text(frames.surrogates(answer))
 
 

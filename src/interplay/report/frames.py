@@ -130,6 +130,8 @@ def targets(answer: Attribution) -> pd.DataFrame:
     if (truth := answer.truth) is not None:
         frame["truth_spearman"], frame["truth_pearson"] = truth.spearman, truth.pearson
         frame["truth_ceiling"] = truth.ceiling
+    if len(answer.targets) > 1:
+        frame["with_the_others"] = Summary.of(answer).alike
     return frame
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: What stands in an expression without quotes.
 BARE = re.compile(r"(?:@[\w./]|[A-Za-z_*])[\w./:*?-]*")
 LONG = 2000
-ONE_TARGET = "One target by itself, with its unit and intervals"
+ONE_TARGET = "One target by itself, with its unit and intervals (numbers differ a little: here all targets share a fit)"
 #: How the advice counts runs and repeats, and how many new runs are proposed at once.
 MORE, REPEATS, BATCH = re.compile(r"[Aa]bout (\d+) more runs"), re.compile(r"Repeating (\d+) "), 16
 #: File of the page with the targets that answer the opposite way.
@@ -32,10 +32,11 @@ ASKED = {name: name for name in ("leave-one-out", "shapley", "banzhaf", "swap")}
 
 
 class Step(NamedTuple):
-    """What to do: words, and the command for it where there is one."""
+    """What to do: words, the command for it where there is one, and the file of the page that it reads."""
 
     words: str
     command: str = ""
+    file: str = ""
 
 
 def steps(answer: Attribution) -> list[Step]:
@@ -47,7 +48,7 @@ def steps(answer: Attribution) -> list[Step]:
     summary = Summary.of(answer) if several else None
     unsure = summary is not None and not summary.better.size
     found = [_choice(answer, unsure)]
-    if summary and (step := _average(answer)):
+    if summary and (step := _average(answer, summary)):
         found.insert(0 if unsure else 1, step)
         found += _opposite(answer, len(opposite(answer, summary)))
     return [*found, *_one_of(answer), *([] if advice.words == COMPLETE else [advice])]
@@ -103,12 +104,13 @@ def _choice(answer: Attribution, unsure: bool) -> Step:
     return Step(f"{words}:", _line("interplay select", given["runs"], aim, f"--size {answer.size}" * fixed))
 
 
-def _average(answer: Attribution) -> Step | None:
+def _average(answer: Attribution, summary: Summary) -> Step | None:
     """The average as a target of its own, whose intervals hold what the errors of the targets share."""
     given = answer.made.get("given")
     if given is None or not _one_direction(answer) or given["derived"] or not _bare(given["target"]):
         return None
-    words = "The average in full, as a target of its own with its verdict:"
+    other = "" if summary.standard else "; it weighs targets by their standard deviations, so the order may differ"
+    words = f"The average in full, as a target of its own with its verdict{other}:"
     derived = f"--derive {shlex.quote('average=' + _mean(given['target']))}"
     return Step(words, _line("interplay attribute", given["runs"], derived))
 
@@ -117,10 +119,9 @@ def _opposite(answer: Attribution, n: int) -> list[Step]:
     """The average of the targets that answer the opposite way, which that over all hides."""
     if not n:
         return []
-    where = f"{OPPOSITE}: a file of the page, --out report.html"
-    words = f"The average of the {n} targets that answer the opposite way ({where}):"
+    words = f"The average of the {n} targets that answer the opposite way; first save {OPPOSITE} of the page here:"
     derived = f"--derive {shlex.quote(f'opposite=mean_z(@{OPPOSITE})')}"
-    return [Step(words, _line("interplay attribute", answer.made["given"]["runs"], derived))]
+    return [Step(words, _line("interplay attribute", answer.made["given"]["runs"], derived), OPPOSITE)]
 
 
 def _aim(patterns: Sequence[str], common: bool) -> str:

@@ -15,6 +15,8 @@ from .reach import HALF
 Array = NDArray[np.float64]
 VERDICTS = ("not supported", "indicative", "solid")
 SILENT = "Not supported for"
+#: How facts begin that tell what is not in the runs.
+LIMITS = ("Ceiling: unknown", "All runs share one seed", "Training without a task: not stated")
 
 
 def overall(found: Evidence, believed: Array) -> float:
@@ -45,6 +47,11 @@ def counted(each: Sequence[str]) -> str:
     if len(held) == 1:
         return f"{'both' if T == 2 else f'all {T}'} targets {held[0]}"
     return ", ".join(f"{each.count(name)} {name}" for name in held) + f" of {T} targets"
+
+
+def limits(said: Sequence[str]) -> list[str]:
+    """Those of the facts that tell what is not in the runs."""
+    return [fact for fact in said if fact.startswith(LIMITS)]
 
 
 def facts(

@@ -266,7 +266,8 @@ def _doubts(
         if level and (told := float(np.median(found.sure[found.changes]))) <= CHANCE:
             reason = (
                 f"The effects stand out together, hardly any by itself: {told * found.players:.0f} of "
-                f"{found.players} intervals exclude 0{', median of targets' * (len(targets) > 1)}."
+                f"{found.players} intervals exclude 0{', median of targets' * (len(targets) > 1)}; by chance alone "
+                f"{0.05 * found.players:.0f} would."
             )
         if level and not (found.skill[found.changes] > 0).any():
             reason = (

@@ -278,6 +278,7 @@ async function show(found) {
     item.append(name, " ", element("span", file.what));
     return item;
   }));
+  for (const place of all("[data-save]")) place.onclick = () => save(data.files.find((file) => file.name === place.dataset.save));
   if ($("target")) {
     options();
     $("target").addEventListener("change", (event) => choose(Number(event.target.value)));
