@@ -274,3 +274,24 @@ def test_a_hostile_name_neither_runs_nor_is_lost(case, hostile):
     assert page.evaluate("window.hacked") is None
     assert page.said == []
     assert page.locator("main img, main iframe, main a[href^=javascript], main script").count() == 0
+
+
+def test_a_step_saves_the_file_that_it_reads(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    masks = ip.masks.bernoulli(6, 60, p=0.5, rng=rng)
+    each = np.outer(masks @ [3.0, 1.0, 0.0, 0.0, -1.0, -2.0], [1, 1, 1, 1, 1, 1, -1, -1])
+    runs = ip.Evaluations.from_arrays(masks, 9 - each + 0.05 * rng.normal(size=each.shape))
+    answer = ip.attribute(runs, surrogate="ridge")
+    given = {"runs": "runs.csv", "target": [], "derived": False}
+    answer = replace(answer, trust=replace(answer.trust, verdict="solid"), made={**answer.made, "given": given})
+    with opened(browser, pages.write(answer, tmp_path / "page.html")) as page:
+        step = page.locator(".step", has_text="opposite way")
+        assert step.locator("code").inner_text() == (
+            "interplay attribute runs.csv --derive 'opposite=mean_z(@opposite.txt)'"
+        )
+        with page.expect_download() as download:
+            step.get_by_role("button").click()
+        assert download.value.suggested_filename == "opposite.txt"
+        download.value.save_as(tmp_path / "opposite.txt")
+        assert page.said == []
+    assert (tmp_path / "opposite.txt").read_text(encoding="utf-8-sig").split() == ["target_6", "target_7"]
