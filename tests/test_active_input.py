@@ -1,5 +1,6 @@
 """The next runs: bad input, ask and tell, files, the verb `next`."""
 
+import shlex
 import warnings
 
 import numpy as np
@@ -234,3 +235,19 @@ def test_nothing_warns_by_the_way():
         propose(runs_of(), "leave-one-out", 3, rng=rng())
         propose(mixtures(), "selection", 3, rng=rng())
     assert metrics.spearman(W[:, None], W[:, None])[0] == pytest.approx(1.0)
+
+
+def test_what_comes_back_of_a_pair_of_files_is_read_as_it_says(shell):
+    frame = table(kind="mixture").assign(acc=lambda t: t.loss / 2)
+    frame.drop(columns=["loss", "acc"]).to_csv("ratios.csv", index=False)
+    frame[["run", "loss", "acc"]].to_csv("metrics.csv", index=False)
+    words = ("ratios.csv", "--metrics", "metrics.csv", "--for", "mixture", "--batch", "3", "--how", "repeats")
+    code, out, err = shell("next", *words, "--out", "repeats.csv")
+    assert code == 0, err
+    assert "write run and a column for each of the 2 targets into repeats-metrics.csv; then: interplay attribute" in out
+    names = pd.read_csv("repeats.csv")["run"]
+    pd.DataFrame({"run": names, "loss": 1.0, "acc": 0.5}).to_csv("repeats-metrics.csv", index=False)
+    again = shlex.split(out.partition("then: interplay ")[2].splitlines()[0])
+    code, out, err = shell(*again)
+    assert code == 0, err
+    assert "27 runs" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -104,7 +105,7 @@ def next_runs(
             typer.echo(f"Note: {plain(note, 600)}", err=True)
         say(json_lines(found.to_frame()))
         return
-    say([summary(runs, file), repr(found), *_following(found, out)])
+    say([summary(runs, file), repr(found), *_following(found, out, file, runs.T)])
 
 
 def _size(text: str | None) -> int | tuple[int, int] | None:
@@ -118,7 +119,7 @@ def _size(text: str | None) -> int | tuple[int, int] | None:
         raise ValueError(f"--size {text}: give a number of tasks, such as 5, or a range, such as 3-8.") from None
 
 
-def _following(found: Proposal, out: Path | None) -> list[str]:
+def _following(found: Proposal, out: Path | None, file: RunsFiles, targets: int) -> list[str]:
     """What to do with the runs."""
     from ..report.words import plain
 
@@ -126,7 +127,13 @@ def _following(found: Proposal, out: Path | None) -> list[str]:
         return []
     name = plain(out.name)
     each = "Train each under its seed" if (found.seeds >= 0).all() else "Train each"  # which the file names
+    results = "a column with the result" if targets == 1 else f"a column for each of the {targets} targets"
+    if file.metrics:
+        second = f"{out.stem}-metrics.csv"
+        options = " ".join(f"--metrics {shlex.quote(str(one))}" for one in (*file.metrics, second))
+        again = f"interplay attribute {shlex.join([*file.runs, out.name])} {options}"
+        return [plain(f"{name}: {len(found)} runs. {each}, write run and {results} into {second}; then: {again}", 1000)]
     return [
-        f"{name}: {len(found)} runs. {each} and add a column with the result; or: "
+        f"{name}: {len(found)} runs. {each} and add {results}; or: "
         f"interplay evaluate {name} --store runs.db --command '...'"
     ]
