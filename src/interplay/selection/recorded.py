@@ -94,8 +94,8 @@ class Recorded:
         Of n levels s / sqrt(n), widened as Student's t is beside the normal distribution at 95 %; 0 where seeds have no
         levels, or one only is known.
         """
-        coupled, n = self.runs.notes.get("coupled") is True and -1 not in self.runs.seed, len(self._own)
-        if not coupled or n < 2:
+        n = len(np.unique(self.runs.seed))
+        if n < 2 or self.runs.notes.get("coupled") is not True or -1 in self.runs.seed:
             return np.zeros(self.values.shape[1])
         return np.nan_to_num(self._own.std(axis=0, ddof=1)) / np.sqrt(n) * student.ppf(0.975, n - 1) / Z
 
