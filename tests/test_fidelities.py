@@ -185,7 +185,7 @@ def test_attribute_takes_all_runs(runs, answer):
     # few dear runs, near the full set: their spread is no unit; and what the estimator warns of is not lost
     assert "Mean benefit over 2 targets, in each target's own typical effect" in shown
     told = replace(answer, notes={**answer.notes, "estimator": {"warnings": ["it drifts."]}})
-    assert "Estimator: it drifts." in repr(told)
+    assert "Estimator, before retrained masks judged it: it drifts." in repr(told)
 
 
 def test_a_saved_answer_says_the_same(answer, tmp_path):

@@ -197,7 +197,7 @@ class _Campaign:
         while True:
             while len(under_way) < pool.slots:
                 if not waiting:
-                    claimed = claims.claim(max(batch * (pool.slots - len(under_way)), self._ahead()))
+                    claimed = claims.claim(batch * max(pool.slots - len(under_way), self._ahead() // batch))
                     waiting.extend(claimed[i : i + batch] for i in range(0, len(claimed), batch))
                 if not waiting:
                     break

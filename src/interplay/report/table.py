@@ -252,7 +252,8 @@ def notes(answer: Attribution) -> list[str]:
         if answer.fidelities is None and "verdict" in estimator:  # of several fidelities their own sentences say it
             said = f"{plain(str(estimator['verdict']), 40)}: {plain(str(estimator.get('reason', '')), 600)}"
             lines += [f"Estimator: {said}"]
-        lines += [f"Estimator: {plain(str(warning), 300)}" for warning in estimator.get("warnings", ())]
+        who = "Estimator" if answer.fidelities is None else "Estimator, before retrained masks judged it"
+        lines += [f"{who}: {plain(str(warning), 400)}" for warning in estimator.get("warnings", ())]
     return lines
 
 

@@ -70,7 +70,7 @@ class Misfit:
 
 def warning(value: float, react: int | None) -> str:
     """Say what a misfit that is too large means, and what to do."""
-    now = "the default" if react is None else str(react)
+    now = "the default: 2 outcomes of a language model, else all outputs or 8" if react is None else str(react)
     return (
         f"reactions foresee little of what losses do along the run: their error is {value:.2f} of that without them. "
         f"From {WORST} on values were mostly no better than a constant, and ranks often worse than with react=0. "
