@@ -352,8 +352,8 @@ def limited(found: Trust, estimator: Mapping[str, Any]) -> Trust:
         found,
         {"faithful": 2, "ranking only": 1, "unfaithful": 0}.get(state, 1),
         f"The runs are estimates, and the estimator is {state}. {found.reason}",
-        "Retrain a few of these masks and attribute them together with the estimates: then it is measured how far these "
-        "are off.",
+        "Retrain a few of these masks and attribute them together with the estimates: then it is measured how far "
+        "these are off.",
     )
 
 
