@@ -56,8 +56,8 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
             checks.append(("all react: relative error", "half the constant's", both, error <= constant / 2))
     head = ["outputs that react", "relative error", "constant's", "error / spread", "centred", "Spearman", "misfit"]
     about = (
-        f"{judges.m} masks that hold {HELD:.0%} or more of {len(course.tasks)} tasks, {course.network.size:,} parameters. "
-        f"Mean over {len(course.targets)} targets."
+        f"{judges.m} masks that hold {HELD:.0%} or more of {len(course.tasks)} tasks; mean over {len(course.targets)} "
+        f"targets. {course.network.size:,} parameters."
     )
     title = "# How many outputs must react: a residual network on CIFAR-10"
     return f"{title}\n\n{wanted(checks) if checks else ''}\n{about}\n\n{table([*head, 'x one training'], rows)}"
