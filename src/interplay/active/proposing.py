@@ -295,9 +295,9 @@ def _with_pending(task: _Task, found: Runnable, batch: int) -> tuple[Arms, NDArr
 
 
 def _proposal(
-    task: _Task, arms: Arms, gain: Array, ends: Array, unit: str, how: str, said: Sequence[str] = ()
+    task: _Task, arms: Arms, gain: Array, ends: Array, unit: str, how: str, said: Sequence[str] = (), left: int = 0
 ) -> Proposal:
-    """A proposal of these arms, before it is judged."""
+    """A proposal of these arms, before it is judged; ``left`` of a design were left out."""
     given_runs = task.design.given
     seeds, again = seeded(arms, given_runs)
     asked_of = task.asked
@@ -319,7 +319,7 @@ def _proposal(
         leave_one_out=False,
         how=how,
     )
-    told = words.of_runs(out, task.design, task.predictor)
+    told = [*words.of_design(out, left), *words.of_runs(out, task.design, task.predictor)]
     links = words.of_links(task.predictor) if np.isfinite(gain).any() else []
     noted = [*task.predictor.warnings, *said, *links]
     return replace(out, sentences=tuple(told), warnings=tuple(dict.fromkeys(noted)))
@@ -341,10 +341,7 @@ def _by_design(task: _Task, X: Array, how: str) -> Proposal:
         before = float(gains.variance.mean())
         gain = np.array([gains.take(j) for j in range(len(arms))]) / max(before, 1e-300)
         ends = scale * np.sqrt(np.array([before, max(before * (1.0 - gain.sum()), 0.0)]) / task.moving)
-    out = _proposal(task, arms, gain, ends, unit, how)
-    left = int(len(X) - len(arms))
-    told = words.of_design(out, left)
-    return replace(out, sentences=(*told, *out.sentences))
+    return _proposal(task, arms, gain, ends, unit, how, left=len(X) - len(arms))
 
 
 def _again(task: _Task, batch: int) -> Proposal:
@@ -355,8 +352,7 @@ def _again(task: _Task, batch: int) -> Proposal:
     arms = Arms(X, np.full(len(X), -1), np.full(len(X), word))
     short = [f"batch is {batch} (--batch): {len(X)} different runs are there; each is proposed once."]
     nothing, (unit, _) = np.full(len(X), np.nan), words.unit(task.predictor)
-    out = _proposal(task, arms, nothing, np.full(2, np.nan), unit, "repeats", short * (len(X) < batch))
-    return replace(out, sentences=(*words.of_design(out, 0), *out.sentences))
+    return _proposal(task, arms, nothing, np.full(2, np.nan), unit, "repeats", short * (len(X) < batch))
 
 
 def _factorial(task: _Task, among: str | Sequence[str] | None, incumbent: ArrayLike | None) -> Array:

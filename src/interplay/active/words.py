@@ -206,10 +206,8 @@ def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[st
     """Repeats, seeds, fidelities, and tasks that no run switched."""
     said, n, given = [], len(proposal), design.given
     if again := int(proposal.repeats.sum()):
-        which, what = "all" if again == n else f"{again} of {n}", "mask" if proposal.kind == "mask" else "mixture"
-        said.append(
-            f"{which[0].upper() + which[1:]} repeat a {what} that was run, under another seed: its noise averages."
-        )
+        which = "All" if again == n else f"{again} of {n}"
+        said.append(f"{which} repeat a {proposal.kind} that was run, under another seed: its noise averages.")
     if (given.seed < 0).any() and again:
         said.append("The runs state no seeds: run repeats with an initialisation and order of their own.")
     if is_coupled(given):
@@ -246,7 +244,7 @@ def of_links(predictor: Predictor) -> list[str]:
 def of_selection(proposal: Proposal, noise_: float, mean: float) -> tuple[list[str], bool]:
     """What runs for a selection bring, and whether they are worth it; all numbers in the unit of the proposal."""
     brings = proposal.before - proposal.after
-    what = "mask" if proposal.kind == "mask" else "mixture"
+    what = proposal.kind
     said = [
         f"The best {what} so far is predicted {mean:+.3g} {proposal.unit} from the mean of the runs; the true best "
         f"should lie about {proposal.before:.3g} above it, of which these {len(proposal)} runs should find "
@@ -259,14 +257,15 @@ def of_selection(proposal: Proposal, noise_: float, mean: float) -> tuple[list[s
 
 
 def of_design(proposal: Proposal, left_out: int) -> list[str]:
-    """What a fixed design is."""
+    """What a fixed design is; nothing of runs that were looked for."""
     n = len(proposal)
     if proposal.how == "factorial":
         held = len({row.tobytes() for row in proposal.masks})
         said = [f"A factorial of {held} masks around the incumbent, {n} runs: no pair is confounded with another."]
     elif proposal.how == "repeats":
-        what = "mask" if proposal.kind == "mask" else "mixture"
-        return [f"{n} {what}{'s' * (n != 1)} that were run, once more: they tell how much reproduces."]
+        return [f"{n} {proposal.kind}{'s' * (n != 1)} that were run, once more: they tell how much reproduces."]
+    elif proposal.how != "d-optimal":
+        return []
     else:
         said = [f"{n} mixtures from which a model linear in the logarithms of the weights is known best (D-optimal)."]
     if np.isfinite(proposal.before):

@@ -142,6 +142,11 @@ class RunsFiles:
         return inputs.names(self.target)
 
     @property
+    def formulas(self) -> list[str]:
+        """Targets that are computed from others."""
+        return [inputs.formula(one) for one in self.derive or ()]
+
+    @property
     def renamed(self) -> dict[str, str]:
         """Other names of sources."""
         with inputs.option("--same"):
@@ -152,8 +157,7 @@ class RunsFiles:
         from ..phases import parse, phased
 
         read = lambda targets: self._read(targets, truth)
-        derive = [inputs.formula(one) for one in self.derive or ()]
-        runs = inputs.trained(inputs.runs_with_derived(read, self.targets or None, derive or None), self.trained)
+        runs = inputs.trained(inputs.runs_with_derived(read, self.targets or None, self.formulas or None), self.trained)
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 

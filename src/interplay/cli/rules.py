@@ -64,9 +64,9 @@ def read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluati
     reading = lambda names: replace(file, target=list(dict.fromkeys([*names, *others])) or None).read()
     if target is None:
         return reading([])
-    if file.derive:  # a sum is fitted by its members, so they are kept beside it
+    if formulas := file.formulas:  # a sum is fitted by its members, so they are kept beside it
         with inputs.option("--derive"):
-            plan = parse(file.derive)
+            plan = parse(formulas)
         own = [one.name for one in plan]
         others = [*others, *(member for one in plan for member in one.members if member not in own)]
     expression = target.partition("=")[2] if "=" in target else target
