@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the torch extra")
 
 import torch
+from scipy import stats
 from scipy.optimize import minimize
 from torch import nn
 from torch.func import functional_call
@@ -232,3 +233,37 @@ def test_agreement_of_constant_and_missing_targets():
     assert set(report["by_target"]) == {"constant"}
     flat = agreement(np.zeros((6, 1)), np.arange(6.0)[:, None], ["t"])
     assert flat["spearman"] == 0
+    once = agreement(np.zeros((6, 1)), np.eye(6)[:, :1], ["moved by one mask"])
+    assert np.isfinite(once["intervals"]["error_over_spread"]).all()
+
+
+def test_intervals_of_a_verdict_are_those_of_the_jackknife():
+    rng = np.random.default_rng(1)
+    F = rng.standard_normal((9, 2))
+    Fhat = F + 0.8 * rng.standard_normal((9, 2))
+    Fhat[:3, 0] = Fhat[0, 0]  # ties
+
+    def figures(rows):
+        a, b = F[rows], Fhat[rows]
+        over = np.abs(a - b).mean(0) / np.abs(a - a.mean(0)).mean(0)
+        return over.mean(), np.mean([stats.spearmanr(a[:, t], b[:, t]).statistic for t in range(2)])
+
+    report = agreement(Fhat, F, ["a", "b"])
+    whole, rest = np.array(figures(np.arange(9))), np.array([figures(np.delete(np.arange(9), i)) for i in range(9)])
+    reach = stats.t.ppf(0.9, 8) * np.sqrt(8 / 9 * ((rest - rest.mean(0)) ** 2).sum(0))
+    np.testing.assert_allclose([report["error_over_spread"], report["spearman"]], whole)
+    found = np.array([report["intervals"][key] for key in ("error_over_spread", "spearman")])
+    np.testing.assert_allclose(found, np.clip(np.column_stack([whole - reach, whole + reach]), [[0], [-1]], [[9], [1]]))
+
+
+def test_a_verdict_names_the_others_that_so_few_masks_leave_open():
+    rng = np.random.default_rng(0)
+    F = rng.standard_normal((400, 1))
+    Fhat = F + 1.2 * rng.standard_normal((400, 1))
+    few, many = agreement(Fhat[:6], F[:6], ["t"]), agreement(Fhat, F, ["t"])
+    assert many["verdict"] == "ranking only"
+    assert many["possible"] == ["ranking only"]
+    assert len(few["possible"]) > 1
+    assert few["verdict"] in few["possible"]
+    assert "not excluded by so few masks" in few["reason"]
+    assert "not excluded" not in many["reason"]

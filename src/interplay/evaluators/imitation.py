@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..gradients.diagnostics import FEWEST, agreement
+from ..gradients.diagnostics import FEWEST, SCORES, agreement
 from .settings import aligned, stated
 
 if TYPE_CHECKING:
     from ..evaluations import Evaluations
 
 __all__ = ["Imitation"]
-
-_SCORES = ("relative_error", "constant_relative_error", "error_over_spread", "centred_error_over_spread", "spearman")
 
 
 class Imitation:
@@ -94,7 +92,7 @@ class Imitation:
             "chosen": self.chosen,
             **stated(found),
             "reason": f"{self.chosen}: {found['reason']}",
-            "ways": {name: {key: row[key] for key in _SCORES if key in row} for name, row in self.table.items()},
+            "ways": {name: {key: row[key] for key in SCORES if key in row} for name, row in self.table.items()},
         }
         return {**notes, "estimator": estimator}
 
@@ -110,8 +108,9 @@ class Imitation:
         head = f"{'way':24}{'error/spread':>13}{'centred':>9}{'ranks':>7}  verdict"
         lines = [head]
         for name, row in self.table.items():
-            figures = [row.get(key, np.nan) for key in _SCORES[2:]]
+            figures = [row.get(key, np.nan) for key in SCORES[2:]]
             mark = " (chosen)" if name == self.chosen else ""
-            lines.append(f"{name[:23]:24}{figures[0]:13.2f}{figures[1]:9.2f}{figures[2]:7.2f}  {row['verdict']}{mark}")
+            said = " or ".join([row["verdict"], *(one for one in row["possible"] if one != row["verdict"])])
+            lines.append(f"{name[:23]:24}{figures[0]:13.2f}{figures[1]:9.2f}{figures[2]:7.2f}  {said}{mark}")
         masks = self.table[self.chosen]["masks"]
         return "\n".join([f"Estimates beside {masks} retrained masks (1 = no better than a constant)", *lines])
