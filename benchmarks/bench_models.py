@@ -211,7 +211,7 @@ def _rights(values: np.ndarray, real: np.ndarray, targets: tuple[str, ...]) -> n
             few, rest = order[:n], order[n:]
             verdict = agreement(values[0][few], real[0][few], targets)
             both = [agreement(values[s][rest], real[s][rest], targets) for s in range(SEEDS)]
-            theirs = judge({key: np.mean([one[key] for one in both]) for key in (ERROR, RANK)}, len(rest))[0]
+            theirs = judge({key: float(np.mean([one[key] for one in both])) for key in (ERROR, RANK)}, len(rest))[0]
             usable = (verdict["verdict"] == "faithful") == (theirs == "faithful")
             same, one = verdict["verdict"] == theirs, len(verdict["possible"]) == 1
             seen.append([same, theirs in verdict["possible"], one, same and one, usable])

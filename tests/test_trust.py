@@ -394,3 +394,24 @@ def test_a_cap_that_leaves_the_verdict_lowers_its_targets_in_words_too():
     assert capped.headline == "indicative together; 2 indicative, 1 not supported of 3 targets"
     one = Trust("solid", "Why.", "", ("solid",), (), (), ())
     assert at_most(one, 1, "Other. Why.", "else").reason == "Other. Why."
+
+
+# ---- targets of the tasks' own names
+
+
+def test_what_is_known_of_other_tasks_is_said_beside_what_each_does_to_its_own_target(rng):
+    K = 6
+    X = ip.masks.bernoulli(K, 30, p=0.8, rng=rng)
+    effects = 3 * np.eye(K) + 0.05 * rng.normal(size=(K, K))  # each helps itself, the rest is small
+    values = 5 - X @ effects + 0.3 * rng.normal(size=(len(X), K))
+    tasks = tuple(f"t{i}" for i in range(K))
+    named = ip.Evaluations.from_arrays(X, values, tasks=tasks, targets=tuple(f"loss/{name}" for name in tasks))
+    answer = ip.attribute(named, reading="leave-one-out")
+    found = re.search(
+        r"effects (\d\.\d\d), mean of targets; without those of tasks .* own name (\d\.\d\d);", answer.trust.reason
+    )
+    assert found, answer.trust.reason
+    assert float(found[1]) > 0.9
+    assert float(found[2]) < 0.7
+    other = ip.Evaluations.from_arrays(X, values, tasks=tasks, targets=tuple("uvwxyz"))
+    assert "own name" not in ip.attribute(other, reading="leave-one-out").trust.reason

@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
-__all__ = ["namesakes", "near"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["namesakes", "near", "own"]
 
 ALIKE = 0.8  # share of matching characters
 BEGINS = 4  # letters that a shorter name must have in common with the longer one
@@ -70,6 +73,22 @@ def near(a: str, b: str) -> float:
     short, long = sorted((one, other), key=len)
     begins = len(short) >= BEGINS and long.startswith(short)
     return score if begins or score >= ALIKE else 0.0
+
+
+def own(tasks: Sequence[str], targets: Sequence[str]) -> NDArray[np.bool_]:
+    """Which targets are of a task's own name, with or without a measure's name beside a slash: ``(K, T)``.
+
+    Examples
+    --------
+    >>> own(["gsm8k", "wiki"], ["loss/gsm8k", "loss/all", "Wiki"]).astype(int).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    plain = ["".join(_words(task)) for task in tasks]
+    found = np.zeros((len(plain), len(targets)), bool)
+    for t, target in enumerate(targets):
+        names = {"".join(_words(part)) for part in (target, *target.split("/"))}
+        found[:, t] = [name in names for name in plain]
+    return found
 
 
 def _words(name: str) -> list[str]:

@@ -28,6 +28,7 @@ from ..blocks import Effects
 from ..evaluations import Evaluations
 from ..fitting import Design
 from ..identifiability import identifiability
+from ..namesakes import own
 from ..predictor import Predictor
 from ..readings import Question
 from ..surrogates.base import GaussianSurrogate
@@ -52,6 +53,8 @@ class Evidence:
     ----------
     agreement : array (T,)
     resolution : array (T,)
+    elsewhere : array (T,)
+        Agreement of the effects of tasks that have another name than the target; NaN where none has its name.
     largest : array (T,)
         Largest effect in units of its deviation.
     sure : array (T,)
@@ -87,6 +90,7 @@ class Evidence:
 
     agreement: Array
     resolution: Array
+    elsewhere: Array
     largest: Array
     sure: Array
     ridge: Array
@@ -145,12 +149,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
             curve = learning_curve(choice, Y)
         between[targets] = _between_seeds(design, surrogate, targets, asked, answer.effects[:, targets])
     E, v = answer.effects, _mean(answer.deviation**2)
-    mean = _mean(E)
-    around, size = _mean((E - mean) ** 2), _mean(E**2)
-    spread = np.where(np.sqrt(around + v) < ALIKE * np.abs(mean), size, around)
-    resolution = np.divide(spread, spread + v, out=np.zeros(T), where=spread + v > 0)
-    disputed = spread + FEW_SEEDS * between
-    resolution = np.minimum(resolution, np.divide(spread, disputed, out=np.zeros(T), where=disputed > 0))
+    spread, resolution = _resolved(E, answer.deviation, between)
     outside, distance = reach.outside(design.X, runs.kind, asked), reach.distance(design.X, runs.kind, asked)
     P, K, opposed = E.shape[0], runs.K, identifiability(design.X).opposed
     apart = np.sqrt(max(P - len(opposed) - 1, 0) / (K - 1)) if P - len(opposed) < K else 1.0
@@ -166,9 +165,13 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         differ = np.divide(between, spread, out=np.zeros(T), where=spread > 0)
     masks = len(np.unique(design.X, axis=0))
     bound = np.sqrt(np.clip(answer.skill, 0.0, 1.0)) if masks < MANY * P and not freedom else 1.0
+    agreement = lambda resolved: np.minimum(np.sqrt(resolved) * apart * far, bound)
+    same = own(design.players.names, predictor.targets)
+    others = _resolved(np.where(same, np.nan, E), answer.deviation, between)[1]
     return Evidence(
-        agreement=np.minimum(np.sqrt(resolution) * apart * far, bound),
+        agreement=agreement(resolution),
         resolution=resolution,
+        elsewhere=np.where(same.any(axis=0), agreement(others), np.nan),
         largest=largest,
         sure=sure,
         ridge=ridge,
@@ -193,6 +196,17 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         noise=noise,
         spread=spread + v,
     )
+
+
+def _resolved(E: Array, deviation: Array, between: Array) -> tuple[Array, Array]:
+    """Spread of the stated effects (P, T), and the share of it that is signal, (T,) each; see the head."""
+    T, v = E.shape[1], _mean(np.where(np.isfinite(E), deviation**2, np.nan))
+    mean = _mean(E)
+    around, size = _mean((E - mean) ** 2), _mean(E**2)
+    spread = np.where(np.sqrt(around + v) < ALIKE * np.abs(mean), size, around)
+    resolution = np.divide(spread, spread + v, out=np.zeros(T), where=spread + v > 0)
+    disputed = spread + FEW_SEEDS * between
+    return spread, np.minimum(resolution, np.divide(spread, disputed, out=np.zeros(T), where=disputed > 0))
 
 
 def _stronger(

@@ -15,6 +15,7 @@ from .reach import HALF
 Array = NDArray[np.float64]
 VERDICTS = ("not supported", "indicative", "solid")
 SILENT = "Not supported for"
+NOTABLE = 0.02  # difference of expected correlations that is said
 #: How facts begin that tell what is not in the runs.
 LIMITS = ("Ceiling: unknown", "All runs share one seed", "Training without a task: not stated")
 
@@ -31,6 +32,11 @@ def numbers(found: Evidence, believed: Array, T: int, estimated: bool) -> str:
     whose = "those of all estimates" if estimated else "the true effects"
     if believed.any():
         said.append(f"expected correlation with {whose} {overall(found, believed):.2f}{', mean of targets' * (T > 1)}")
+        named = np.isfinite(found.elsewhere) & found.changes
+        known = believed[named]
+        whole, others = (np.mean(known * q[named]) if known.size else 0.0 for q in (found.agreement, found.elsewhere))
+        if whole - others > NOTABLE:  # most of what is known may be that a task helps the target of its name
+            said.append(f"without those of tasks on the target of their own name {others:.2f}")
     said.append(f"held-out R^2 {np.median(found.skill):.2f}{', median of targets' * (T > 1)}")
     return f"({'; '.join(said)})"
 
