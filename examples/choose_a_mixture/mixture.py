@@ -1,7 +1,7 @@
 """Which mixture of ten texts, some of them tiny? From 60 runs of a small transformer to a mixture that is trained.
 
 python mixture.py                          # from the recording beside it: seconds, no torch
-python mixture.py --live --data FOLDER     # trains for real (80 runs of 5 to 10 s), in a checkout, and records
+python mixture.py --live --data FOLDER     # trains for real (80 runs of 5 to 10 s), in a checkout
 python mixture.py --picture                # writes picture.png too
 
 FOLDER holds instruct/NAME.jsonl for each source, lines of {"prompt": ..., "answer": ...}.
@@ -29,6 +29,7 @@ def trained(mixtures, seeds, name):
         if not (folder / "instruct").is_dir():
             sys.exit(f"{folder / 'instruct'} is no folder: --data FOLDER says where the texts lie.")
         runs = ip.evaluate(evaluator(folder), mixtures, seeds=seeds, store=HERE / "live.db", tag="pool")
+        name = f"live-{name}"  # the recording stays
         runs.select(["loss"]).write(HERE / name)
     return ip.Evaluations.read(HERE / name)
 

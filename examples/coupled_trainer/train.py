@@ -1,13 +1,12 @@
 """Coupled runs with a transformers.Trainer: which of five sources help a tiny language model on each of them.
 
-pip install interplay transformers datasets accelerate torch && python train.py
+pip install '.[torch,trainers]' && python train.py
 """
 
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.utils.data import SequentialSampler
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 import interplay as ip
 
@@ -30,16 +29,18 @@ SOURCES = {name: made_up(rule, 96, seed=i) for i, (name, rule) in enumerate(RULE
 HELD_OUT = {name: torch.tensor(made_up(rule, 32, seed=100)["input_ids"]) for name, rule in RULES.items()}
 
 
+def losses(model, ids):  # of each sequence, summed over its tokens
+    logits = model(input_ids=ids).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").sum(1)
+
+
 class CoupledTrainer(Trainer):
     def _get_train_sampler(self, train_dataset=None):
-        return SequentialSampler(self.train_dataset)  # the rows are in the order of the schedule
+        return torch.utils.data.SequentialSampler(self.train_dataset)  # the rows are in the order of the schedule
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        weight, labels = inputs["weight"], inputs["labels"][:, 1:]
-        logits = model(input_ids=inputs["input_ids"]).logits[:, :-1]
-        losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(1)
         # num_items_in_batch: tokens of the whole batch, absent sources' included, over all steps of accumulation
-        return ip.coupling.coupled_mean(losses, weight, num_items_in_batch)
+        return ip.coupling.coupled_mean(losses(model, inputs["input_ids"]), inputs["weight"], num_items_in_batch)
 
 
 def train(mask, seed):
@@ -50,14 +51,15 @@ def train(mask, seed):
                                 gradient_accumulation_steps=ACCUMULATION, remove_unused_columns=False, seed=seed,
                                 save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no",
                                 use_cpu=True)  # fmt: skip
-    CoupledTrainer(model, options, train_dataset=rows).train()
+    trainer = CoupledTrainer(model, options, train_dataset=rows)
+    trainer.remove_callback(PrinterCallback)  # a line for each of many trainings
+    trainer.train()
     model.eval()
     with torch.no_grad():
-        return {name: float(model(input_ids=ids, labels=ids).loss) for name, ids in HELD_OUT.items()}
+        return {name: float(losses(model, ids).mean()) / (LENGTH - 1) for name, ids in HELD_OUT.items()}
 
 
 if __name__ == "__main__":
     print(ip.coupling.check_coupling(train, list(SOURCES), task="sum"))
-    runs = ip.evaluate(ip.evaluators.Retrain(train, tasks=list(SOURCES), coupled=True, absent_tasks="fixed_steps"),
-                       ip.masks.leave_one_out(len(SOURCES)), seeds=2)  # fmt: skip
-    print(ip.attribute(runs))
+    evaluator = ip.evaluators.Retrain(train, tasks=list(SOURCES), coupled=True, absent_tasks="fixed_steps")
+    print(ip.attribute(ip.evaluate(evaluator, ip.masks.leave_one_out(len(SOURCES)), seeds=2)))

@@ -23,6 +23,7 @@ def trained(masks, seeds, name):
     """One training per mask and seed: from the recording, or for real."""
     if LIVE:
         runs = ip.evaluate(problem.retrain(), np.unique(masks, axis=0), seeds=seeds, store=HERE / "live.db")
+        name = f"live-{name}"  # the recording stays
         runs.select(["loss"]).write(HERE / name)
     return ip.Evaluations.read(HERE / name)
 
@@ -35,8 +36,8 @@ if LIVE:
         for model in problem.trained_models(STARTS)
     ]
     subsets = ip.masks.bernoulli(problem.K, 200, np.random.default_rng(0), p=0.9)
-    ip.evaluate(ip.evaluators.Linearized.mean(around), subsets).write(HERE / "estimates.parquet")
-answer = ip.attribute(ip.Evaluations.read(HERE / "estimates.parquet"), reading="leave-one-out")
+    ip.evaluate(ip.evaluators.Linearized.mean(around), subsets).write(HERE / "live-estimates.parquet")
+answer = ip.attribute(ip.Evaluations.read(HERE / f"{'live-' * LIVE}estimates.parquet"), reading="leave-one-out")
 found = answer.upper[:, 0] < 0  # hurts, and its interval excludes 0
 
 # Without interplay: every source left out once, 21 trainings, and those dropped without which the loss was lower.

@@ -3,7 +3,6 @@
 python leave_out.py                         # from the recording beside it: seconds, no torch
 python leave_out.py --live --data FOLDER    # fine-tunes SmolLM2-135M for real (`make lm`), about 40 times a minute
 python leave_out.py --picture               # writes picture.png too
-
 FOLDER holds instruct/NAME.jsonl for each source, lines of {"prompt": ..., "answer": ...}.
 """
 
@@ -28,7 +27,8 @@ def trained(masks, seeds, name, follow=False):
             sys.exit(f"{folder / 'instruct'} is no folder: --data FOLDER says where the texts lie.")
         course = finetuning(folder / "instruct", cache=HERE / "live.db-states")
         way = ip.unrolled.InRun(course, react=2) if follow else course
-        ip.evaluate(way, masks, seeds=seeds, store=HERE / "live.db").select([TARGET]).write(HERE / name)
+        runs = ip.evaluate(way, masks, seeds=seeds, store=HERE / "live.db").select([TARGET])
+        runs.write(HERE / (name := f"live-{name}"))  # the recording stays
     return ip.Evaluations.read(HERE / name)
 
 

@@ -28,7 +28,8 @@ SCRIPT = ip.evaluators.CommandRetrain(
 def trained(masks, seeds, name):
     """One run of the script per mask and seed: from the recording, or for real."""
     if "--live" in sys.argv:
-        ip.evaluate(SCRIPT, masks, seeds=seeds, workers=2, store=HERE / "live.db").write(HERE / name)
+        runs = ip.evaluate(SCRIPT, masks, seeds=seeds, workers=2, store=HERE / "live.db")
+        runs.write(HERE / (name := f"live-{name}"))  # the recording stays
     return ip.Evaluations.read(HERE / name)
 
 

@@ -22,6 +22,7 @@ def trained(masks, seeds, name):
         from interplay.problems.digits import Digits
 
         runs = ip.evaluate(Digits().retrain(), masks, seeds=seeds, store=HERE / "live.db")
+        name = f"live-{name}"  # the recording stays
         runs.select(["loss"]).write(HERE / name)
     return ip.Evaluations.read(HERE / name)
 
