@@ -55,6 +55,8 @@ SOURCES: dict[str, int] = {
 EVALUATED = ("svamp", "arc_challenge", "yelp_sentiment", "clinc_domain")
 TARGETS = (*(f"nats/{name}" for name in (*SOURCES, *EVALUATED)), "loss")
 HELD_OUT = 80
+#: Lines of a source's own file; a larger one goes on in NAME_icl.jsonl.
+LINES = 400
 LENGTH, LAGS, WIDTH, HEADS, LAYERS, STEPS, BATCH, LR = 64, 4, 64, 2, 1, 400, 16, 5e-3
 #: Bytes are one of these; what is not ASCII is the last of them.
 SYMBOLS = 128
@@ -91,6 +93,10 @@ class TextMixtures:
 
     def __init__(self, data: Path):
         self.train, self.judge = [], {}
+        large = [f"{name}_icl" for name, lines in SOURCES.items() if lines > LINES - HELD_OUT]
+        files = [data / "instruct" / f"{name}.jsonl" for name in (*SOURCES, *large, *EVALUATED)]
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise FileNotFoundError(f"{data / 'instruct'} lacks {', '.join(missing)}; see examples/texts.md.")
         for name in (*SOURCES, *EVALUATED):
             lines = _lines(data, name)
             self.judge[name] = windows(lines[-HELD_OUT:])

@@ -121,3 +121,12 @@ def test_bad_options(told, tmp_path, words, said):
 def test_a_file_that_is_no_source_is_named(told, tmp_path):
     (tmp_path / "data" / "b.jsonl").write_text(json.dumps({"text": "w1"}) + "\n" + json.dumps({"text": "w2"}))
     refused(told(*OWN, *QUICK), "datasets['b'] has no column 'prompt'; it has 'text'")
+
+
+def test_all_files_that_are_missing_are_named_at_once(tmp_path):
+    from interplay.problems.instruct import split
+
+    language.write(tmp_path, {"a": language.rows(0, 10)})
+    files = {name: tmp_path / f"{name}.jsonl" for name in "abc"}
+    with pytest.raises(FileNotFoundError, match=r"sources: 2 of 3 files do not exist: .*b\.jsonl, .*c\.jsonl\."):
+        split(files)

