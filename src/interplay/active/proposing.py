@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,48 +24,23 @@ from ..phases import phase_blocks
 from ..predictor import Predictor
 from ..surrogates.base import threads
 from ..surrogates.fidelity import FidelitySurrogate
-from . import best, words
-from .beliefs import Arms, Belief, beliefs, cautious
-from .candidates import Feasible, Region, candidates, distinct, given
+from . import best, fixed, words
+from .beliefs import Arms, beliefs, cautious
+from .candidates import Feasible, Region, distinct, given
 from .costs import Cost, costs, known
-from .designs import SWITCHED, d_optimal, factorial, repeats
 from .gains import Gains, greedy
 from .proposal import Proposal
-from .questions import Asked, asked, check
+from .questions import asked, check
 from .requests import checked_how, start_for, starting_point, surrogate_for
-from .runnable import Runnable, is_coupled, seeded
+from .runnable import Runnable, is_coupled
+from .situation import Situation, pool, proposal
 
 if TYPE_CHECKING:
     from ..formats.points import Points
 
 Array = NDArray[np.float64]
 HEDGED = ("auto", "stack", "kernel")
-HELD = 3e7  # numbers that are kept in memory for the rows of all candidates in all fits
-MOST, FEWEST = 1200, 150  # candidates
 AT_ONCE = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What a proposal is made of."""
-
-    runs: Evaluations
-    design: Design
-    predictor: Predictor
-    asked: Asked
-    region: Region
-    beliefs: list[Belief]
-    words: tuple[str, ...]
-    pending: Arms
-    cost: Cost | None
-    repeats: bool
-    rng: np.random.Generator
-    hedged: bool
-
-    @property
-    def moving(self) -> int:
-        """Targets that change."""
-        return int((~self.predictor.constant).sum())
 
 
 def propose(
@@ -190,30 +165,42 @@ def propose(
     under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
     with threads(len(design.given)):
         believed = beliefs(design, predictor, range(runs.T))
-        made = (runs, design, predictor, ask, region, believed, _words(design, predictor), under, cost, repeats, rng)
-        task = _Task(*made, hedged=surrogate in HEDGED)
+        made = (
+            runs,
+            design,
+            predictor,
+            ask,
+            region,
+            believed,
+            _fidelities(design, predictor),
+            under,
+            cost,
+            repeats,
+            rng,
+        )
+        here = Situation(*made, hedged=surrogate in HEDGED)
         if how == "repeats":
-            return _again(task, int(batch))
+            return fixed.again(here, int(batch))
         if how in ("factorial", "d-optimal"):
-            fixed = _factorial(task, among, incumbent) if how == "factorial" else _d_optimal(task, own, batch)
-            return _by_design(task, fixed, how)
+            X = fixed.around(here, among, incumbent) if how == "factorial" else fixed.start(here, own, batch)
+            return fixed.by_design(here, X, how)
         if question == "selection":
-            return _selection(task, int(batch), how, own)
-        return _by_variance(task, int(batch), own, int(batch) if budget is None else max(int(budget), int(batch)))
+            return _selection(here, int(batch), how, own)
+        return _by_variance(here, int(batch), own, int(batch) if budget is None else max(int(budget), int(batch)))
 
 
-def _by_variance(task: _Task, batch: int, own: Array | None, budget: int) -> Proposal:
-    X = _pool(task) if own is None else own
-    found = Runnable.of(X, task.design.given, task.words, task.repeats, task.pending)
-    arms, open_, said = _with_pending(task, found, batch)
-    second = cautious(task.beliefs, words.noise_share(task.design, task.predictor)) if task.hedged else None
-    gains = Gains(task.beliefs, task.asked.functional, arms, second)  # pyright: ignore[reportArgumentType]
+def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) -> Proposal:
+    X = pool(here) if own is None else own
+    found = Runnable.of(X, here.design.given, here.fidelities, here.repeats, here.pending)
+    arms, open_, said = _with_pending(here, found, batch)
+    second = cautious(here.beliefs, words.noise_share(here.design, here.predictor)) if here.hedged else None
+    gains = Gains(here.beliefs, here.asked.functional, arms, second)  # pyright: ignore[reportArgumentType]
     for j in range(len(found.arms), len(arms)):
         gains.take(j)
-    unit, scale = words.unit(task.predictor)
-    n = task.moving
+    unit, scale = words.unit(here.predictor)
+    n = here.moving
     before = float(gains.variance.mean())
-    price, apart = costs(arms, task.design.given, task.cost), _apart(task, arms) & open_
+    price, apart = costs(arms, here.design.given, here.cost), _apart(here, arms) & open_
     halved = min(-(-batch // 2), int(apart.sum()))
     picks, falls = greedy(gains, halved, price, apart, found.again)
     if not found.again:
@@ -222,177 +209,79 @@ def _by_variance(task: _Task, batch: int, own: Array | None, budget: int) -> Pro
     picks, falls = picks + more[0], falls + more[1]
     after = max(before - sum(falls), 0.0)
     ends = scale * np.sqrt(np.array([before, after]) / n)
-    judged = words.Judged.of(task.design, task.predictor, task.asked, before / n, after / n, len(picks), budget)
+    judged = words.Judged.of(here.design, here.predictor, here.asked, before / n, after / n, len(picks), budget)
     share = np.array(falls) / before if before > 0 else np.zeros(len(falls))
-    out = _proposal(task, arms[np.array(picks, np.int64)], share, ends, unit, "variance", said)
-    told = [*judged.sentences(out, task.asked), *out.sentences]
+    out = proposal(here, arms[np.array(picks, np.int64)], share, ends, unit, "variance", said)
+    told = [*judged.sentences(out, here.asked), *out.sentences]
     return replace(out, worth_it=judged.worth_it, leave_one_out=judged.better, sentences=tuple(told))
 
 
-def _apart(task: _Task, arms: Arms) -> NDArray[np.bool_]:
+def _apart(here: Situation, arms: Arms) -> NDArray[np.bool_]:
     """Arms (A,) without a task that so far switches with the file that runs come from alone: half a batch is of them.
 
     The posterior knows of no difference between files, so nothing that it weighs asks for these runs.
     """
-    columns = [task.runs.tasks.index(name) for name in with_table(task.runs)]
+    columns = [here.runs.tasks.index(name) for name in with_table(here.runs)]
     return (arms.weights[:, columns] == 0).any(axis=1)
 
 
-def _selection(task: _Task, batch: int, how: str, own: Array | None) -> Proposal:
-    predictor, runs, T = task.predictor, task.runs, task.moving
+def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Proposal:
+    predictor, runs, T = here.predictor, here.runs, here.moving
 
     def score(X: Array) -> tuple[Array, Array]:
         mean, deviation = (np.empty(len(X)) for _ in range(2))
         for start in range(0, len(X), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            mu, sd = predictor.at(X[part][:, task.design.players.first])
+            mu, sd = predictor.at(X[part][:, here.design.players.first])
             mean[part] = predictor.benefit(mu)
             moving = ~predictor.constant
             deviation[part] = np.sqrt(((sd[:, moving] / predictor.spread[moving]) ** 2).sum(axis=1)) / T
         return mean, deviation
 
     if own is None:
-        points, mean = best.pool(runs.masks, runs.kind, score, task.region, task.rng)
+        points, mean = best.pool(runs.masks, runs.kind, score, here.region, here.rng)
     else:
         points, mean = own, score(own)[0] if len(own) else np.zeros(0)
-    word = task.design.at or str(runs.fidelity[0])
-    found = Runnable.of(points, task.design.given, [word], task.repeats, task.pending, single=True)
-    arms, open_, said = _with_pending(task, found, batch)
+    word = here.design.at or str(runs.fidelity[0])
+    found = Runnable.of(points, here.design.given, [word], here.repeats, here.pending, single=True)
+    arms, open_, said = _with_pending(here, found, batch)
     pool = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
-    belief = best.Beliefs.of(task.beliefs, mean, pool, arms, T)
+    belief = best.Beliefs.of(here.beliefs, mean, pool, arms, T)
     for j in range(len(found.arms), len(arms)):
         belief = belief.after(j)
     unit, scale = words.unit(predictor)
     left = belief.left(np.random.default_rng(0))
     if how == "thompson":
-        picks, gains = best.thompson_batch(belief, np.arange(len(points)), batch, open_, task.rng)
+        picks, gains = best.thompson_batch(belief, np.arange(len(points)), batch, open_, here.rng)
     else:
-        price = costs(arms, task.design.given, task.cost)
-        picks, gains = best.gradient_batch(belief, batch, price, open_, found.again, task.rng)
+        price = costs(arms, here.design.given, here.cost)
+        picks, gains = best.gradient_batch(belief, batch, price, open_, found.again, here.rng)
     brought = min(best.worth(belief, picks, np.random.default_rng(0)), left)
     ends = scale * np.array([left, left - brought])
-    out = _proposal(task, arms[np.array(picks, np.int64)], scale * np.array(gains), ends, unit, how, said)
+    out = proposal(here, arms[np.array(picks, np.int64)], scale * np.array(gains), ends, unit, how, said)
     noise = scale * float(np.sqrt(np.median(belief.noise)))
     told, worth_it = words.of_selection(out, noise, scale * float(mean.max()))
     return replace(out, worth_it=worth_it, sentences=(*told, *out.sentences))
 
 
-def _with_pending(task: _Task, found: Runnable, batch: int) -> tuple[Arms, NDArray[np.bool_], list[str]]:
+def _with_pending(here: Situation, found: Runnable, batch: int) -> tuple[Arms, NDArray[np.bool_], list[str]]:
     """All arms, those under way at the end; which may be picked; a warning where they are too few."""
     left = int(found.open.sum())
-    what = "masks" if task.runs.kind == "mask" else "mixtures"
+    what = "masks" if here.runs.kind == "mask" else "mixtures"
     if not left:
         why = " of those that may be run" if len(found.arms) else ": no candidate meets the conditions"
-        coupled = is_coupled(task.design.given) or not task.repeats
+        coupled = is_coupled(here.design.given) or not here.repeats
         remedy = "Add a seed, give other candidates, or stop." if coupled else "Give other candidates= or conditions."
         raise EvaluationsError(f"batch is {batch} (--batch), and no {what} are left{why}. {remedy}")
     said = []
     if left < batch and not found.again:
         said.append(f"batch is {batch} (--batch): only {left} {what} are left to run; all of them are proposed.")
         python_warnings.warn(said[0], UserWarning, stacklevel=4)
-    closed = np.zeros(len(task.pending), bool)
-    return found.arms + task.pending, np.append(found.open, closed), said
+    closed = np.zeros(len(here.pending), bool)
+    return found.arms + here.pending, np.append(found.open, closed), said
 
 
-def _proposal(
-    task: _Task, arms: Arms, gain: Array, ends: Array, unit: str, how: str, said: Sequence[str] = (), left: int = 0
-) -> Proposal:
-    """A proposal of these arms, before it is judged; ``left`` of a design were left out."""
-    given_runs = task.design.given
-    seeds, again = seeded(arms, given_runs)
-    asked_of = task.asked
-    out = Proposal(
-        masks=arms.weights,
-        tasks=task.runs.tasks,
-        question=asked_of.name,
-        words=asked_of.words,
-        kind=task.runs.kind,
-        seeds=seeds,
-        fidelity=tuple(arms.fidelity.tolist()),
-        repeats=again,
-        gain=gain,
-        cost=costs(arms, given_runs, task.cost) if len(arms) else np.zeros(0),
-        before=float(ends[0]),
-        after=float(ends[1]),
-        unit=unit,
-        worth_it=True,
-        leave_one_out=False,
-        how=how,
-    )
-    told = [*words.of_design(out, left), *words.of_runs(out, task.design, task.predictor)]
-    links = words.of_links(task.predictor) if np.isfinite(gain).any() else []
-    noted = [*task.predictor.warnings, *said, *links]
-    return replace(out, sentences=tuple(told), warnings=tuple(dict.fromkeys(noted)))
-
-
-def _by_design(task: _Task, X: Array, how: str) -> Proposal:
-    """A design in its own order, with what it brings as far as the question has functionals."""
-    found = Runnable.of(X, task.design.given, [task.words[0]], True, task.pending, single=True)
-    seen: set[bytes] = set()
-    keep = []
-    for i, x in enumerate(X):  # under one coupled seed a repeat is the same number again
-        twice = x.tobytes() in seen or not found.open[i]
-        seen.add(x.tobytes())
-        keep.append(found.again or not twice)
-    arms = found.arms[np.array(keep)]
-    gain, ends, (unit, scale) = np.full(len(arms), np.nan), np.full(2, np.nan), words.unit(task.predictor)
-    if task.asked.functional is not None and len(arms):
-        gains = Gains(task.beliefs, task.asked.functional, arms)
-        before = float(gains.variance.mean())
-        gain = np.array([gains.take(j) for j in range(len(arms))]) / max(before, 1e-300)
-        ends = scale * np.sqrt(np.array([before, max(before * (1.0 - gain.sum()), 0.0)]) / task.moving)
-    return _proposal(task, arms, gain, ends, unit, how, left=len(X) - len(arms))
-
-
-def _again(task: _Task, batch: int) -> Proposal:
-    """Masks that were run, under another seed; runs under way count as done."""
-    word = task.words[0]
-    there, under = task.design.given.where(fidelity=word), task.pending[task.pending.fidelity == word]
-    X = repeats(np.vstack([there.masks, under.weights]), batch, task.rng)
-    arms = Arms(X, np.full(len(X), -1), np.full(len(X), word))
-    short = [f"batch is {batch} (--batch): {len(X)} different runs are there; each is proposed once."]
-    nothing, (unit, _) = np.full(len(X), np.nan), words.unit(task.predictor)
-    return _proposal(task, arms, nothing, np.full(2, np.nan), unit, "repeats", short * (len(X) < batch))
-
-
-def _factorial(task: _Task, among: str | Sequence[str] | None, incumbent: ArrayLike | None) -> Array:
-    runs = task.runs
-    if incumbent is None:
-        near = runs.masks.mean() >= 0.7
-        start = np.ones(runs.K) if near else runs.masks[task.predictor.best(task.design.X)]
-    else:
-        start = starting_point(incumbent, "mask", runs.K, "incumbent")
-    if among is None:
-        size = np.abs(words.stated(task.design, task.predictor, "leave-one-out")).mean(axis=1)
-        order = np.argsort(-size, kind="stable")[:SWITCHED]
-        columns = np.sort(task.design.players.first[order])
-    else:
-        columns = np.array([runs.tasks.index(t) for t in match(among, runs.tasks, "task (among=, --among)")])
-    if not 2 <= len(columns) <= SWITCHED:
-        raise EvaluationsError(
-            f"among names {len(columns)} tasks (--among); a factorial switches 2 to {SWITCHED}: name the ones that "
-            "matter most."
-        )
-    return np.vstack([start, factorial(start, columns), start])
-
-
-def _d_optimal(task: _Task, own: Array | None, batch: int) -> Array:
-    X = _pool(task) if own is None else own
-    features = "raw" if task.runs.kind == "mask" else "log"
-    return d_optimal(X, batch, task.rng, features=features, given=task.runs.masks)
-
-
-def _pool(task: _Task) -> Array:
-    seeds = 4 if task.design.seeds is not None else 1
-    most = HELD / max(sum(len(b.X) for b in task.beliefs), 1) / (seeds * len(task.words))
-    return candidates(task.asked, task.runs.kind, task.runs.masks, task.region, _between(most), task.rng)
-
-
-def _between(most: float) -> int:
-    return int(np.clip(most, FEWEST, MOST))
-
-
-def _words(design: Design, predictor: Predictor) -> tuple[str, ...]:
+def _fidelities(design: Design, predictor: Predictor) -> tuple[str, ...]:
     """Fidelities that runs may be of, the one asked about first: all where they are fitted together and costs known."""
     if design.at is None:
         return (str(design.given.fidelity[0]),)
