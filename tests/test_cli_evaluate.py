@@ -67,6 +67,27 @@ def test_rows_are_run_under_the_seeds_that_their_file_states(shell):
     refused(shell(*words), "MASKS", "next.csv", "'seed'", "-1 in row 4", "--seeds")
 
 
+def test_rows_of_another_fidelity_are_left(shell):
+    write()
+    table = pd.DataFrame([[1, 1, 0, 5], [1, 0, 1, 6], [0, 1, 1, 5], [1, 1, 1, 5]], columns=["a", "b", "c", "seed"])
+    table.assign(fidelity=["large", "small", "large", "small"]).to_csv("next.csv", index=False)
+    words = ["evaluate", "next.csv", "--store", "runs.db", "--command", COMMAND]
+    refused(shell(*words), "MASKS", "several fidelities (2 large, 2 small)", "--fidelity says which")
+    refused(shell(*words, "--fidelity", "tiny"), "several fidelities (2 large, 2 small)")
+    code, out, err = shell(*words, "--fidelity", "small")
+    assert (code, out.startswith("runs.db: 2 of 2 evaluations are done.")) == (0, True)
+    assert "Note: of the rows of MASKS (2 large, 2 small) those of fidelity small are evaluated." in err
+    runs = Evaluations.read("runs.db", min_runs=1)
+    assert sorted(zip(runs.masks.tolist(), runs.seed.tolist(), strict=True)) == [([1, 0, 1], 6), ([1, 1, 1], 5)]
+    assert set(runs.fidelity) == {"small"}
+    table.assign(fidelity="large").to_csv("next.csv", index=False)
+    assert shell(*words)[0] == 0  # one for all: it needs no option
+    with Store("runs.db") as store:
+        assert {problem.fidelity for problem, _ in store.problems()} == {"small", "large"}
+    table.assign(fidelity=["large", None, "large", "small"]).to_csv("next.csv", index=False)
+    refused(shell(*words), "'fidelity' is empty in row 2")
+
+
 def failed(shell):
     return [json.loads(line) for line in shell("runs", "runs.db", "--status", "failed", "--json")[1].splitlines()]
 

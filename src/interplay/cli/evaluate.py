@@ -28,6 +28,7 @@ EXAMPLES = "\n\n".join(
 )
 Seconds = Optional[float]  # noqa: UP045 - typer reads these at run time
 SEEDS = "How many seeds (0, 1, ...), or which: 100,101,102. If not given those of MASKS's column seed, or one."
+FIDELITY = "What kind of runs these are, such as a size. If not given that of MASKS's column fidelity, or retrained."
 
 
 def evaluate(
@@ -44,7 +45,7 @@ def evaluate(
     retries: Annotated[int, typer.Option(min=0, metavar="N", help="How often a failed one is tried again.")] = 1,
     timeout: Annotated[Seconds, option("SECONDS", "Time that one evaluation may take.")] = None,
     tag: Annotated[str, option("NAME", "Tells problems apart in one store.")] = "",
-    fidelity: Annotated[str, option("WORD", "What kind of runs these are, such as a size.")] = "retrained",
+    fidelity: Annotated[Name, option("WORD", FIDELITY)] = None,
     target: Annotated[Names, option("NAME", "Targets that every result holds; repeatable; those of the first.")] = None,
     higher_is_better: Annotated[Names, option("NAME", "Targets where higher is better; repeatable, globs.")] = None,
     trained: Annotated[
@@ -63,6 +64,7 @@ def evaluate(
     if coupled and not_coupled:
         raise ValueError("--coupled and --not-coupled are both given; say one, or none where it is not known.")
     names, designs = _designs(masks, question, tasks)
+    fidelity, own = _fidelity(masks, names, fidelity)
     if target and higher_is_better:  # otherwise they are known after the first result
         with inputs.option("--higher-is-better"):
             match(higher_is_better, target, "target")
@@ -79,7 +81,10 @@ def evaluate(
     )
     how: dict[str, Any] = {"tag": tag, "accept_changed": accept_changed}
     how |= {"workers": workers, "executor": executor, "retries": retries, "timeout": timeout}
-    run(evaluator, designs, _seeds(masks, names, seeds), store, **how)
+    which = _seeds(masks, names, seeds)
+    if own is not None:
+        designs, which = designs[own], which if isinstance(which, int | list) else which[own]
+    run(evaluator, designs, which, store, **how)
 
 
 def run(evaluator: Any, designs: np.ndarray, which: int | list[int] | np.ndarray, store: str, **how: Any) -> None:
@@ -140,6 +145,23 @@ def _designs(masks: Path | None, question: str | None, tasks: str | None) -> tup
     if names is None:
         raise ValueError("--for leave-one-out: name the tasks with --tasks A,B,...")
     return names, leave_one_out(len(names))
+
+
+def _fidelity(masks: Path | None, tasks: Sequence[str], given: str | None) -> tuple[str, np.ndarray | None]:
+    """--fidelity, or what MASKS states; and which of its rows (m,) are of it, where they are of several."""
+    from ..formats.points import read_fidelities
+
+    with inputs.option("MASKS"):
+        stated = None if masks is None else read_fidelities(masks, tasks)
+    counts = {} if stated is None else {word: int((stated == word).sum()) for word in dict.fromkeys(stated.tolist())}
+    word = given or next(iter(counts), "retrained")
+    if stated is None or len(counts) == 1:  # what is said goes before what is stated
+        return word, None
+    words = ", ".join(f"{n} {one}" for one, n in counts.items())
+    if given not in counts:
+        raise ValueError(f"MASKS holds rows of several fidelities ({words}): --fidelity says which this command makes.")
+    typer.echo(f"Note: of the rows of MASKS ({words}) those of fidelity {given} are evaluated.", err=True)
+    return word, stated == word
 
 
 def _seeds(masks: Path | None, tasks: Sequence[str], given: str | None) -> int | list[int] | np.ndarray:

@@ -31,6 +31,7 @@ __all__ = [
     "read_contrasts",
     "read_design",
     "read_points",
+    "read_fidelities",
     "read_seeds",
     "sheet",
     "tasks_of",
@@ -139,9 +140,8 @@ def read_seeds(path: str | Path, tasks: Sequence[str]) -> NDArray[np.int64] | No
     EvaluationsError
         For a cell that is no whole number from 0 on.
     """
-    table = sheet(path)
-    columns = set(map(str, table.frame.columns))
-    if "seed" not in columns or "seed" in tasks or {"task", "weight"} <= columns:
+    table = _stating(path, tasks, "seed")
+    if table is None:
         return None
     remedy = "Seeds are 0, 1, 2, ...: mend it, or say which with --seeds."
     seeds = as_numbers(table.frame, "seed", table.name, remedy)
@@ -150,6 +150,31 @@ def read_seeds(path: str | Path, tasks: Sequence[str]) -> NDArray[np.int64] | No
         cell = table.frame["seed"].iloc[wrong[0]]
         raise EvaluationsError(f"{table.name}: column 'seed' holds {cell} in row {wrong[0] + 1}. {remedy}")
     return seeds.astype(np.int64)
+
+
+def read_fidelities(path: str | Path, tasks: Sequence[str]) -> NDArray[np.str_] | None:
+    """Fidelities (m,) of which the rows of a wide design are to be; None where no column ``fidelity`` states them.
+
+    Raises
+    ------
+    EvaluationsError
+        For a cell that is empty.
+    """
+    table = _stating(path, tasks, "fidelity")
+    if table is None:
+        return None
+    words = as_text(table.frame, "fidelity")
+    if "" in words:
+        row = words.index("") + 1
+        raise EvaluationsError(f"{table.name}: column 'fidelity' is empty in row {row}. Fill it, or drop the column.")
+    return np.array(words)
+
+
+def _stating(path: str | Path, tasks: Sequence[str], column: str) -> Table | None:
+    """The table of a wide design, if a column of it that is no task states something of its rows."""
+    table = sheet(path)
+    columns = set(map(str, table.frame.columns))
+    return None if column not in columns or column in tasks or {"task", "weight"} <= columns else table
 
 
 def names_column(frame: pd.DataFrame, tasks: Sequence[str], several: bool = False) -> str | None:
