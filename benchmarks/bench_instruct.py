@@ -104,8 +104,9 @@ def section(case: Case, run: Run) -> str | None:
             figures[f"{name}, the {FEW} largest retrained"] = cost + FEW, both
             continue
         mean[way] = np.mean(found, axis=0)
+        turns = costs.get("turns", {}).get(way)
         figures[way] = (
-            float(np.mean(spent)) / one,
+            float(np.mean(spent)) / one if turns is None else float(np.mean([took / train for train, took in turns])),
             [scores(e, others[s]) for e, s in zip(found, seeds, strict=True) if s < S],
         )
     for name, together in ((FUSED, joined), (CORRECTED, corrected)):
@@ -122,7 +123,8 @@ def section(case: Case, run: Run) -> str | None:
         f"example that react ({len(case.asked(0))} masks in the same run). `replay`: the schedule in the model linear "
         "around the end of the training, `optimum`: its optimum. `and 8 retrainings`: random near-full masks, fitted "
         "together with the estimates, or what they show beyond these as a linear correction. `the 8 largest "
-        "retrained`: leave-one-out of the sources with the largest estimates, in place of these. Cost in trainings."
+        "retrained`: leave-one-out of the sources with the largest estimates, in place of these. Cost in trainings"
+        f"{f', those of `{OURS}` timed in turn with them' * (OURS in costs.get('turns', {}))}."
     )
     text = f"## {K} sources\n\n{wanted(checks(figures, whole))}\n{about}\n\n{table(['way', 'cost', *SCORES], rows)}"
     pooled = truth.mean(0)

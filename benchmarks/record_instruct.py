@@ -3,6 +3,7 @@
     export OMP_NUM_THREADS=1
     python -m benchmarks.record_instruct --data ../shared/data    # goes on where it stopped
     python -m benchmarks.record_instruct --data ../shared/data --estimates
+    python -m benchmarks.record_instruct --data ../shared/data --turns 2 --ways 'in run, 2'
     python -m benchmarks.record_instruct --data ../shared/data --case sixteen [--estimates --ways 'in run, 2']
 
 Two cases. ``twelve`` sources, the upper four layers, a constant learning rate. ``sixteen`` sources, the upper six
@@ -18,7 +19,8 @@ Estimates (``recordings/instruct-estimates.parquet``), of the same masks and of 
 each seed: origin ``in run, R`` with R outcomes of each example that react, ``replay`` and ``optimum`` around the end of
 the seed's training, ``in run, 2, new seeds`` leave-one-out alone in seeds of which nothing was
 retrained. ``recordings/instruct-costs.json`` holds processor seconds of one thread: of one training with its
-measurement, and of each way, per seed.
+measurement, and of each way, per seed; ``turns`` those of both in turn, in one sitting (``--turns``), which is what
+they are compared by where it is there.
 
 All goes through `interplay.evaluate` into a store under ``recordings/raw``.
 """
@@ -174,6 +176,25 @@ def estimates(case: Case, evaluator, store: Path, ways: Sequence[str]) -> None:
             write(parts, case.path("-estimates.parquet"))
 
 
+def turns(case: Case, evaluator, ways: Sequence[str], n: int) -> None:
+    """Time a training with its measurement and each way that follows a run, one after the other, n times."""
+    from interplay.unrolled import InRun
+
+    path = case.path("-costs.json")
+    costs = json.loads(path.read_text())
+    full = np.ones((1, case.K))
+    for way in ways:
+        costs.setdefault("turns", {})[way] = []
+        for seed in range(n):
+            began = time.process_time()
+            evaluator.evaluate(full, np.array([seed]))
+            middle = time.process_time()
+            InRun(evaluator, react=WAYS[way]).evaluate(case.asked(seed), np.full(len(case.asked(seed)), seed))
+            costs["turns"][way].append([middle - began, time.process_time() - middle])
+            print(way, costs["turns"][way][-1], flush=True)
+    path.write_text(json.dumps(costs, indent=1) + "\n")
+
+
 def write(parts: list, path: Path) -> None:
     whole = parts[0]
     for part in parts[1:]:
@@ -189,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimates", action="store_true")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), help="which estimates")
+    parser.add_argument("--turns", type=int, default=0, metavar="N", help="time trainings and --ways in turn, N times")
     parser.add_argument("--case", choices=tuple(CASES), default="twelve")
     given = parser.parse_args(arguments)
     raw, case = RECORDINGS / "raw", CASES[given.case]
@@ -196,7 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     states = raw / ("states" if case.name == "instruct" else f"states-{case.name}")
     how = {"sources": case.sources, "held_out": case.held_out, "cache": states, **case.options}
     evaluator = finetuning(given.data / "instruct", model=given.model, **how)
-    if given.estimates:
+    if given.turns:
+        turns(case, evaluator, given.ways, given.turns)
+    elif given.estimates:
         estimates(case, evaluator, raw / f"{case.name}-estimates.db", given.ways)
     else:
         trainings(case, evaluator, raw / f"{case.name}.db", given.workers)
