@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["namesakes", "near", "own"]
+__all__ = ["around", "namesakes", "near", "own", "without"]
 
 ALIKE = 0.8  # share of matching characters
 BEGINS = 4  # letters that a shorter name must have in common with the longer one
@@ -76,19 +76,48 @@ def near(a: str, b: str) -> float:
 
 
 def own(tasks: Sequence[str], targets: Sequence[str]) -> NDArray[np.bool_]:
-    """Which targets are of a task's own name, with or without a measure's name beside a slash: ``(K, T)``.
+    """Which targets are called like a task, ``(K, T)``: without what all names of a kind share, or beside a slash.
+
+    Names that are numbers say nothing.
 
     Examples
     --------
-    >>> own(["gsm8k", "wiki"], ["loss/gsm8k", "loss/all", "Wiki"]).astype(int).tolist()
+    >>> own(["train_wiki", "train_code"], ["valid_code", "valid_wiki"]).astype(int).tolist()
+    [[0, 1], [1, 0]]
+    >>> own(["gsm8k", "wiki"], ["loss/gsm8k", "loss", "Wiki"]).astype(int).tolist()
     [[1, 0, 0], [0, 0, 1]]
     """
-    plain = ["".join(_words(task)) for task in tasks]
-    found = np.zeros((len(plain), len(targets)), bool)
-    for t, target in enumerate(targets):
-        names = {"".join(_words(part)) for part in (target, *target.split("/"))}
-        found[:, t] = [name in names for name in plain]
-    return found
+    short = lambda names: zip(names, without(names, around(names)), strict=True)
+    said = [_plain(forms) for forms in short(tasks)]
+    measured = [_plain((*forms, *forms[0].split("/"))) for forms in short(targets)]
+    return np.array([[bool(one & other) for other in measured] for one in said])
+
+
+def _plain(forms: Sequence[str]) -> set[str]:
+    """Names as they are compared; without those that are numbers."""
+    return {plain for form in forms if (plain := "".join(_words(form))) and not plain.isdigit()}
+
+
+def around(names: Sequence[str]) -> tuple[str, str]:
+    """What all names begin and end with, up to a separator; '' and '' where that would leave nothing of one."""
+    if len(names) < 2:
+        return "", ""
+    start = _common(names)
+    end = _common([name[len(start) :][::-1] for name in names])[::-1]
+    return ("", "") if any(len(name) == len(start) + len(end) for name in names) else (start, end)
+
+
+def without(names: Sequence[str], ends: tuple[str, str]) -> list[str]:
+    """Names without what all of them begin and end with."""
+    start, end = map(len, ends)
+    return [name[start : len(name) - end] for name in names]
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all names begin with, up to a separator."""
+    least, most = min(names), max(names)
+    n = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(len(least), len(most)))
+    return least[: max((least.rfind(separator, 0, n) for separator in "/_.:- "), default=-1) + 1]
 
 
 def _words(name: str) -> list[str]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import namesakes
 from ..fields import listed
 from .summary import Summary
-from .words import around, shown, without
+from .words import shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -108,9 +109,8 @@ def _open(answer: Attribution, tasks: list[int]) -> str:
 
 def _of_its_name(answer: Attribution, found: Summary) -> str:
     """How many tasks help the target that is called like them more than any other; '' where hardly any is."""
-    short = lambda names: [name.casefold() for name in without(names, around(names))]
-    place = {name: t for t, name in enumerate(short(answer.targets))}
-    own = {k: place[name] for k, name in enumerate(short(answer.tasks)) if name in place and not name.isdigit()}
+    same = namesakes.own(answer.tasks, answer.targets)
+    own = {int(k): int(same[k].argmax()) for k in np.flatnonzero(same.any(axis=1))}
     if len(own) < NAMESAKES:
         return ""
     others = [k for k, t in own.items() if found.best[k] != t]

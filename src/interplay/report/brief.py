@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .words import around, harmless, shown, without
+from ..namesakes import around, without
+from .words import harmless, shown
 
 if TYPE_CHECKING:
     from ..attribution import Attribution

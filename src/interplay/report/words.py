@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..fields import listed
+from ..namesakes import around, without
 
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")  # first characters; the wide ones count in some countries
@@ -38,28 +39,6 @@ def shortened(names: Sequence[str]) -> tuple[list[str], str]:
     """Names without what they all begin and end with, cut at a separator; and that, as 'begin...end' or ''."""
     ends = around(names)
     return without(names, ends), "...".join(ends) if any(ends) else ""
-
-
-def around(names: Sequence[str]) -> tuple[str, str]:
-    """What all names begin and end with, up to a separator; '' and '' where that would leave nothing of one."""
-    if len(names) < 2:
-        return "", ""
-    start = _common(names)
-    end = _common([name[len(start) :][::-1] for name in names])[::-1]
-    return ("", "") if any(len(name) == len(start) + len(end) for name in names) else (start, end)
-
-
-def without(names: Sequence[str], ends: tuple[str, str]) -> list[str]:
-    """Names without what all of them begin and end with."""
-    start, end = map(len, ends)
-    return [name[start : len(name) - end] for name in names]
-
-
-def _common(names: Sequence[str]) -> str:
-    """What all names begin with, up to a separator."""
-    least, most = min(names), max(names)
-    n = next((i for i, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(len(least), len(most)))
-    return least[: max((least.rfind(separator, 0, n) for separator in "/_.:- "), default=-1) + 1]
 
 
 def of_mask(tasks: Sequence[str], mask: np.ndarray, most: int = 12) -> str:
