@@ -165,20 +165,8 @@ def propose(
     under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
     with threads(len(design.given)):
         believed = beliefs(design, predictor, range(runs.T))
-        made = (
-            runs,
-            design,
-            predictor,
-            ask,
-            region,
-            believed,
-            _fidelities(design, predictor),
-            under,
-            cost,
-            repeats,
-            rng,
-        )
-        here = Situation(*made, hedged=surrogate in HEDGED)
+        made = (runs, design, predictor, ask, region, believed, _fidelities(design, predictor), under)
+        here = Situation(*made, cost, repeats, rng, hedged=surrogate in HEDGED)
         if how == "repeats":
             return fixed.again(here, int(batch))
         if how in ("factorial", "d-optimal"):
@@ -245,8 +233,8 @@ def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Prop
     word = here.design.at or str(runs.fidelity[0])
     found = Runnable.of(points, here.design.given, [word], here.repeats, here.pending, single=True)
     arms, open_, said = _with_pending(here, found, batch)
-    pool = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
-    belief = best.Beliefs.of(here.beliefs, mean, pool, arms, T)
+    places = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
+    belief = best.Beliefs.of(here.beliefs, mean, places, arms, T)
     for j in range(len(found.arms), len(arms)):
         belief = belief.after(j)
     unit, scale = words.unit(predictor)
