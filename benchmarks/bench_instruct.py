@@ -139,11 +139,22 @@ def section(case: Case, run: Run) -> str | None:
     )
     if not near.m:
         return text
-    head = ["way", "relative error", "constant's", "error / spread", "centred", "ranks", "verdicts", "right"]
+    head = [
+        "way",
+        "relative error",
+        "constant's",
+        "error / spread",
+        "centred",
+        "ranks",
+        "verdicts",
+        "right",
+        "not excluded",
+    ]
     ways = [verdicts(way, own, near) for way, own in cheap.items() if not way.endswith("new seeds")]
     about = (
         f"On the near-full masks of each seed ({near.m} in all), mean over targets and seeds; the verdict of half of "
-        "them, and how often it is that of the others; where a seed has few, of all in one seed and in the others:"
+        "them, how often it is that of the others, and how often it does not exclude theirs; where a seed has few, of "
+        "all in one seed and in the others:"
     )
     return f"{text}\n{about}\n\n{table(head, ways)}"
 
@@ -190,8 +201,7 @@ def largest_retrained(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def verdicts(way: str, estimates: Evaluations, near: Evaluations) -> list[str]:
     """Agreement with near-full masks, and whether the verdict of some holds for the others."""
     names = ("relative_error", "constant_relative_error", "error_over_spread", "centred_error_over_spread", "spearman")
-    figures, said, right = [], [], []
-    pairs = []
+    figures, pairs, held = [], [], []
     for seed in sorted(set(estimates.seed.tolist())):
         own, real = estimates.where(seed=seed), near.filter(near.seed == seed)
         if not real.m:
@@ -200,22 +210,25 @@ def verdicts(way: str, estimates: Evaluations, near: Evaluations) -> list[str]:
         pairs.append((own.values[place], real.values))
         figures.append([agreement(*pairs[-1], real.targets)[name] for name in names])
     if pairs and len(pairs[0][0]) < 2 * FEWEST:  # too few for halves: another seed confirms the verdict
-        own = [agreement(*pair, near.targets)["verdict"] for pair in pairs]
-        for first, other in permutations(own, 2):
-            said.append(first)
-            right.append(first == other)
+        held = list(permutations([agreement(*pair, near.targets) for pair in pairs], 2))
     else:
         for seed, (guess, real) in enumerate(pairs):
             rng = np.random.default_rng([9, seed])
             for _ in range(10):
                 order, half = rng.permutation(len(real)), (len(real) + 1) // 2
-                few, rest = (
-                    agreement(guess[i], real[i], near.targets)["verdict"] for i in (order[:half], order[half:])
-                )
-                said.append(few)
-                right.append(few == rest)
+                parts = order[:half], order[half:]
+                held.append(tuple(agreement(guess[i], real[i], near.targets) for i in parts))
+    said = [few["verdict"] for few, _ in held]
+    right = [few["verdict"] == rest["verdict"] for few, rest in held]
+    open_ = [rest["verdict"] in few["possible"] for few, rest in held]
     common = max(set(said), key=said.count)
-    return [way, *(f"{v:.2f}" for v in np.mean(figures, axis=0)), common, f"{np.mean(right):.0%}"]
+    return [
+        way,
+        *(f"{v:.2f}" for v in np.mean(figures, axis=0)),
+        common,
+        f"{np.mean(right):.0%}",
+        f"{np.mean(open_):.0%}",
+    ]
 
 
 if __name__ == "__main__":
