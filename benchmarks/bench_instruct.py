@@ -18,6 +18,7 @@ import numpy as np
 
 import interplay as ip
 from interplay import Evaluations
+from interplay.gradients import diagnostics
 from interplay.gradients.diagnostics import FEWEST, agreement
 from interplay.metrics import leave_one_out_effects, pearson, spearman
 
@@ -200,7 +201,6 @@ def largest_retrained(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def verdicts(way: str, estimates: Evaluations, near: Evaluations) -> list[str]:
     """Agreement with near-full masks, and whether the verdict of some holds for the others."""
-    names = ("relative_error", "constant_relative_error", "error_over_spread", "centred_error_over_spread", "spearman")
     figures, pairs, held = [], [], []
     for seed in sorted(set(estimates.seed.tolist())):
         own, real = estimates.where(seed=seed), near.filter(near.seed == seed)
@@ -208,7 +208,7 @@ def verdicts(way: str, estimates: Evaluations, near: Evaluations) -> list[str]:
             continue
         place = [int(np.flatnonzero((own.masks == mask).all(axis=1))[0]) for mask in real.masks]
         pairs.append((own.values[place], real.values))
-        figures.append([agreement(*pairs[-1], real.targets)[name] for name in names])
+        figures.append([agreement(*pairs[-1], real.targets)[name] for name in diagnostics.SCORES])
     if pairs and len(pairs[0][0]) < 2 * FEWEST:  # too few for halves: another seed confirms the verdict
         held = list(permutations([agreement(*pair, near.targets) for pair in pairs], 2))
     else:

@@ -188,7 +188,7 @@ def _model(name: str, data: Path, run: Run) -> tuple[list[list[str]], list[np.nd
         verdict = agreement(found["values"][0][ten], real[0][ten], course.targets)
         rights.append(_rights(found["values"], real, course.targets))
         cost = float(np.mean(found["seconds"] / one["seconds"]))
-        left = " or ".join(one for one in verdict["possible"] if one != verdict["verdict"])
+        left = " or ".join(verdict["possible"][1:])
         rows.append([name, way, *_figures(scores), verdict["verdict"], left, scores[0]["verdict"], f"{cost:.1f}"])
         values.append(found["values"][0][ten])
     rows[nearest(values, real[0][ten], course.targets)][1] += " (chosen)"

@@ -36,13 +36,13 @@ def error(runs):
 
 
 def drawn(n, seed=0):
-    """n random runs of the pool, of which the first 24 are the same for all seeds."""
+    """Rows of n random runs of the pool, of which the first 24 are the same for all seeds."""
     order = np.random.default_rng(start).permutation(len(pool))
-    return pool.masks[np.append(order[:24], np.random.default_rng(seed).permutation(order[24:])[: n - 24])]
+    return np.append(order[:24], np.random.default_rng(seed).permutation(order[24:])[: n - 24])
 
 
 print("runs  verdict        measured error   the next 8 should narrow the intervals by")
-masks = drawn(24)
+masks = pool.masks[drawn(24)]
 for _ in range(4):
     answer, off = error(trained(masks))
     how = {"rng": np.random.default_rng(0), "candidates": pool.masks, "repeats": False}
@@ -56,4 +56,4 @@ if "--picture" in sys.argv:
     ip.plots.save(ip.plots.learning_curve(error(trained(masks[:32]))[0]), HERE / "picture.png", dpi=110)
 print("\nThe 24 and random ones instead, mean of three draws:")
 for n in (32, 40, 48, 56):
-    print(f"{n:4d}  {'':13s}  {np.mean([error(trained(drawn(n, seed)))[1] for seed in range(3)]):10.0f} %")
+    print(f"{n:4d}  {'':13s}  {np.mean([error(pool[drawn(n, seed)])[1] for seed in range(3)]):10.0f} %")

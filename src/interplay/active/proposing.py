@@ -164,7 +164,7 @@ def propose(
         raise EvaluationsError(f"{listed(runs.targets, 4)} never changes in the runs: there is nothing to ask next.")
     under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
     with threads(len(design.given)):
-        believed = beliefs(design, predictor, range(runs.T))
+        believed = [] if how == "repeats" else beliefs(design, predictor, range(runs.T))
         made = (runs, design, predictor, ask, region, believed, _fidelities(design, predictor), under)
         here = Situation(*made, cost, repeats, rng, hedged=surrogate in HEDGED)
         if how == "repeats":

@@ -110,7 +110,7 @@ class Imitation:
         for name, row in self.table.items():
             figures = [row.get(key, np.nan) for key in SCORES[2:]]
             mark = " (chosen)" if name == self.chosen else ""
-            said = " or ".join([row["verdict"], *(one for one in row["possible"] if one != row["verdict"])])
+            said = " or ".join(row["possible"])
             lines.append(f"{name[:23]:24}{figures[0]:13.2f}{figures[1]:9.2f}{figures[2]:7.2f}  {said}{mark}")
         masks = self.table[self.chosen]["masks"]
         return "\n".join([f"Estimates beside {masks} retrained masks (1 = no better than a constant)", *lines])

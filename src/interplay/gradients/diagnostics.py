@@ -38,7 +38,7 @@ def agreement(estimate: np.ndarray, truth: np.ndarray, targets: Sequence[str]) -
         ``masks``; ``relative_error``, ``constant_relative_error``, ``error_over_spread``,
         ``centred_error_over_spread`` and ``spearman``, each a mean over targets with any spread; ``by_target``
         with the same figures; ``intervals`` of 80 % of the two figures that decide; ``verdict``, ``reason``, and
-        ``possible``, the verdicts within the intervals.
+        ``possible``, the verdict and then the others within the intervals.
     """
     by_target: dict[str, dict[str, float]] = {}
     without = []
@@ -58,8 +58,8 @@ def agreement(estimate: np.ndarray, truth: np.ndarray, targets: Sequence[str]) -
             figures["centred_error_over_spread"] = float(np.abs(error - error.mean()).mean()) / spread
             figures[RANK] = float(_rank_correlation(F, Fhat))
             each = np.repeat([[figures[ERROR], figures[RANK]]], len(truth), axis=0)
-            if len(F) > FEWEST - 1:
-                each[rows] = _without_each(F, Fhat)
+            if len(F) >= FEWEST:
+                each[rows] = _without_each(F, Fhat, figures[ERROR])
             without.append(each)
         by_target[name] = figures
     means = {
@@ -83,24 +83,24 @@ def agreement(estimate: np.ndarray, truth: np.ndarray, targets: Sequence[str]) -
 def judge(
     means: dict[str, float], masks: int, intervals: dict[str, list[float]] | None = None
 ) -> tuple[str, str, list[str]]:
-    """Verdict on an estimator, its reason, and the verdicts that the intervals leave open.
+    """Verdict on an estimator, its reason, and that verdict with the others that the intervals leave open.
 
     The verdict is faithful, ranking only, unfaithful or unknown.
     """
     if masks < FEWEST:
-        return "unknown", f"{masks} retrained masks; at least {FEWEST} are needed to say.", []
+        return "unknown", f"{masks} retrained masks; at least {FEWEST} are needed to say.", ["unknown"]
     if RANK not in means:
-        return "unknown", "the retrained values do not differ from mask to mask.", []
+        return "unknown", "the retrained values do not differ from mask to mask.", ["unknown"]
     verdict = _verdict(means[ERROR], means[RANK])
     ends = intervals or {key: [means[key]] for key in (ERROR, RANK)}
-    corners = {_verdict(error, rank) for error in ends[ERROR] for rank in ends[RANK]} | {verdict}
-    possible = [one for one in MEANING if one in corners]
+    corners = {_verdict(error, rank) for error in ends[ERROR] for rank in ends[RANK]}
+    possible = [verdict, *(one for one in MEANING if one in corners and one != verdict)]
     between = {key: f" ({low:.2f} to {high:.2f})" for key, (low, high) in (intervals or {}).items()}
     said = (
         f"error {means[ERROR]:.2f}{between.get(ERROR, '')} of the spread, rank correlation "
         f"{means[RANK]:.2f}{between.get(RANK, '')} on {masks} retrained masks{MEANING[verdict]}"
     )
-    others = " or ".join(one for one in possible if one != verdict)
+    others = " or ".join(possible[1:])
     return verdict, f"{said}{f'; not excluded by so few masks: {others}' if others else ''}.", possible
 
 
@@ -110,15 +110,15 @@ def _verdict(error: float, rank: float) -> str:
     return "ranking only" if rank >= 0.5 else "unfaithful"
 
 
-def _without_each(F: np.ndarray, Fhat: np.ndarray) -> np.ndarray:
-    """Return error over spread and rank correlation without each mask in turn: (m, 2)."""
+def _without_each(F: np.ndarray, Fhat: np.ndarray, whole: float) -> np.ndarray:
+    """Return error over spread (``whole`` with all masks) and rank correlation without each mask in turn: (m, 2)."""
     m = len(F)
     rest = np.arange(m - 1) + (np.arange(m - 1) >= np.arange(m)[:, None])  # row i: all but i
     a, b = F[rest], Fhat[rest]
     spread = np.abs(a - a.mean(1, keepdims=True)).mean(1)
     error = np.abs(b - a).mean(1)
     moves = spread > 1e-12 * np.abs(F).mean()  # one mask may be all that moves a target
-    over = np.divide(error, spread, out=np.full(m, np.abs(Fhat - F).mean() / np.abs(F - F.mean()).mean()), where=moves)
+    over = np.divide(error, spread, out=np.full(m, whole), where=moves)
     return np.column_stack([over, _rank_correlation(a, b)])
 
 
