@@ -100,8 +100,9 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         taken = found(draw)
         values = verified(np.array([taken[m][0] for m in methods]), data=data)[:, :, LOSS]  # (methods, seeds)
         said = {f"{m}: said": list(taken[m][1:]) for m in (*methods, GAIN)}
-        own = verified(np.array([taken[OURS][0], taken[GAIN][0]]), (OWN,), data=data)[:, 0, LOSS]
-        return said | {m: row.tolist() for m, row in zip(methods, values, strict=True)} | {"own": own.tolist()}
+        own = verified(np.array([taken[m][0] for m in methods]), (OWN,), data=data)[:, 0, LOSS]
+        under = {f"{m}: own": float(value) for m, value in zip(methods, own, strict=True)}
+        return said | {m: row.tolist() for m, row in zip(methods, values, strict=True)} | under
 
     figures = run.over(run.draws(DRAWS), measure, CODE, bench="text mixtures", runs=RUNS)
     proportional = tokens().mixture
@@ -111,12 +112,12 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     ours, lines, checks = figures[OURS], [], []
     for name in (*methods, *known):
         loss = figures[name]
-        rosy = ""
+        rosy = ["", ""]
         if name in methods:
-            gap = loss.mean(axis=1) - figures[f"{name}: said"][:, 0]
-            rosy = f"{gap.mean():+.4f} +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.4f}" if len(gap) > 1 else ""
+            told = figures[f"{name}: said"][:, 0]
+            rosy = [_mean(values - told) for values in (figures[f"{name}: own"], loss.mean(axis=1))]
         apart = "" if name == OURS else difference(loss, ours)
-        lines.append([name, f"{loss.mean():.4f}", apart, rosy])
+        lines.append([name, f"{loss.mean():.4f}", apart, *rosy])
         if name not in (OURS, PLAIN, LEVELS):
             met = loss.mean() > ours.mean()
             checks.append((f"loss below that of {name}", "an interval above 0", apart, met))
@@ -126,7 +127,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         "the same, 12 of the runs under other seeds": (
             figures[LEVELS].mean(axis=1) > levels[:, 0] + 2.0 * levels[:, 1]
         ),
-        "the same, seed of the runs": figures["own"][:, 0] > said[:, 0] + 2.0 * said[:, 1],
+        "the same, seed of the runs": figures[f"{OURS}: own"] > said[:, 0] + 2.0 * said[:, 1],
         "gain over proportional less than predicted by 2 deviations, judging seeds": (
             figures["proportional"].mean(axis=1) - ours.mean(axis=1) < gain[:, 0] - 2.0 * gain[:, 1]
         ),
@@ -141,5 +142,16 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     )
     checks += [(name, "at most 10 %", f"{seen.mean():.0%}", seen.mean() <= 0.1) for name, seen in surprises.items()]
     text = f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, four sets.\n\n"
-    columns = ["mixture", "loss", f"it - {OURS}, paired", "true - predicted, at its own optimum"]
+    columns = [
+        "mixture",
+        "loss",
+        f"it - {OURS}, paired",
+        *(f"true - predicted, {which}" for which in ("seed of the runs", "judging seeds")),
+    ]
     return "# A mixture of text sources, trained\n\n" + wanted(checks) + text + table(columns, lines) + rivals.note()
+
+
+def _mean(gap: Array) -> str:
+    """Mean over draws with its interval (95 %)."""
+    half = f" +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.4f}" if len(gap) > 1 else ""
+    return f"{gap.mean():+.4f}{half}"

@@ -146,6 +146,7 @@ def verified(
         if not (data / "instruct").is_dir():
             n = sum(map(len, missing.values()))
             raise FileNotFoundError(f"{n} trainings are in no recording, and {data} holds no texts; give data=.")
+        STORE.parent.mkdir(parents=True, exist_ok=True)
         training = evaluator(data)
         parts = [ip.Evaluations.read(VERIFIED, min_runs=1)] if VERIFIED.exists() else []
         for seed, rows in missing.items():

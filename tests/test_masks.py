@@ -171,10 +171,31 @@ def test_designs_for_questions(question, rng):
         assert 0.75 <= rows.mean() <= 0.9
     elif question == "shapley":
         assert set(range(1, 13)) == set(size)
+        assert ((size == 1).sum(), (size == 11).sum()) == (12, 12)  # they weigh most
     elif question == "mixture":
         np.testing.assert_allclose(size, 1)
     else:
         assert abs(rows.mean() - 0.5) < 0.05
+
+
+@pytest.mark.parametrize(("runs", "singles", "all_but_one"), [(2, 1, 0), (10, 5, 0), (40, 12, 8), (60, 12, 12)])
+def test_half_of_a_design_for_shapley_values_is_single_tasks_then_all_but_one(runs, singles, all_but_one, rng):
+    size = masks.design(12, runs, "shapley", rng).sum(axis=1)
+    assert len(size) == runs
+    assert (size == 1).sum() >= singles
+    assert (size == 11).sum() >= all_but_one
+    assert (size == 12).sum() == 1
+
+
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_a_design_for_shapley_values_of_few_tasks_lists_all_masks(K, rng):
+    with pytest.warns(UserWarning, match="were asked for"):
+        rows = masks.design(K, 20, "shapley", rng)
+    assert len(rows) == 2**K - 1
+    run = rows[: len(rows) // 2]
+    with pytest.warns(UserWarning, match="were asked for"):
+        rest = masks.design(K, 20, "shapley", rng, exclude=run)
+    assert distinct(np.vstack([run, rest]))
 
 
 def test_design_leaves_out_what_was_run(rng):

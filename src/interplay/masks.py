@@ -391,7 +391,25 @@ def design(
         rest = bernoulli(K, runs - len(lead), rng, p=p, exclude=np.vstack([out, full]))
         return np.vstack([lead, rest])
     if question == "shapley":
-        return stratified(K, runs, rng, sizes=range(1, K + 1), exclude=out)
+        ends = _ends(K, runs // 2, rng, out)
+        rest = stratified(K, runs - len(ends), rng, sizes=range(1, K + 1), exclude=np.vstack([out, ends]))
+        masks = np.vstack([ends, rest])
+        return masks[rng.permutation(len(masks))]
     if question == "selection":
         return bernoulli(K, runs, rng, p=0.5, exclude=out)
     return antithetic(K, runs, rng, exclude=out)
+
+
+def _ends(K: int, most: int, rng: np.random.Generator, exclude: np.ndarray) -> np.ndarray:
+    """Draw single tasks, then all but one, array (n, K), n <= ``most``.
+
+    Each of these weighs K - 1 times what a mask of two weighs in Shapley values, and single tasks differ most.
+    """
+    eye = np.eye(K)
+    listed = np.vstack([eye[rng.permutation(K)], 1.0 - eye[rng.permutation(K)]])
+    gone = {row.tobytes() for row in exclude.astype(float)}
+    kept: dict[bytes, np.ndarray] = {}
+    for row in listed:
+        if row.tobytes() not in gone and 0 < row.sum() < K:
+            kept.setdefault(row.tobytes(), row)
+    return np.array(list(kept.values())[:most]).reshape(-1, K)

@@ -32,7 +32,7 @@ from .gains import Gains, greedy
 from .proposal import Proposal
 from .questions import asked, check
 from .requests import checked_how, start_for, starting_point, surrogate_for
-from .runnable import Runnable, is_coupled
+from .runnable import Runnable, is_coupled, key
 from .situation import Situation, pool, proposal
 
 if TYPE_CHECKING:
@@ -205,12 +205,20 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
 
 
 def _apart(here: Situation, arms: Arms) -> NDArray[np.bool_]:
-    """Arms (A,) without a task that so far switches with the file that runs come from alone: half a batch is of them.
+    """Arms (A,) that half a batch is of, since nothing that the posterior weighs asks for them.
 
-    The posterior knows of no difference between files, so nothing that it weighs asks for these runs.
+    Those without a task that so far switches with the file that runs come from alone: of differences between files it
+    knows nothing. For Shapley values single tasks, and all but one, that were not run: they weigh most and differ most
+    from set to set, where its kernels take all sets to be alike (`masks.design`).
     """
     columns = [here.runs.tasks.index(name) for name in with_table(here.runs)]
-    return (arms.weights[:, columns] == 0).any(axis=1)
+    apart = (arms.weights[:, columns] == 0).any(axis=1)
+    if here.asked.name != "shapley":
+        return apart
+    run = {key(x) for x in np.vstack([here.design.given.masks, here.pending.weights])}
+    size = arms.weights.sum(axis=1)
+    ends = (size == 1) | (size == here.runs.K - 1)
+    return apart | (ends & np.array([key(x) not in run for x in arms.weights]))
 
 
 def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Proposal:
