@@ -3,9 +3,10 @@
 phi_k = sum over S without k of |S|! (K - |S| - 1)! / K! (F(S + k) - F(S)), exactly, of the whole table; F(none) was not
 measured and is stated for the truth and every method, see `bench_masks.EMPTY`.
 
-A method may look at m subsets, none and all of them among these, as shapiq's approximators do. Interplay and the linear
-rivals see as many masks of every size (`masks.stratified`); shapiq's draw their own. A draw seeds either. Each model is
-a game by itself.
+A method may look at m subsets, none and all of them among these, as shapiq's approximators do. 'attribute' and linear
+rivals see as many masks of every size (`masks.stratified`); shapiq's draw their own. So does interplay in two rows:
+what `masks.design` draws for Shapley values, and `START` of these with batches of `BATCH` that `active.propose` asks
+for, the counterpart of ShaplEIG. A draw seeds any. Each model is a game by itself.
 
 Errors are in thousandths of accuracy. A wrong value of none or all moves all Shapley values alike: the error without
 the common level, and the rank correlation, do not see it. 'To the sum' puts the values of a rival's surrogate right by
@@ -44,10 +45,12 @@ Game = Callable[[Array], Array]  # masks (n, K) -> values (n,)
 Estimate = Callable[[Game, int, int], Array]  # a game of K players, budget, draw -> Shapley values (K,)
 SCORES = ("mean absolute error", "root mean square error", "error without the level", "Spearman")
 HERE = Path(ip.__file__).parent
-OWN = ("attributing.py", "blocks.py", "fitting.py", "lasting.py", "masks.py", "repeats.py")
+OWN = ("attributing.py", "blocks.py", "fitting.py", "lasting.py", "masks.py", "repeats.py", "active")
 CODE = (*methods.CODE, *(HERE / file for file in OWN))
-K, BUDGETS, DRAWS = 10, (40, 100, 200), 10
+K, BUDGETS, DRAWS = 10, (40, 100, 200), 20
 OURS, EXACT = "attribute", "attribute, evaluations said to be exact"
+DESIGNED, PROPOSED = "attribute, masks of masks.design", "attribute, proposed runs"
+START, BATCH = 20, 5
 SHAPLEIG, MOST = "ShaplEIG", 40
 WANTED = ("KernelSHAP", "ProxySPEX", SHAPLEIG)
 
@@ -63,7 +66,9 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         lines += against(str(m), figures, OURS, SCORES, 3)
         checks += compared(m, figures)
         if SHAPLEIG in figures:
-            halves = (f"'{name}' {np.median(figures[name][SCORES[0]]):.3f}" for name in (OURS, SHAPLEIG))
+            halves = (
+                f"'{name}' {np.median(figures[name][SCORES[0]]):.3f}" for name in (OURS, DESIGNED, PROPOSED, SHAPLEIG)
+            )
             middle += f"\nMedian error over draws and models, {m} subsets: {', '.join(halves)}.\n"
         spent += [[str(m), name, f"{figure['evaluations'].mean():.0f}"] for name, figure in figures.items()]
     short = [row for row in spent if int(row[2]) < int(row[0])]
@@ -114,7 +119,7 @@ def scores(phi: Array, truth: Array) -> tuple[float, ...]:
 def compared(m: int, figures: Mapping[str, Figures]) -> list:
     """Checks: the error below those of the rivals that were named beforehand, by more than chance."""
     rows = []
-    for name in (OURS, EXACT):
+    for name in (OURS, DESIGNED, PROPOSED):
         for rival in WANTED:
             if rival in figures:
                 mine, its = figures[name][SCORES[0]], figures[rival][SCORES[0]]
@@ -149,6 +154,8 @@ def estimators(m: int) -> dict[str, tuple[Estimate, tuple[Path, ...]]]:
     own: dict[str, Estimate] = {
         OURS: attributed,
         EXACT: partial(attributed, notes={"deterministic": True}),
+        DESIGNED: designed,
+        PROPOSED: proposed,
     }
     beside: dict[str, Estimate] = {
         "tuned ridge, to the sum": partial(surrogate, rivals.ridge),
@@ -178,10 +185,37 @@ def to_the_sum(phi: Array, game: Game) -> Array:
 
 def attributed(game: Game, m: int, draw: int, notes: Mapping[str, Any] | None = None) -> Array:
     """What `attribute` reads of the runs."""
-    masks = looked_at(m, draw)
-    runs = ip.Evaluations.from_arrays(
+    return read(runs_of(game, looked_at(m, draw), notes))
+
+
+def designed(game: Game, m: int, draw: int) -> Array:
+    """What `attribute` reads of a design for Shapley values."""
+    return read(runs_of(game, design(m, draw)))
+
+
+def proposed(game: Game, m: int, draw: int) -> Array:
+    """What `attribute` reads of some runs of the design and of those that are proposed after them."""
+    runs = runs_of(game, design(START, draw))
+    while len(runs) < m:
+        rng = np.random.default_rng([draw, len(runs)])
+        more = ip.active.propose(runs, "shapley", min(BATCH, m - len(runs)), rng=rng, repeats=False).masks
+        runs = runs + runs_of(game, more)
+    return read(runs)
+
+
+def design(m: int, draw: int) -> Array:
+    """None, and masks of a design for Shapley values, array (m, K)."""
+    masks = ip.masks.design(K, m - 1, "shapley", np.random.default_rng([draw, m]))
+    return np.vstack([np.zeros((1, K)), masks])
+
+
+def runs_of(game: Game, masks: Array, notes: Mapping[str, Any] | None = None) -> ip.Evaluations:
+    return ip.Evaluations.from_arrays(
         masks, game(masks), targets=["accuracy"], higher_is_better=True, kind="mask", notes=notes
     )
+
+
+def read(runs: ip.Evaluations) -> Array:
     return ip.attribute(runs, reading="shapley", pairs=False).effects[:, 0]
 
 

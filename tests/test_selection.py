@@ -607,7 +607,7 @@ def test_a_choice_level_with_the_baseline_says_that_it_beats_the_best_run():
     rng = np.random.default_rng(5)
     W = ip.masks.dirichlet(4, 60, rng, alpha=[0.6] * 4)
     W = W[((W - 0.25) ** 2).sum(axis=1) > 0.15][:30]
-    runs = runs_of(2.0 + ((W - 0.25) ** 2).sum(axis=1) + 0.005 * rng.normal(size=len(W)), W, kind="mixture")
+    runs = runs_of(2.0 + ((W - 0.25) ** 2).sum(axis=1) + 0.01 * rng.normal(size=len(W)), W, kind="mixture")
     chosen = ip.select(runs, beyond=True)
     best = chosen.of(result.RUN)[0]
     half = 1.96 * best.gain_deviation[0]

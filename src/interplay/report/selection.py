@@ -9,7 +9,6 @@ import numpy as np
 from ..fields import listed
 from ..predictor import Z
 from ..selection import result
-from ..selection.judgement import CURSE
 from .columns import table
 from .words import plain
 
@@ -37,13 +36,11 @@ def sentences(chosen: Selection) -> list[str]:
         f"Search: {chosen.search}."
         + (f" Risk: {chosen.risk:g} standard deviations are taken off." if chosen.risk else "")
     ]
-    if not chosen.choice.runs:
+    if chosen.bias or chosen.stretch > 1:
         said.append(
-            f"The best of many predictions is too good: {CURSE:g} deviations are taken off, or what proposals from "
-            f"held-out runs lost ({max(-chosen.bias, 0.0):.2f} standard deviations of the target) where that is more."
+            f"Predictions of the best are corrected by {chosen.bias:+.2f} standard deviations of the target and their "
+            f"intervals widened {chosen.stretch:.2f} times: what proposals from held-out runs came to."
         )
-    if chosen.stretch > 1:
-        said.append(f"Intervals are widened {chosen.stretch:.2f} times, as those of these proposals had to be.")
     if np.isfinite(chosen.rank):
         said.append(f"Held-out runs are ranked with a correlation of {chosen.rank:.2f}. {_sentence(chosen.surrogate)}")
     for base in chosen.of(result.BASELINE):

@@ -332,8 +332,7 @@ class Chooser:
             role not in (result.BASELINE, result.RUN) and not of.runs
             for (role, _, _), of in zip(rows, runs, strict=True)
         ]
-        shift = np.where(np.array(taken)[:, None], proposals.correction(deviation, spread), 0.0)
-        shift[_as_first(X) & taken] = shift[0]  # to the last digit
+        shift = np.multiply.outer(np.array(taken, float), proposals.bias * spread)
         gain += shift[0] - shift
         return tuple(
             Candidate(
@@ -375,7 +374,7 @@ class Chooser:
         # the covariance of g(x_0) and g(x_i) follows from the variance of their difference
         variance = rest[0] * rest * apart + (rest[0] - rest) * (rest[0] * own[0] - rest * own)
         variance = np.maximum(variance, 0.0) + settled.left[0] + settled.left
-        same = _as_first(X)
+        same = np.abs(X - X[0]).max(axis=1) < 1e-6
         same[list(drawn)] = False
         variance[same] = 0.0
         return gain, np.sqrt(variance)
@@ -387,11 +386,6 @@ class Chooser:
         for p, members in enumerate(self.players.members):
             out[:, list(members)] = X[:, [p]]
         return out
-
-
-def _as_first(X: Array) -> NDArray[np.bool_]:
-    """Which choices (n, P) are the first one, (n,)."""
-    return np.abs(X - X[0]).max(axis=1) < 1e-6
 
 
 def _searched(found: Found) -> str:

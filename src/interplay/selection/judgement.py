@@ -5,13 +5,8 @@ bias       mean of e over proposals, shrunk by n / (n + 2), n the number of rows
 stretch    root mean square of (e - bias) / deviation, at least 1
 
 Whoever takes the best of many predictions takes their errors too: the best is predicted too well (Smith & Winkler,
-Management Science 2006). Held-out rows show by how much among the runs, and no more: the best lies beyond them, and how
-rosy its prediction is hardly goes with what held-out proposals lost (correlation -.4 to .4). So `CURSE` deviations are
-taken off at least. Looked at on digits (problems 10 to 13, sets of 8 and of any size, 40 and 100 runs), RegMix (32 and
-64 runs) and the text mixtures, where plain predictions were rosy by up to .31 standard deviations: root mean square
-error .272 plain, .273 by held-out proposals, .250 by the larger of both. Near the best, the runs around a choice judge
-better than the surrogate: what they leave unexplained is added, weighted by the weight that would have to move (total
-variation .05).
+Management Science 2006). Held-out rows show by how much. Near the best, the runs around a choice judge better than the
+surrogate: what they leave unexplained is added, weighted by the weight that would have to move (total variation .05).
 """
 
 from __future__ import annotations
@@ -33,7 +28,6 @@ Array = NDArray[np.float64]
 SHARE = 1 / 8  # of the rows that a proposal is taken from: so its share spreads over some 15 rows
 FEWEST = 10  # held-out rows below which nothing is said of proposals
 NEAR = 0.05  # total variation
-CURSE = 0.5  # deviations by which the best of many predictions is too good, at least: the risk that a choice takes off
 AT_THE_END = (
     "the choice lies as far from the runs as any of them does from the others, and no farther was looked: run some "
     "beyond it, or look there too with beyond=True (--beyond)."
@@ -60,7 +54,7 @@ class Proposals:
     Attributes
     ----------
     bias : float
-        What they were better than predicted; less than 0 where predictions of the best are too good.
+        What is to be added to the prediction of the best.
     stretch : float
         What its deviation is to be multiplied by.
     rows : float
@@ -97,10 +91,6 @@ class Proposals:
         square = float(share @ ((e - bias) / sd[order]) ** 2)
         stretch = np.sqrt((rows * square + 2.0) / (rows + 2.0))
         return cls(bias, float(max(stretch, 1.0)), rows, _rank(true, said))
-
-    def correction(self, deviation: Array, spread: Array) -> Array:
-        """What to add to the benefit (n, J) of choices that were taken for it, of deviations (n, J), in own units."""
-        return np.minimum(self.bias * spread, -CURSE * deviation)
 
 
 def unexplained(objective: Objective, X: Array, held: HeldOut, binary: bool) -> Array:

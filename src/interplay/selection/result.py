@@ -38,7 +38,7 @@ class Candidate:
     weights : array (K,)
         Of an average over masks the share of its runs that hold each task.
     predicted, deviation : array (J,)
-        Of every target of the objective, in its own unit; corrected as `judgement` says. Of runs under several
+        Of every target of the objective, in its own unit; corrected as `Selection.bias` says. Of runs under several
         coupled seeds the deviation holds how far the mean of other seeds may lie from theirs.
     measured, standard_error : array (J,)
         Mean of its runs, NaN where there is none; its standard error from the spread between seeds, NaN for one run.
