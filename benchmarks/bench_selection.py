@@ -9,12 +9,12 @@ of them is also the luckiest. Two rows say what could be had: a cubic ridge that
 the best four of those it does not know (`ceiling`), and the share of variance that pairs of chunks explain beyond
 single ones (`beyond_single`): where that is nothing, no method can be expected to be better than ridge.
 Optimism: what was predicted of a method's own optimum before anything is trained, minus what it came to, as a benefit:
-under the seed of the runs, which is what `verify` trains, and in truth. A seed moves all masks alike, by some .1
-standard deviations, which no runs of one seed can know. Tried against it, on digits problems 10 to 13, which are not
-judged here, RegMix and the text mixtures: half a deviation off every prediction, refits without the best eighth or
-third of the runs, and proposals from random halves of the held-out runs. Predictions of free sets from halves of the
-sources are rosy by .1 to .3 standard deviations, those of sets of 8, and of any set from runs on three quarters of the
-sources, too low by as much: what mends the one makes the other worse, and none lowers the root mean square error of all.
+under the seed of the runs, which is what `verify` trains, and in truth. Tried against it on digits problems 10 to 13,
+which are not judged here, on RegMix and on the text mixtures: half a deviation off every prediction, what refits
+without the best eighth of the runs came to, and proposals from halves of the held-out runs. Predictions of free sets
+from runs on halves of the sources are rosy by .1 to .3 standard deviations; those of sets of 8, and of any set from
+runs on three quarters of the sources, are too low by as much: what mends one makes the other worse, and none is nearer
+in root mean square.
 """
 
 from __future__ import annotations

@@ -188,9 +188,10 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
     unit, scale = words.unit(here.predictor)
     n = here.moving
     before = float(gains.variance.mean())
-    price, apart = costs(arms, here.design.given, here.cost), _apart(here, arms) & open_
-    halved = min(-(-batch // 2), int(apart.sum()))
-    picks, falls = greedy(gains, halved, price, apart, found.again)
+    price = costs(arms, here.design.given, here.cost)
+    unasked, most = _unasked(here, arms, batch)
+    unasked &= open_
+    picks, falls = greedy(gains, min(most, int(unasked.sum())), price, unasked, False)
     if not found.again:
         open_[picks] = False
     more = greedy(gains, batch - len(picks), price, open_, found.again)
@@ -204,21 +205,22 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
     return replace(out, worth_it=judged.worth_it, leave_one_out=judged.better, sentences=tuple(told))
 
 
-def _apart(here: Situation, arms: Arms) -> NDArray[np.bool_]:
-    """Arms (A,) that half a batch is of, since nothing that the posterior weighs asks for them.
+def _unasked(here: Situation, arms: Arms, batch: int) -> tuple[NDArray[np.bool_], int]:
+    """Arms (A,) that nothing that the posterior weighs asks for, and how many of a batch are such.
 
-    Those without a task that so far switches with the file that runs come from alone: of differences between files it
-    knows nothing. For Shapley values single tasks, and all but one, that were not run: they weigh most and differ most
-    from set to set, where its kernels take all sets to be alike (`masks.design`).
+    Half of it without a task that so far switches with the file that runs come from alone: of differences between files
+    the posterior knows nothing. For Shapley values single tasks, and all but one, until half of all runs are such, as
+    in `masks.design`: they weigh most and differ most from set to set, and its kernels take all sets to be alike.
     """
     columns = [here.runs.tasks.index(name) for name in with_table(here.runs)]
-    apart = (arms.weights[:, columns] == 0).any(axis=1)
+    apart, most = (arms.weights[:, columns] == 0).any(axis=1), -(-batch // 2)
     if here.asked.name != "shapley":
-        return apart
-    run = {key(x) for x in np.vstack([here.design.given.masks, here.pending.weights])}
-    size = arms.weights.sum(axis=1)
-    ends = (size == 1) | (size == here.runs.K - 1)
-    return apart | (ends & np.array([key(x) not in run for x in arms.weights]))
+        return apart, most
+    done = distinct(np.vstack([here.design.given.masks, here.pending.weights]))
+    run, size = {key(x) for x in done}, arms.weights.sum(axis=1)
+    ends = ((size == 1) | (size == here.runs.K - 1)) & np.array([key(x) not in run for x in arms.weights])
+    owed = -(-(len(done) + batch) // 2) - int(np.isin(done.sum(axis=1), (1, here.runs.K - 1)).sum())
+    return apart | ends, int(np.clip(owed, most if len(columns) else 0, batch))
 
 
 def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Proposal:
