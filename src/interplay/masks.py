@@ -366,6 +366,12 @@ def design(
     array (runs, K)
         Fewer rows, with a `UserWarning`, when fewer distinct masks exist.
 
+    Notes
+    -----
+    For leave-one-out the full mask, and masks near it. For Shapley values half of the runs are single tasks, then all
+    but one, and the rest of all sizes (benchmark `shapley`). For Banzhaf values and pairs random halves of the tasks,
+    each with its complement; for selection random halves.
+
     Examples
     --------
     >>> design(["a", "b", "c", "d"], 5, "leave-one-out", np.random.default_rng(0))[0]
