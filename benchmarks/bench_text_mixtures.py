@@ -112,12 +112,12 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
     ours, lines, checks = figures[OURS], [], []
     for name in (*methods, *known):
         loss = figures[name]
-        rosy = ["", ""]
+        gaps = ["", ""]
         if name in methods:
             told = figures[f"{name}: said"][:, 0]
-            rosy = [_mean(values - told) for values in (figures[f"{name}: own"], loss.mean(axis=1))]
+            gaps = [_mean(values - told) for values in (figures[f"{name}: own"], loss.mean(axis=1))]
         apart = "" if name == OURS else difference(loss, ours)
-        lines.append([name, f"{loss.mean():.4f}", apart, *rosy])
+        lines.append([name, f"{loss.mean():.4f}", apart, *gaps])
         if name not in (OURS, PLAIN, LEVELS):
             met = loss.mean() > ours.mean()
             checks.append((f"loss below that of {name}", "an interval above 0", apart, met))
@@ -141,6 +141,10 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         )
     )
     checks += [(name, "at most 10 %", f"{seen.mean():.0%}", seen.mean() <= 0.1) for name, seen in surprises.items()]
+    rosy = {name: float((figures[f"{name}: own"] - figures[f"{name}: said"][:, 0]).mean()) for name in (OURS, *RIVALS)}
+    least = min(RIVALS, key=lambda name: abs(rosy[name]))
+    what = "true - predicted, seed of the runs: nearest to 0"
+    checks.append((what, f"{rosy[least]:+.4f}, {least}", f"{rosy[OURS]:+.4f}", abs(rosy[OURS]) <= abs(rosy[least])))
     text = f"\n{RUNS} runs a draw, {len(ours)} draws, {len(JUDGES)} judging seeds; nats per byte, four sets.\n\n"
     columns = [
         "mixture",
