@@ -146,21 +146,21 @@ def predicted(problem: Census, degree: int, own: NDArray[np.bool_]) -> Array:
     return cross_val_predict(RidgeCV(np.logspace(-3, 4, 15)), features, problem.y[own], cv=folds)
 
 
-def of_size(problem: Census, size: int | None) -> NDArray[np.bool_]:
-    held = problem.X.sum(axis=1)
-    return held > 0 if size is None else held == size
+def of_size(masks: Array, size: int | None) -> NDArray[np.bool_]:
+    """Which masks (n, K) hold so many tasks; all of them where any size will do."""
+    return np.ones(len(masks), bool) if size is None else masks.sum(axis=1) == size
 
 
 def beyond_single(problem: Census, size: int | None) -> float:
     """Share of the variance over subsets of a size that pairs explain beyond single chunks, in held-out subsets."""
-    own = of_size(problem, size)
+    own = of_size(problem.X, size)
     left = [((predicted(problem, degree, own) - problem.y[own]) ** 2).mean() for degree in (1, 2)]
     return float((left[0] - left[1]) / problem.y[own].var())
 
 
 def ceiling(problem: Census, size: int | None) -> float:
     """Regret of the best of `VERIFY` subsets that fits to nine tenths of all take of those that they have not seen."""
-    own, said = of_size(problem, size), predicted(problem, 3, of_size(problem, None))
+    own, said = of_size(problem.X, size), predicted(problem, 3, of_size(problem.X, None))
     taken = np.flatnonzero(own)[np.argsort(-said[own], kind="stable")[:VERIFY]]
     return float((problem.y[own].max() - problem.y[taken].max()) / problem.spread)
 
@@ -256,8 +256,8 @@ def take(problem: Digit | Census, name: str, runs: ip.Evaluations, size: int | N
             out = {"bold": s, "bold predicted": value, "first": s, "predicted": value, "sd": np.nan}
         more = ip.Evaluations.from_arrays(s[None], problem.run(s[None]), higher_is_better=sign > 0, **made)
         known = known + more
-    of_size = known.masks.sum(axis=1) == size if size is not None else np.ones(len(known), bool)
-    out["seen"] = out["best"] = known.masks[of_size][np.argmax(sign * known.values[of_size, 0])]
+    fits = of_size(known.masks, size)
+    out["seen"] = out["best"] = known.masks[fits][np.argmax(sign * known.values[fits, 0])]
     if name == OURS:
         careful = ip.select(runs, size=size)
         choice = careful.choice
@@ -310,10 +310,7 @@ def _case(
     """Wanted rows and table of one case."""
     best = _best_known(problems, size, found, draws)
     regret = {name: {key: best - figures[key] for key in ("first", "best")} for name, figures in found.items()}
-    rosy = {name: figures["predicted"] - figures["first proven"] for name, figures in found.items()}
-    truly = {name: figures["predicted"] - figures["first"] for name, figures in found.items()}
-    rosy[BOLD] = found[OURS]["bold predicted"] - found[OURS]["bold proven"]
-    truly[BOLD] = found[OURS]["bold predicted"] - found[OURS]["bold"]
+    rosy = {name: found[name]["predicted"] - found[name]["first proven"] for name in (OURS, RIDGE)}
     surprise = rosy[OURS] > 2.0 * found[OURS]["sd"]
     mine, its = regret[OURS]["best"], regret[RIDGE]["best"]
     shown = f"{mine.mean():.3f} ({its.mean():.3f})"
@@ -328,7 +325,7 @@ def _case(
         (
             f"{title}, {case}: optimism, smallest and safe",
             "ridge's",
-            f"{_mean(rosy[OURS])} ({rosy[RIDGE].mean():+.2f})",
+            f"{difference(found[OURS]['predicted'], found[OURS]['first proven'], 2)} ({rosy[RIDGE].mean():+.2f})",
             abs(rosy[OURS].mean()) <= abs(rosy[RIDGE].mean()),
         ),
         (
@@ -342,9 +339,14 @@ def _case(
     lines = []
     for name, figures in regret.items():
         gap = "" if name == OURS else difference(mine, figures["best"], 3)
-        told = [_mean(gaps[name]) for gaps in (rosy, truly)] if np.isfinite(rosy[name]).all() else ["", ""]
+        expected = found[name]["predicted"]
+        told = [
+            difference(expected, found[name][key], 2) if np.isfinite(expected).all() else ""
+            for key in ("first proven", "first")
+        ]
         lines.append([name, f"{figures['first'].mean():.3f}", f"{figures['best'].mean():.3f}", gap, *told])
-    lines.append([BOLD, f"{(best - found[OURS]['bold']).mean():.3f}", "", "", _mean(rosy[BOLD]), _mean(truly[BOLD])])
+    told = [difference(found[OURS]["bold predicted"], found[OURS][key], 2) for key in ("bold proven", "bold")]
+    lines.append([BOLD, f"{(best - found[OURS]['bold']).mean():.3f}", "", "", *told])
     lines.append([f"{OURS}, by what was measured", "", f"{(best - found[OURS]['seen']).mean():.3f}", "", "", ""])
     if known:
         had = [ceiling(p, size) for p in known]
@@ -361,18 +363,13 @@ def _case(
     return checks, table(columns, lines) + said
 
 
-def _mean(gap: Array) -> str:
-    """Mean over draws with its interval (95 %)."""
-    return f"{gap.mean():+.2f} +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.2f}"
-
-
 def _best_known(problems: list, size: int | None, found: dict[str, Figures], draws: range) -> Array:
     """Truth (draws,) of the best that is known of each draw's problem, as a benefit in units of the spread."""
     out = np.zeros(len(draws))
     for i, draw in enumerate(draws):
         problem = problems[draw % len(problems)]
         if isinstance(problem, Census):
-            fits = np.ones(len(problem.X), bool) if size is None else problem.X.sum(axis=1) == size
+            fits = of_size(problem.X, size)
             out[i] = problem.y[fits].max() / problem.spread
         else:
             same = [j for j, other in enumerate(draws) if other % len(problems) == draw % len(problems)]

@@ -115,7 +115,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         gaps = ["", ""]
         if name in methods:
             told = figures[f"{name}: said"][:, 0]
-            gaps = [_mean(values - told) for values in (figures[f"{name}: own"], loss.mean(axis=1))]
+            gaps = [difference(values, told) for values in (figures[f"{name}: own"], loss.mean(axis=1))]
         apart = "" if name == OURS else difference(loss, ours)
         lines.append([name, f"{loss.mean():.4f}", apart, *gaps])
         if name not in (OURS, PLAIN, LEVELS):
@@ -153,9 +153,3 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         *(f"true - predicted, {which}" for which in ("seed of the runs", "judging seeds")),
     ]
     return "# A mixture of text sources, trained\n\n" + wanted(checks) + text + table(columns, lines) + rivals.note()
-
-
-def _mean(gap: Array) -> str:
-    """Mean over draws with its interval (95 %)."""
-    half = f" +- {1.96 * gap.std(ddof=1) / np.sqrt(len(gap)):.4f}" if len(gap) > 1 else ""
-    return f"{gap.mean():+.4f}{half}"

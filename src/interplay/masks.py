@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .draws import LISTED, draw_distinct, draw_listed, excluded, generator, keys_of, say_fewer, sizes_of, subsets
+from .repeats import first_of_each
 
 __all__ = [
     "QUESTIONS",
@@ -412,10 +413,7 @@ def _ends(K: int, most: int, rng: np.random.Generator, exclude: np.ndarray) -> n
     Each of these weighs K - 1 times what a mask of two weighs in Shapley values, and single tasks differ most.
     """
     eye = np.eye(K)
-    listed = np.vstack([eye[rng.permutation(K)], 1.0 - eye[rng.permutation(K)]])
-    gone = {row.tobytes() for row in exclude.astype(float)}
-    kept: dict[bytes, np.ndarray] = {}
-    for row in listed:
-        if row.tobytes() not in gone and 0 < row.sum() < K:
-            kept.setdefault(row.tobytes(), row)
-    return np.array(list(kept.values())[:most]).reshape(-1, K)
+    barred = np.vstack([exclude, np.ones((1, K))])
+    listed = np.vstack([barred, eye[rng.permutation(K)], 1.0 - eye[rng.permutation(K)]])
+    new = first_of_each(listed)
+    return listed[new[new >= len(barred)][:most]]
