@@ -171,6 +171,9 @@ def test_kernels_over_tasks_say_the_same_of_the_runs(rng):
     assert wide.gamma[5] == pytest.approx(0.35)
     two = Kernel(np.arange(8.0), 1.0, 0.0, "both", "both")
     assert over_tasks(two, players, 6).gamma.reshape(2, 6)[1, 0] == 4.0
+    sized = over_tasks(Kernel(np.arange(1.0, 6.0), 1.0, 0.5, "sized"), players, 6)
+    assert sized.features == "raw"
+    np.testing.assert_allclose(sized.gamma, over_tasks(Kernel(np.arange(1.0, 5.0) / 2.0, 1.0, 0.5), players, 6).gamma)
 
 
 # ---- finding the best ----------------------------------------------------------------------------------------

@@ -246,6 +246,7 @@ def test_each_part_of_a_kernel_has_its_own_features(rng, name):
         "log3": lambda w: np.log(w + 3e-3),
         "sqrt": np.sqrt,
         "both": lambda w: np.concatenate([np.log(w + 1e-3), 16.0 * np.sqrt(w)]),
+        "sized": lambda w: np.append(w, 0.0),
     }[name]
     gamma = rng.uniform(0.05, 0.5, len(write(A[0])))
     kernel = Kernel(gamma, 0.8, 0.2, features=name, linear_features="raw")

@@ -1,5 +1,6 @@
 """Readings against brute force over all masks, for every surrogate."""
 
+from functools import partial
 from itertools import combinations
 from math import comb
 
@@ -8,9 +9,11 @@ import pytest
 from sklearn.base import clone
 
 from interplay import readings
+from interplay.readings import enumeration, nodes
 from interplay.readings.functional import Combination, read
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
 from interplay.surrogates.gaussian import Posterior
+from interplay.surrogates.kernels import Kernel
 from interplay.surrogates.members import Fit, Member
 from tests.helpers import SURROGATES, brute_average, every_mask, runs, shapley_weight
 
@@ -149,7 +152,7 @@ def joint(fitted, S, L):
 
 
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("name", ["ridge", "rbf + linear", "ard"])
+@pytest.mark.parametrize("name", ["ridge", "rbf + linear", "ard", "stack"])
 def test_swap_deviation(name, size, rng):
     X, y = runs(K, 30, rng)
     fitted = clone(SURROGATES[name]).fit(X, y)
@@ -168,21 +171,68 @@ def test_swap_deviation(name, size, rng):
         np.testing.assert_allclose(found.prior, np.sqrt(prior), atol=1e-7)
 
 
-def test_length_scales_that_differ_by_task(rng):
-    X, y = runs(5, 20, rng)
+def by_hand(kernel, X, y):
+    """A surrogate of one kernel, whatever it is."""
     fitted = KernelSurrogate(gamma=0.3, alpha=0.1, links=("identity",)).fit(X, y)
-    kernel = type(fitted.fits_[0].kernel)(rng.uniform(0.05, 1.0, 5), 1.0, 0.2)
     posterior = Posterior.of(kernel.matrix(X, X), y, 0.1, fitted.rows_)
-    fitted.members_ = [Member("by hand", (Fit(kernel, 0.1, np.arange(2), posterior),))]
-    S, order = every_mask(5), list(combinations(range(5), 2))
-    L = np.array([brute_average(np.eye(32), 5, (k,), shapley_weight(5, 1)) for k in range(5)])
-    P = np.array([brute_average(np.eye(32), 5, kl, shapley_weight(5, 2)) for kl in order])
-    for matrix, found in ((L, readings.shapley(fitted)), (P, readings.shapley_pairs(fitted))):
+    fitted.members_ = [Member("by hand", (Fit(kernel, 0.1, np.arange(y.shape[1]), posterior),))]
+    return fitted
+
+
+def scales(n, features, rng, same=False):
+    """Length scales for n tasks, and one for their number."""
+    gamma = np.full(n, 0.4) if same else rng.uniform(0.05, 1.0, n)
+    return Kernel(np.append(gamma, 2.0) if features == "sized" else gamma, 0.8, 0.2, features)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("n", [2, 5, 6])
+@pytest.mark.parametrize("features", ["raw", "sized"])
+def test_length_scales_that_differ_by_task(features, n, p, rng):
+    """With the empty and the full mask among the runs, for odd and even numbers of tasks."""
+    X, y = runs(n, 20, rng)
+    X[:2] = [[0.0], [1.0]]
+    fitted = by_hand(scales(n, features, rng), X, y)
+    S, order = every_mask(n), list(combinations(range(n), 2))
+    cases = {
+        readings.shapley: (shapley_weight(n, 1), 1),
+        readings.shapley_pairs: (shapley_weight(n, 2), 2),
+        partial(readings.banzhaf, p=p): (lambda size: p**size * (1 - p) ** (n - 1 - size), 1),
+        partial(readings.banzhaf_pairs, p=p): (lambda size: p**size * (1 - p) ** (n - 2 - size), 2),
+    }
+    for reading, (weight, count) in cases.items():
+        sets = [(k,) for k in range(n)] if count == 1 else order
+        matrix = np.array([brute_average(np.eye(2**n), n, kl, weight) for kl in sets])
         mean, variance, prior = joint(fitted, S, matrix)
+        found = reading(fitted)
         np.testing.assert_allclose(found.mean, matrix @ fitted.predict(S), atol=1e-9)
         np.testing.assert_allclose(found.mean, mean, atol=1e-9)
         np.testing.assert_allclose(found.deviation, np.sqrt(variance), atol=1e-7)
         np.testing.assert_allclose(found.prior, np.sqrt(prior), atol=1e-7)
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("features", ["raw", "sized"])
+def test_very_many_nodes_and_tasks(features, same, rng, monkeypatch):
+    """Blocks of pairs of nodes change nothing; without intervals the means are the same."""
+    X, y = runs(12, 40, rng)
+    fitted = by_hand(scales(12, features, rng, same), X, y)
+    whole = [reading(fitted) for reading in (readings.shapley, readings.shapley_pairs)]
+    monkeypatch.setattr(nodes, "BLOCK", 500)
+    for reading, found in zip((readings.shapley, readings.shapley_pairs), whole, strict=True):
+        again, means = reading(fitted), reading(fitted, intervals=False)
+        np.testing.assert_allclose(again.deviation, found.deviation, rtol=1e-7)
+        np.testing.assert_allclose(again.prior, found.prior, rtol=1e-9)
+        np.testing.assert_allclose(means.mean, found.mean, atol=1e-11)
+    total = fitted.predict(np.ones((1, 12))) - fitted.predict(np.zeros((1, 12)))
+    np.testing.assert_allclose(whole[0].mean.sum(axis=0), total[0], atol=1e-9)
+
+
+def test_covariances_of_all_masks_of_differing_sizes(rng, monkeypatch):
+    kernel, S = scales(6, "sized", rng), every_mask(6)
+    C = rng.normal(size=(4, 64))
+    monkeypatch.setattr(enumeration, "ROWS", 10)
+    np.testing.assert_allclose(enumeration._own(kernel, S, C), np.diag(C @ kernel.matrix(S, S) @ C.T))
 
 
 def test_log_link_comes_back_by_lognormal_moments(rng):

@@ -21,13 +21,18 @@ ROWS = {
     "noise of rows": dict(noise=np.exp(np.random.default_rng(5).normal(size=M))),
     "both": dict(seeds=np.arange(M) % 2, noise=np.exp(np.random.default_rng(6).normal(size=M))),
 }
-FEATURES = {"masks": ("raw", "raw"), "log of mixtures": ("log", "raw"), "both of mixtures": ("both", "sqrt")}
+FEATURES = {
+    "masks": ("raw", "raw"),
+    "masks and their sizes": ("sized", "raw"),
+    "log of mixtures": ("log", "raw"),
+    "both of mixtures": ("both", "sqrt"),
+}
 ARD = KernelSurrogate(kernel="ard", links=("identity",))
 
 
 def problem_of(rng, rows, features):
     X, y = runs(K, M, rng, T=3)
-    if features != "masks":
+    if "mixtures" in features:
         X = rng.dirichlet(np.ones(K), M)
     return Likelihood.of(X, Rows.of(X, **ROWS[rows]), Relevance(*FEATURES[features])), y / y.std(axis=0)
 

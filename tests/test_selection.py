@@ -78,12 +78,21 @@ def test_local_search_finds_the_best_of_all_masks():
     assert local.worth[0] == pytest.approx(exact.worth[0], abs=1e-9)
 
 
-def test_landscape_bounds_what_masks_are_worth_and_agrees_with_itself():
-    runs = interacting()
-    fit = fitted(runs)
+def composed(K=9, m=60, seed=0):
+    """A loss of the mean quality of the sources in a mask, and of their number."""
+    S = masks_of(K, m, seed)
+    n = np.maximum(S.sum(axis=1), 1.0)
+    return runs_of(np.exp(S @ np.linspace(1.5, -1.5, K) / n) + 2.0 / np.sqrt(n), S)
+
+
+@pytest.mark.parametrize("game", [interacting, composed])
+def test_landscape_bounds_what_masks_are_worth_and_agrees_with_itself(game):
+    fit = fitted(game())
     landscape, S = Landscape(fit.objective), ip.masks.all_subsets(9)
     above = landscape.at(S)
     assert landscape.bounds
+    if game is composed:
+        assert {part.sized for weight, _, parts in landscape.members if weight.any() for part in parts} == {True, False}
     assert (above >= fit.objective.worth(*fit.predictor.at(S)) - 1e-9).all()
     free, fixed = np.array([0, 2, 3, 5, 8]), np.array([0, 1, 0, 0, 1, 0, 0, 1, 0.0])
     listed = list(landscape.all_subsets(free, fixed, most=8))

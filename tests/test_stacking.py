@@ -4,11 +4,16 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
 from interplay import readings
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
+from interplay.surrogates.features import AMOUNT, MOST_SIZED, sizes_tell
+from interplay.surrogates.kernels import Kernel
 from interplay.surrogates.stacking import folds
 from tests.helpers import brute_average, every_mask, runs, shapley_weight
 
@@ -282,6 +287,45 @@ def test_moves_of_a_stack_of_feature_maps(rng):
     expected = by_hand(fitted, lambda s: (readings.move(s, w, 0.1).mean, readings.move(s, w, 0.1).deviation))
     assert_allclose(found.deviation, expected[1], rtol=1e-6)
     assert KernelSurrogate(features="sqrt", **PLAIN).fit(X, y).features_ == "sqrt"
+
+
+def test_sizes_of_masks_are_seen_where_they_differ(rng):
+    X, y = runs(6, 40, rng)
+    names = lambda X, **rules: KernelSurrogate(**PLAIN | rules).fit(X, y).held_out_.names
+    same = np.array([rng.permutation([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) for _ in range(40)])
+    assert "ard sized" in names(X)
+    assert "ard sized" not in [*names(same), *names(X + 0.5), *names(X, kernel="ard"), *names(X, features="raw")]
+    wide = (rng.random((40, MOST_SIZED + 1)) < 0.5).astype(float)
+    assert not sizes_tell(wide)
+    assert sizes_tell(wide[:, :-1])
+
+
+def test_what_depends_on_the_composition_is_predicted_better_by_size(rng):
+    """A loss of the mean quality of the sources in a mask and of their number, as that of a training is."""
+    quality = rng.normal(size=(14, 2))
+    loss = lambda S: np.exp(-S @ quality / S.sum(axis=1, keepdims=True)) + 2.0 / np.sqrt(S.sum(axis=1, keepdims=True))
+    X, new = (S[S.any(axis=1)] for S in ((rng.random((n, 14)) < rng.random((n, 1))).astype(float) for n in (60, 400)))
+    fitted = KernelSurrogate().fit(X, loss(X))
+    error = {}
+    for name in fitted.held_out_.names:
+        error[name] = ((fitted.only(name).predict(new) - loss(new)) ** 2).mean()
+    assert fitted.weights_.mean(axis=1).argmax() == fitted.held_out_.names.index("ard sized")
+    assert error["ard sized"] < 0.7 * error["ard"]
+
+
+@given(arrays(float, (6, 5), elements=st.sampled_from([0.0, 1.0])), st.permutations(range(5)))
+@settings(max_examples=20, deadline=None)
+def test_features_of_sizes_know_no_order_and_only_sizes_and_what_is_shared(X, order):
+    kernel = Kernel(np.full(6, 0.7), 1.0, 0.1, "sized")
+    K = kernel.matrix(X, X)
+    assert_allclose(kernel.matrix(X[:, order], X[:, order]), K, atol=1e-12)
+    assert np.linalg.eigvalsh(K).min() > -1e-10
+    n, shared = np.maximum(X.sum(axis=1), 1.0), X @ X.T
+    held = np.diag(shared) / n
+    apart = np.add.outer(held, held) - 2.0 * shared / np.sqrt(np.outer(n, n))
+    apart += (AMOUNT * np.subtract.outer(np.log(n), np.log(n))) ** 2
+    assert_allclose(K, np.exp(-0.7 * apart) + 0.1 * shared, atol=1e-12)
+    assert_allclose(np.diag(K), kernel.paired(X, X))
 
 
 def test_intervals_of_held_out_values_cover():

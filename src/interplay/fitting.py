@@ -167,7 +167,7 @@ def fit_design(design: Design, surrogate: str = "auto") -> Predictor:
     runs, choices, rows = design.runs, [], [0] * design.runs.T
     for targets, measured in blocks(runs):
         X, Y = design.X[measured], runs.values[np.ix_(measured, targets)]
-        how: dict[str, Any] = {"prefer": surrogate, "features": "auto" if runs.kind == "mixture" else "raw"}
+        how: dict[str, Any] = {"prefer": surrogate, "features": "auto" if runs.kind in ("mask", "mixture") else "raw"}
         how |= {"higher_is_better": np.array(runs.higher_is_better)[targets]}
         how |= {"seeds": None if design.seeds is None else design.seeds[measured]}
         if design.at is None or set(runs.fidelity[measured].tolist()) == {design.at}:

@@ -27,7 +27,7 @@ from ..players import Players
 from ..predictor import Predictor
 from ..readings.functional import Functional
 from ..surrogates.base import GaussianSurrogate
-from ..surrogates.features import transform
+from ..surrogates.features import SIZED, transform, unit
 from ..surrogates.fidelity import FidelitySurrogate
 from ..surrogates.gaussian import precision
 from ..surrogates.kernels import Kernel
@@ -335,11 +335,14 @@ def cautious(believed: Sequence[Belief], share: float | None) -> Belief:
 def over_tasks(kernel: Kernel, players: Players, K: int) -> Kernel:
     """A kernel on P players as one on K tasks: members share a player's rate, tasks never switched have the mean rate.
 
-    The rate of features side by side is laid out feature by feature, (D / P, P).
+    The rate of features side by side is laid out feature by feature, (D / P, P). Sizes of masks count players: where
+    these are fewer than the tasks, the kernel is taken that is the same near masks of half of the players.
     """
     P = len(players.members)
     if P == K:
         return kernel
+    if kernel.features == SIZED:
+        kernel = replace(kernel, gamma=kernel.gamma[:-1] * unit(P / 2) ** 2, features="raw")
     rates = kernel.gamma.reshape(-1, P)
     wide = np.repeat(rates.mean(axis=1, keepdims=True), K, axis=1)
     for p, members in enumerate(players.members):

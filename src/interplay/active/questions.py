@@ -20,7 +20,8 @@ from ..fields import EvaluationsError, match
 from ..kinds import size_of_all
 from ..readings import questions as readings
 from ..readings.functional import Combination, Functional
-from ..readings.sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
+from ..readings.nodes import semivalue_nodes, shapley_nodes, size_nodes
+from ..readings.sets import SetEffects, SetPairs
 
 if TYPE_CHECKING:
     from ..formats.points import Points

@@ -6,16 +6,17 @@ target's direction, which `attribution` knows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..surrogates.base import GaussianSurrogate
-from ..surrogates.features import kind_of
+from ..surrogates.features import jacobian, kind_of, transform
 from ..surrogates.kernels import Kernel
 from .functional import Combination, Reading, read, read_points
-from .sets import SetEffects, SetPairs, semivalue_nodes, shapley_nodes, size_nodes
+from .nodes import semivalue_nodes, shapley_nodes, size_nodes
+from .sets import SetEffects, SetPairs
 
 Array = NDArray[np.float64]
 STEP = 1e-3
@@ -149,7 +150,7 @@ def removal(
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """Derivatives of g with respect to each column at one point, for features that are the columns themselves."""
+    """Derivatives of g with respect to each column at one point, where no feature bends without end."""
 
     at: Array
 
@@ -157,13 +158,15 @@ class Slopes:
         return len(self.at)
 
     def rows(self, kernel: Kernel, X: Array) -> Array:
-        """d k(x, x_i) / d x_k = -2 gamma_k (x_k - x_ik) rbf + linear x_ik, array (K, m)."""
-        rbf = Kernel(kernel.gamma, kernel.rbf, 0.0).matrix(self.at[None], X)
-        return (-2.0 * kernel.gamma * (self.at - X)).T * rbf + kernel.linear * X.T
+        """d k(x, x_i) / d x_k = -2 sum_d gamma_d (u_d - u_id) du_d / dx_k rbf + linear x_ik, array (K, m)."""
+        rbf = replace(kernel, linear=0.0).matrix(self.at[None], X)
+        away = transform(self.at[None], kernel.features) - transform(X, kernel.features)
+        slopes = -2.0 * (kernel.gamma * away) @ jacobian(self.at, kernel.features)
+        return slopes.T * rbf + kernel.linear * X.T
 
     def own(self, kernel: Kernel) -> Array:
         """d^2 k / dx_k dx'_k at x = x', array (K,)."""
-        return 2.0 * kernel.gamma * kernel.rbf + kernel.linear
+        return 2.0 * kernel.rbf * kernel.gamma @ jacobian(self.at, kernel.features) ** 2 + kernel.linear
 
     def apply(self, kernel: Kernel, X: Array, theta: Array) -> Array:
         """See `functional.Functional`."""

@@ -5,7 +5,8 @@ Under a log link the closed forms are exact for log F. For few players F = exp(g
 effect_k = sum_s D_k(s) E F(s),  D_k(s) = (2 s_k - 1) w(|s| - s_k),  w(n) = sum_q w_q p_q^n (1 - p_q)^(P - 1 - n)
 
 with E F(s) = exp(mu + v / 2), and its deviation to first order, that of the functional D_k(s) E F(s) of g. The prior
-covariance of all masks is a Kronecker product of 2 x 2 matrices, so nothing of size 4^P is held.
+covariance of all masks is a Kronecker product of 2 x 2 matrices, so nothing of size 4^P is held; on 'sized' features it
+is none, and is gone through a few rows at a time.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..surrogates.base import GaussianSurrogate
+from ..surrogates.features import SIZED
 from ..surrogates.kernels import Kernel
 from ..surrogates.members import Member, by_kernel, mixed
 from .functional import Reading
-from .sets import Nodes
+from .nodes import Nodes
 
 Array = NDArray[np.float64]
 FEW = 16  # players up to which all masks are enumerated
+ROWS = 512  # of the covariance of all masks at once
 
 
 def in_own_unit(reading: Reading, surrogate: GaussianSurrogate, nodes: Nodes, order: int) -> Reading:
@@ -91,11 +94,22 @@ def _effects(
                     continue
                 C = D * F[:, t]
                 total, LkX = C.sum(axis=1), C @ rows
-                own = np.array([c @ _prior_product(kernel, S, c) for c in C])
+                own = _own(kernel, S, C)
                 found = np.maximum(fit.posterior.variance(LkX, own, total if level else 0.0), 0.0)
                 variance[:, t] += found * fit.amplitude[i]
                 prior[:, t] += np.maximum(own, 0.0) * fit.amplitude[i] if fit.posterior.prior else np.inf
     return mean[:, targets], variance[:, targets], prior[:, targets]
+
+
+def _own(kernel: Kernel, S: Array, C: Array) -> Array:
+    """c' K c for rows c of C (n, 2^P) and the kernel matrix K of all masks."""
+    if kernel.features != SIZED:
+        return np.array([c @ _prior_product(kernel, S, c) for c in C])
+    out = np.zeros(len(C))
+    for start in range(0, len(S), ROWS):
+        K = kernel.matrix(S[start : start + ROWS], S)
+        out += np.einsum("ns,ns->n", C[:, start : start + ROWS], C @ K.T)
+    return out
 
 
 def _prior_product(kernel: Kernel, S: Array, c: Array) -> Array:

@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..surrogates.base import GaussianSurrogate
+from ..surrogates.features import SIZED
 from ..surrogates.gaussian import Posterior
 from ..surrogates.kernels import Kernel
-from ..surrogates.members import Member
-from .sets import factors
+from ..surrogates.members import Fit, Member
+from .nodes import factors
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,8 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
     Parameters
     ----------
     surrogate : LinearSurrogate or KernelSurrogate
-        Fitted on masks, or on weights, of which 0 and 1 are then compared.
+        Fitted on masks, or on weights, of which 0 and 1 are then compared. Members that have no spectrum in closed form
+        (components of the targets, 'sized' features) leave their weight to the others, or to all alike.
 
     Raises
     ------
@@ -69,8 +71,9 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
     """
     if not surrogate.on_columns_:
         raise ValueError(f"features={surrogate.features_!r} are those of mixtures; a Walsh spectrum is one of masks.")
-    plain = [all(fit.loadings is None for fit in member.fits) for member in surrogate.members_]
-    weights = surrogate.weights_ * np.array(plain)[:, None]
+    plain = np.array([all(map(_told, member.fits)) for member in surrogate.members_])
+    weights = np.where(plain[:, None], surrogate.weights_, 0.0)
+    weights = np.where(weights.any(axis=0), weights, plain[:, None])
     with np.errstate(invalid="ignore"):
         weights = weights / weights.sum(axis=0)
     members = zip(weights, surrogate.members_, plain, strict=True)
@@ -90,6 +93,11 @@ def walsh_spectrum(surrogate: GaussianSurrogate) -> OrderShares:
         prior=mixed([part.prior for _, part in parts]),
         variance=mixed([part.variance for _, part in parts]),
     )
+
+
+def _told(fit: Fit) -> bool:
+    """Whether a fit has a spectrum in closed form: of one target, on the columns themselves."""
+    return fit.loadings is None and fit.kernel.features != SIZED
 
 
 def _of_member(surrogate: GaussianSurrogate, member: Member) -> OrderShares:

@@ -4,8 +4,9 @@ z(s) = b + sum_i theta_i exp(-sum_k gamma_k (s_k - x_ik)^2) + linear part
 
 All subsets: the exponential factors into a part of the first tasks and one of the last, so that 2^P values are one
 matrix product of 2^(P/2) x m and m x 2^(P/2). One task flipped: exp(-(d_i + change_ik)), an m x P matrix. Two swapped:
-a product of two such. What comes out is the mean of g alone; E exp(g) is larger by its variance: the
-benefits here are upper bounds where a log link leads to a floor or a ceiling, and are said to be none elsewhere.
+a product of two such. On 'sized' features all this holds among masks of one size. What comes out is the mean of g
+alone; E exp(g) is larger by its variance: the benefits here are upper bounds where a log link leads to a floor or a
+ceiling, and are said to be none elsewhere.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 
 from ..draws import subsets
 from ..surrogates.base import GaussianSurrogate
+from ..surrogates.features import SIZED, amount, transform, unit
 from ..surrogates.kernels import Kernel, squared_distances
 from ..surrogates.members import Member, by_kernel
 from .objective import Objective
 
 Array = NDArray[np.float64]
-Half = dict[int, tuple[Array, Array]]
 STEEPEST = 500.0  # exponents are cut here, so that they stay finite
 
 
@@ -43,6 +44,22 @@ class Part:
     kernel: Kernel
     rows: Array
     theta: Array
+
+    @property
+    def sized(self) -> bool:
+        """Whether the product kernel sees the sizes of masks."""
+        return self.kernel.features == SIZED
+
+    @cached_property
+    def seen(self) -> Array:
+        """Features (m, P) of the rows that stand for single tasks."""
+        return transform(self.rows, self.kernel.features)[:, : self.rows.shape[1]]
+
+    def height(self, n: int) -> Array:
+        """What the size of the rows leaves of the product kernel with masks of n tasks, array (m,)."""
+        if not self.sized:
+            return np.ones(len(self.rows))
+        return np.exp(-self.kernel.gamma[-1] * (amount(n) - amount(self.rows.sum(axis=1))) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +180,7 @@ class Landscape:
             total = np.add.outer(slope[out], slope[into]) + there.linear(theta, s)
             if part.kernel.rbf:
                 entering = np.exp(np.minimum(-there.change[:, into], STEEPEST))
-                total += (there.moved[:, out] * theta[:, None]).T @ entering
+                total += (there.kept[:, out] * theta[:, None]).T @ entering
             return total
 
         return self.worth(z, (len(out), len(into)))
@@ -185,17 +202,15 @@ class Landscape:
         low, high = np.array_split(free, 2)
         rest = np.setdiff1d(np.arange(len(fixed)), free)
         near, far = subsets(len(low)), subsets(len(high))
+        far = far[np.argsort(far.sum(axis=1), kind="stable")]  # few sizes in a block
         step = max(most // len(near), 1)
         near_half = self._half(np.concatenate([low, rest]), np.hstack([near, np.tile(fixed[rest], (len(near), 1))]))
         for start in range(0, len(far), step):
             bits = far[start : start + step]
             far_half = self._half(high, bits)
 
-            def z(part: Part, j: int, far_half: Half = far_half) -> Array:
-                theta, kernel = part.theta[:, j], part.kernel
-                (near_factor, near_product), (far_factor, far_product) = near_half[id(part)], far_half[id(part)]
-                total = kernel.linear * np.add.outer(far_product @ theta, near_product @ theta)
-                return total + kernel.rbf * ((far_factor * theta) @ near_factor.T) if kernel.rbf else total
+            def z(part: Part, j: int, far_half: dict[int, _Half] = far_half) -> Array:
+                return far_half[id(part)].beside(near_half[id(part)], part.theta[:, j])
 
             values = self.worth(z, (len(bits), len(near)))
             masks = np.empty((len(bits), len(near), len(fixed)), np.uint8)
@@ -204,15 +219,61 @@ class Landscape:
             masks[:, :, high] = bits[:, None]
             yield masks.reshape(-1, len(fixed)), values.ravel()
 
-    def _half(self, own: NDArray[np.int64], S: Array) -> Half:
-        """Factor exp(-d) and product (n, m) of some players' columns S (n, f) with those of each part's rows."""
-        found = {}
-        for _, _, parts in self.members:
-            for part in parts:
-                root, rows = np.sqrt(part.kernel.gamma[own]), part.rows[:, own]
-                factor = np.exp(-squared_distances(S * root, rows * root)) if part.kernel.rbf else np.empty((0, 0))
-                found[id(part)] = factor, S @ rows.T
-        return found
+    def _half(self, own: NDArray[np.int64], S: Array) -> dict[int, _Half]:
+        """Some players' columns S (n, f) of masks, for each part."""
+        return {id(part): _Half(part, own, np.asarray(S, float)) for _, _, parts in self.members for part in parts}
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """Some players' columns of masks against those of a part's rows.
+
+    Attributes
+    ----------
+    part : Part
+    own : array (f,) of int
+        The players.
+    S : array (n, f)
+    """
+
+    part: Part
+    own: NDArray[np.int64]
+    S: Array
+
+    @cached_property
+    def size(self) -> NDArray[np.int64]:
+        """How many of the players each mask holds, array (n,)."""
+        return self.S.sum(axis=1).astype(int)
+
+    @cached_property
+    def product(self) -> Array:
+        """Of the columns with those of the rows, array (n, m)."""
+        return self.S @ self.part.rows[:, self.own].T
+
+    @cached_property
+    def factor(self) -> Array:
+        """Their factor of the product kernel on the columns themselves, array (n, m)."""
+        return self.at(self.S, 1.0)
+
+    def at(self, S: Array, scale: float | Array) -> Array:
+        """The factor (n, m) of masks S (n, f) where a task that is in counts ``scale``."""
+        root = np.sqrt(self.part.kernel.gamma[self.own])
+        return np.exp(-squared_distances(S * (scale * root), self.part.seen[:, self.own] * root))
+
+    def beside(self, other: _Half, theta: Array) -> Array:
+        """The part's share (n, l) in masks that are made of n of these halves and l others."""
+        kernel = self.part.kernel
+        total = kernel.linear * np.add.outer(self.product @ theta, other.product @ theta)
+        if not kernel.rbf:
+            return total
+        if not self.part.sized:
+            return total + kernel.rbf * ((self.factor * theta) @ other.factor.T)
+        for one in np.unique(self.size):
+            for two in np.unique(other.size):
+                n, here, there = int(one + two), self.size == one, other.size == two
+                weighed = self.at(self.S[here], unit(n)) * (theta * self.part.height(n))
+                total[np.ix_(here, there)] += kernel.rbf * (weighed @ other.at(other.S[there], unit(n)).T)
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,24 +284,41 @@ class _Change:
     ----------
     part : Part
     change : array (m, P)
-        By how much the squared distance from each row grows.
+        By how much the squared distance from each row grows, as if the size of the mask stayed.
+    kept : array (m, P)
+        The product kernel with each row after the flip, as if the size stayed; empty where there is none.
     moved : array (m, P)
-        The product kernel with each row after the flip; empty where there is none.
+        The same with the size that it has then.
     """
 
     part: Part
     change: Array
+    kept: Array
     moved: Array
 
     @classmethod
     def of(cls, part: Part, s: Array) -> _Change:
-        kernel, rows = part.kernel, part.rows
+        kernel, rows, P = part.kernel, part.seen, len(s)
         if not kernel.rbf:
-            return cls(part, np.empty((0, 0)), np.empty((0, 0)))
-        before, after = (s - rows) ** 2, (1.0 - s - rows) ** 2
-        change = kernel.gamma * (after - before)
-        moved = np.add(before @ kernel.gamma, change.T).T
-        return cls(part, change, kernel.rbf * np.exp(-np.maximum(moved, 0.0)))
+            return cls(part, *np.empty((3, 0, 0)))
+        rates = kernel.gamma[:P]
+        n, turn = int(s.sum()), 1.0 - 2.0 * s
+
+        def after(size: int, height: Array) -> tuple[Array, Array]:
+            """Growth of the squared distances, and the kernel after each flip, for masks of a size."""
+            scale = unit(size) if part.sized else 1.0
+            change = rates * ((scale * (1.0 - s) - rows) ** 2 - (scale * s - rows) ** 2)
+            moved = np.add((scale * s - rows) ** 2 @ rates, change.T).T
+            return change, kernel.rbf * height[:, None] * np.exp(-np.maximum(moved, 0.0))
+
+        change, kept = after(n, part.height(n))
+        if not part.sized:
+            return cls(part, change, kept, kept)
+        moved = np.empty_like(kept)
+        for step in (-1, 1):
+            if (some := turn == step).any():
+                moved[:, some] = after(n + step, part.height(n + step))[1][:, some]
+        return cls(part, change, kept, moved)
 
     def slope(self, theta: Array, s: Array) -> Array:
         """What each flip adds to the linear part, array (P,)."""

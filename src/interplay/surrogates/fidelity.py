@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .base import GaussianSurrogate
 from .coupling import Beside, Coupling, condition, couple
+from .features import sizes_tell
 from .gaussian import Posterior, Spectrum
 from .kernel import LARGE
 from .links import Link, assemble
@@ -126,7 +127,8 @@ class FidelitySurrogate(GaussianSurrogate):
         self.own_ = fidelity == self.at_
         rows = self.rows_ = _levels(rows, fidelity, self.at_, seeds)
         T, large = Y.shape[1], max(masks) > LARGE
-        recipes = stack(self.kind_, T, self.features, large=large or T > MANY_TARGETS, plain=True)
+        large = large or T > MANY_TARGETS
+        recipes = stack(self.kind_, T, self.features, large=large, plain=True, sized=sizes_tell(X))
         names, links = len(masks), self._links(Y)
         plan = _Plan(self._maps, links, recipes, names, fidelity, self.base_, self.at_)
         found = plan.fit(X, Y, rows)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import GaussianSurrogate, grid
-from .features import transform
+from .features import sizes_tell, transform
 from .kernels import Kernel, candidates
 from .members import Member
 from .recipes import GAMMAS, NOISES, SHARES, stack
@@ -45,8 +45,9 @@ class KernelSurrogate(GaussianSurrogate):
         With ``gamma='cv'`` the share (0 to 1) of the linear kernel in the prior variance; with numbers for gamma the
         weight of x . x' beside the RBF.
     kernel : {'auto', 'rbf', 'ard'}
-        'auto' stacks an RBF kernel, ridge and length scales per task (on masks), or RBF and length scales on two
-        feature maps (on mixtures); with numbers for gamma, alpha or linear it is 'rbf'. 'ard' is length scales alone.
+        'auto' stacks an RBF kernel, ridge and length scales per task (on masks; of differing sizes those on 'sized'
+        features too), or RBF and length scales on two feature maps (on mixtures); with numbers for gamma, alpha or
+        linear it is 'rbf'. 'ard' is length scales alone.
     links : 'auto' or sequence of str
         Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
     features : str
@@ -142,7 +143,7 @@ class KernelSurrogate(GaussianSurrogate):
             self.weights_ = np.ones((1, Y.shape[1]))
             return
         large = len(X) > LARGE
-        recipes = stack(self.kind_, Y.shape[1], self.features, self.kernel == "ard", large)
+        recipes = stack(self.kind_, Y.shape[1], self.features, self.kernel == "ard", large, sized=sizes_tell(X))
         kept = rows.sample(LARGE) if large else np.arange(len(X))
         some, own = rows.take(kept) if large else rows, Y[kept]
         fitted = fit_members(X[kept], own, some, recipes, self._links(Y), self._maps)

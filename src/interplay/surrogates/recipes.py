@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .features import SIZED
 from .kernels import Kernel, candidates
 from .links import Link
 from .members import Fit, Member
@@ -142,7 +143,13 @@ def ard(features: str) -> Scales:
 
 
 def stack(
-    kind: str, T: int, features: str = "auto", ard_only: bool = False, large: bool = False, plain: bool = False
+    kind: str,
+    T: int,
+    features: str = "auto",
+    ard_only: bool = False,
+    large: bool = False,
+    plain: bool = False,
+    sized: bool = False,
 ) -> Sequence[Recipe]:
     """Members of the default surrogate, simplest first.
 
@@ -160,12 +167,16 @@ def stack(
         One kernel and noise level for all targets in each member, and no components.
     plain : bool
         No components of the targets.
+    sized : bool
+        Length scales per task on 'sized' features too, for masks that `features.sizes_tell` of.
     """
     maps = [features] if features != "auto" else ["both", "log"] if kind == "mixture" else ["raw"]
     simple: list[ClosedForm] = [rbf(maps[0])]
     if kind != "mixture" or features == "auto":
         simple.append(linear("raw" if features == "auto" else features))
     scales = [ard(features) for features in maps]
+    if sized and features == "auto" and not ard_only:
+        scales.append(Scales("ard sized", Relevance(SIZED)))
     if large:
         shared = [replace(s, relevance=replace(s.relevance, own=0.0)) for s in scales]
         return shared if ard_only else [*(replace(r, joint=True) for r in simple), *shared]
