@@ -29,6 +29,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -269,16 +270,23 @@ def renewed(shown: str, printed: str) -> str:
     if "..." not in (line.strip() for line in shown.splitlines()):
         return printed.rstrip("\n") + "\n" if printed.strip() else ""
     lines, at, kept = printed.splitlines(), 0, []
-    for line in shown.splitlines():
-        if line.strip() == "...":
-            kept.append(line)
+    for left_out, part in groupby(shown.splitlines(), lambda line: line.strip() == "..."):
+        part = list(part)
+        if left_out:
+            kept += part
             continue
-        here = [n for n in range(at, len(lines)) if _words(line) == _words(lines[n])]
-        here = here or [lines.index(like, at) for like in get_close_matches(line, lines[at:], n=1)]
-        if not here:
-            raise ValueError(f"nothing printed looks like {line!r}: shorten this block by hand.\n\n{printed}")
-        at = here[0] + 1
-        kept.append(lines[here[0]])
+        like = [
+            sum(_words(a) == _words(b) for a, b in zip(part, lines[n:], strict=False))
+            for n in range(at, max(len(lines) - len(part), at) + 1)
+        ]
+        if not max(like):
+            close = get_close_matches(part[0], lines[at:], n=1)
+            if not close:
+                raise ValueError(f"nothing printed looks like {part[0]!r}: shorten this block by hand.\n\n{printed}")
+            like[lines.index(close[0], at) - at] = 1
+        at += like.index(max(like))
+        kept += lines[at : at + len(part)]
+        at += len(part)
     return "".join(f"{line.rstrip()}\n" for line in kept)
 
 

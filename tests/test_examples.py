@@ -18,7 +18,7 @@ SCRIPTS = {
     "choose_a_mixture": ("mixture.py", ["commonsenseqa", "uniform", "proportional", "best of"]),
     "how_many_more_runs": ("how_many.py", ["24  not supported", "32  solid", "stop with 40 runs"]),
     "text_sources": ("leave_out.py", ["banking10", "all sources"]),
-    "two_processes": ("two_processes.py", ["not supported", "solid", "all sources", "best of"]),
+    "two_processes": ("two_processes.py", ["indicative", "solid", "all sources", "best of"]),
 }
 SECONDS, LINES, BYTES = 20, 60, 100_000
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
