@@ -94,7 +94,7 @@ def _draws(near: Evaluations, truth: np.ndarray) -> tuple[dict, dict, float]:
         X, Y = near.masks[fit], near.values[fit]
         choice = compare(X, Y)
         fitted = {name: build().fit(X, Y) for name, build in SURROGATES.items()} | {"chosen": choice.surrogate}
-        chosen["chosen"].append(choice.name == "kernel")
+        chosen["chosen"].append(choice.name == "stack")
         for name, surrogate in fitted.items():
             r2[name].append(metrics.r2(near.values[unseen], surrogate.predict(near.masks[unseen])))
             benefit = readings.leave_one_out(surrogate).mean * near.benefit_sign

@@ -228,10 +228,10 @@ def test_very_many_nodes_and_tasks(features, same, rng, monkeypatch):
     np.testing.assert_allclose(whole[0].mean.sum(axis=0), total[0], atol=1e-9)
 
 
-def test_covariances_of_all_masks_of_differing_sizes(rng, monkeypatch):
-    kernel, S = scales(6, "sized", rng), every_mask(6)
+@pytest.mark.parametrize("features", ["raw", "sized"])
+def test_covariances_of_all_masks(features, rng):
+    kernel, S = scales(6, features, rng), every_mask(6)
     C = rng.normal(size=(4, 64))
-    monkeypatch.setattr(enumeration, "ROWS", 10)
     np.testing.assert_allclose(enumeration._own(kernel, S, C), np.diag(C @ kernel.matrix(S, S) @ C.T))
 
 

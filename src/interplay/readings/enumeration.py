@@ -5,8 +5,8 @@ Under a log link the closed forms are exact for log F. For few players F = exp(g
 effect_k = sum_s D_k(s) E F(s),  D_k(s) = (2 s_k - 1) w(|s| - s_k),  w(n) = sum_q w_q p_q^n (1 - p_q)^(P - 1 - n)
 
 with E F(s) = exp(mu + v / 2), and its deviation to first order, that of the functional D_k(s) E F(s) of g. The prior
-covariance of all masks is a Kronecker product of 2 x 2 matrices, so nothing of size 4^P is held; on 'sized' features it
-is none, and is gone through a few rows at a time.
+covariance of all masks is a Kronecker product of 2 x 2 matrices, on 'sized' features one for each pair of sizes, so
+nothing of size 4^P is held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..surrogates.base import GaussianSurrogate
-from ..surrogates.features import SIZED
+from ..surrogates.features import SIZED, amount, unit
 from ..surrogates.kernels import Kernel
 from ..surrogates.members import Member, by_kernel, mixed
 from .functional import Reading
@@ -23,7 +23,6 @@ from .nodes import Nodes
 
 Array = NDArray[np.float64]
 FEW = 16  # players up to which all masks are enumerated
-ROWS = 512  # of the covariance of all masks at once
 
 
 def in_own_unit(reading: Reading, surrogate: GaussianSurrogate, nodes: Nodes, order: int) -> Reading:
@@ -103,12 +102,36 @@ def _effects(
 
 def _own(kernel: Kernel, S: Array, C: Array) -> Array:
     """c' K c for rows c of C (n, 2^P) and the kernel matrix K of all masks."""
-    if kernel.features != SIZED:
-        return np.array([c @ _prior_product(kernel, S, c) for c in C])
-    out = np.zeros(len(C))
-    for start in range(0, len(S), ROWS):
-        K = kernel.matrix(S[start : start + ROWS], S)
-        out += np.einsum("ns,ns->n", C[:, start : start + ROWS], C @ K.T)
+    if kernel.features == SIZED:
+        return _sized_own(kernel, S, C)
+    return np.array([c @ _prior_product(kernel, S, c) for c in C])
+
+
+def _sized_own(kernel: Kernel, S: Array, C: Array) -> Array:
+    """The same where the kernel is a product for each pair of sizes n, n' alone, of 1 + b_k where both masks hold k.
+
+    c' K c = sum_nn' h_nn' sum_A prod_{k in A} b_k(n, n') Z_n(A) Z_n'(A),  b_k = exp(2 gamma_k u_n u_n') - 1
+
+    with Z_n(A) the sum over the masks of n tasks that hold A, each times exp(-sum_k gamma_k u_n^2).
+    """
+    P, rates = S.shape[1], kernel.gamma[:-1]
+    size, sizes = S.sum(axis=1).astype(int), np.arange(P + 1)
+    i, j = np.triu_indices(P + 1)
+    height = np.exp(-kernel.gamma[-1] * (amount(i) - amount(j)) ** 2) * np.where(i == j, 1.0, 2.0)
+    shared = height[:, None]
+    for rate in rates:  # the first task is the fastest index
+        shared = np.hstack([shared, shared * np.expm1(2.0 * rate * unit(i) * unit(j))[:, None]])
+    alone = np.exp(-(S @ rates) * unit(size) ** 2)
+    starts = np.searchsorted(i, sizes)
+    out = kernel.linear * ((C @ S) ** 2).sum(axis=1)
+    for row, c in enumerate(C):
+        Z = np.zeros((P + 1, len(S)))
+        Z[size, np.arange(len(S))] = c * alone
+        for k in range(P):
+            halves = Z.reshape(P + 1, -1, 2, 2**k)
+            halves[:, :, 0] += halves[:, :, 1]
+        for n, start in zip(sizes, starts, strict=True):
+            out[row] += kernel.rbf * (Z[n] @ (shared[start : start + P + 1 - n] * Z[n:]).sum(axis=0))
     return out
 
 

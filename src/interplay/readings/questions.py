@@ -146,14 +146,14 @@ def enumerable(surrogate: GaussianSurrogate) -> bool:
     """Whether all 2^P masks can be gone through for all tasks and pairs of the targets with a log link.
 
     Steps for each mask: P for every functional of every (fit, target) pair; for every fit m kernel values, 10 each, and
-    the m^2 of their variance, a hundredth each, since they are matrix products. A fit on 'sized' features takes 2^P
-    kernel values for every mask, and a hundredth of that for every functional.
+    the m^2 of their variance, a hundredth each, since they are matrix products. A fit on 'sized' features takes P and
+    half as many more for every functional and size of a mask.
     """
     m, P = surrogate.X_.shape
     fits = [int(surrogate.link_.log[fit.targets].sum()) for fit in surrogate.fits_]
     sized = sum(n for n, fit in zip(fits, surrogate.fits_, strict=True) if fit.kernel.features == SIZED)
-    steps = P * P * (P + 1) / 2 * (sum(fits) - sized) + np.count_nonzero(fits) * m * (10 + m / 100)
-    steps += 2.0**P * (10 + P * (P + 1) / 200) * sized
+    steps = P * P * (P + 1) / 2 * (sum(fits) - sized + 1.5 * (P + 1) * sized)
+    steps += np.count_nonzero(fits) * m * (10 + m / 100)
     return P <= FEW and 2.0**P * steps <= AFFORDABLE
 
 
