@@ -47,7 +47,7 @@ SCORES = ("mean absolute error", "root mean square error", "error without the le
 HERE = Path(ip.__file__).parent
 OWN = ("attributing.py", "blocks.py", "fitting.py", "lasting.py", "masks.py", "repeats.py", "active")
 CODE = (*methods.CODE, *(HERE / file for file in OWN))
-K, BUDGETS, DRAWS = 10, (40, 100, 200), 60
+K, DRAWS = 10, {40: 60, 100: 60, 200: 20}  # draws by number of subsets
 OURS, EXACT = "attribute", "attribute, evaluations said to be exact"
 DESIGNED, PROPOSED = "attribute, masks of masks.design", "attribute, proposed runs"
 START, BATCH = 20, 5
@@ -61,7 +61,7 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         return None
     lines, checks, spent, middle = [], [], [], ""
     exact = shapley(sources.X, sources.Y)
-    for m in BUDGETS[:1] if run.quick else BUDGETS:
+    for m in list(DRAWS)[:1] if run.quick else DRAWS:
         figures = measured(sources, exact, m, run)
         lines += against(str(m), figures, OURS, SCORES, 3)
         checks += compared(m, figures)
@@ -73,10 +73,11 @@ def report(data: Path, run: Run = WHOLE) -> str | None:
         spent += [[str(m), name, f"{figure['evaluations'].mean():.0f}"] for name, figure in figures.items()]
     short = [row for row in spent if int(row[2]) < int(row[0])]
     size = f"{1e3 * np.abs(exact).mean():.2f}, standard deviation {1e3 * exact.std(axis=0).mean():.2f} between chunks"
+    draws = ", ".join(f"{len(run.draws(n))} ({m} subsets)" for m, n in DRAWS.items())
     return (
         "# Shapley values at equal budget\n\n"
         + wanted(checks)
-        + f"\n## A census in 10 chunks\n\n{len(run.draws(DRAWS))} draws, means over three models; thousandths of "
+        + f"\n## A census in 10 chunks\n\nDraws: {draws}; means over three models; thousandths of "
         f"accuracy. Mean size of an exact value: {size}; none: {EMPTY}. '{OURS}' is `attribute(runs, "
         f"reading='shapley')` with none among the runs, '{EXACT}' has the note `deterministic`.\n\n"
         + table(head(SCORES, OURS), lines)
@@ -102,7 +103,7 @@ def measured(sources: Recording, exact: Array, m: int, run: Run) -> dict[str, Fi
             name: list(column) for name, column in zip((*SCORES, "evaluations"), zip(*rows, strict=True), strict=True)
         }
 
-    draws, found = run.draws(DRAWS), {}
+    draws, found = run.draws(DRAWS[m]), {}
     for name, (estimate, code) in estimators(m).items():
         shared = {"shapiq": version("shapiq")} if code is methods.RIVALS and name in shapiq() else {}
         found[name] = run.over(draws, partial(score, estimate), code, bench="shapley", method=name, m=m, **shared)
