@@ -63,34 +63,40 @@ class Nodes:
         """Sizes of sets of K tasks, those of effects counted in, and the nodes of each: their sum is the same average.
 
         A semivalue gives all sets of c other tasks together w_c = C(K - g, c) sum_q w_q p_q^c (1 - p_q)^(K - g - c);
-        at size n the terms with j of the g given tasks in are of sets with n - j others. Every circle has an even
-        number of nodes, symmetric about the real axis.
+        at size n the terms with j of the g given tasks in are of sets with n - j others.
         """
         if self.size is not None:
             return [(self.size, self)]
         g = self.log_scale.shape[1] - 1
         c, p = np.arange(K - g + 1), np.real(self.inside)[:, None]
-        choose = gammaln(K - g + 1) - gammaln(c + 1) - gammaln(K - g - c + 1)
         each = logsumexp(np.real(self.log_scale[:, :1]) + xlogy(c, p) + xlog1py(K - g - c, -p), axis=0)  # w_c / C
-        found = []
-        for n in range(K + 1):
-            others = n - np.arange(g + 1)
-            some = (others >= 0) & (others <= K - g)
-            some[some] &= (each + choose)[others[some]] > np.log(1e-300)
-            if not some.any():
-                continue
-            log_z = _circle(K, n - g / 2, g)
-            scale = np.full((len(log_z), g + 1), -np.inf, complex)
-            scale[:, some] = each[others[some]] - np.multiply.outer(log_z, others[some]) - np.log(len(log_z))
-            found.append((n, Nodes(np.exp(log_z), np.ones(len(log_z)), scale, n)))
-        return found
+        each[each + _log_sets(K - g) <= np.log(1e-300)] = -np.inf
+        parts = ((n, _of_size(K, n, each)) for n in range(K + 1))
+        return [(n, nodes) for n, nodes in parts if np.isfinite(nodes.log_scale).any()]
 
 
-def _circle(K: int, middle: float, g: int) -> NDArray:
-    """Logarithms of nodes on the circle that balances the terms with about ``middle`` of K - g tasks in."""
-    Q = K + K % 2
-    inside, outside = max(middle, 0.5), max(K - g - middle, 0.5)
-    return np.log(inside / outside) + 2j * np.pi * (np.arange(Q) + 0.5) / Q
+def _of_size(K: int, n: int, each: Array) -> Nodes:
+    """Nodes of a weighted sum over all sets of n of K tasks, given which of g tasks are in.
+
+    The coefficients of z^c, c the number of other tasks that are in, times exp(each_c), c = 0 to K - g, by the discrete
+    Fourier transform on a circle that balances the coefficients. It has an even number of nodes, symmetric about the
+    real axis, of which none lies on its negative half, where a factor b + a z could be zero.
+    """
+    g, Q = K + 1 - len(each), K + K % 2
+    others = n - np.arange(g + 1)
+    some = (others >= 0) & (others <= K - g)
+    some[some] = np.isfinite(each[others[some]])
+    inside, outside = max(n - g / 2, 0.5), max(K - n - g / 2, 0.5)
+    log_z = np.log(inside / outside) + 2j * np.pi * (np.arange(Q) + 0.5) / Q
+    scale = np.full((Q, g + 1), -np.inf, complex)
+    scale[:, some] = each[others[some]] - np.multiply.outer(log_z, others[some]) - np.log(Q)
+    return Nodes(np.exp(log_z), np.ones(Q), scale, n)
+
+
+def _log_sets(n: int) -> Array:
+    """Logarithm of the number of sets of c = 0 to n of n tasks, array (n + 1,)."""
+    c = np.arange(n + 1)
+    return gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)
 
 
 def semivalue_nodes(probabilities: Array, weights: Array, terms: int) -> Nodes:
@@ -106,20 +112,11 @@ def shapley_nodes(K: int, terms: int) -> Nodes:
 
 
 def size_nodes(K: int, n: int, terms: int) -> Nodes:
-    """Nodes of averages over all sets of exactly n of K tasks, given which of one or two tasks are in.
-
-    The coefficient of z^(n - c), c the number of the given tasks that are in, over C(K - g, n - c) with g = terms - 1
-    given tasks, by the discrete Fourier transform on a circle that balances the coefficients. No node lies on the
-    negative half of the real axis, where a factor b + a z could be zero.
-    """
+    """Nodes of averages over all sets of exactly n of K tasks, given which of g = terms - 1 tasks are in."""
     g = terms - 1
     if not g <= n <= K - g:
         raise ValueError(f"size={n}; swap effects of {'pairs' if g == 2 else 'tasks'} need {g} <= size <= {K - g}.")
-    log_z = _circle(K, n - g / 2, g)
-    sizes = n - np.arange(terms)
-    binomial = gammaln(K - g + 1) - gammaln(sizes + 1) - gammaln(K - g - sizes + 1)
-    scale = -np.multiply.outer(log_z, sizes) - binomial - np.log(len(log_z))
-    return Nodes(np.exp(log_z), np.ones(len(log_z)), scale, n)
+    return _of_size(K, n, -_log_sets(K - g))
 
 
 # ---------------------------------------------------------------- factors of a kernel
@@ -135,6 +132,8 @@ Against = tuple[Nodes, Array, Array, Array]
 
 def against(kernel: Kernel, X: Array, nodes: Nodes) -> Iterator[Against]:
     """Yield nodes, factors in and out (m, K) and what each row counts (m,), of averages against rows X (m, K)."""
+    if not kernel.rbf:
+        return
     if kernel.features != SIZED:
         yield nodes.upper, *factors(kernel, X), np.full(len(X), kernel.rbf)
         return

@@ -49,7 +49,7 @@ class SetEffects:
     def rows(self, kernel: Kernel, X: Array) -> Array:
         """See `functional.Functional`."""
         out = kernel.linear * (self.linear @ X.T)
-        for nodes, a, b, height in against(kernel, X, self.nodes) if kernel.rbf else ():
+        for nodes, a, b, height in against(kernel, X, self.nodes):
             for inside, outside, scale in _each(nodes):
                 f = outside * b + inside * a
                 logs = np.log(f).sum(axis=1, keepdims=True)
@@ -104,7 +104,7 @@ class SetPairs:
         """See `functional.Functional`."""
         k, l = self.index
         out = np.zeros((len(self), len(X)))
-        for nodes, a, b, height in against(kernel, X, self.nodes) if kernel.rbf else ():
+        for nodes, a, b, height in against(kernel, X, self.nodes):
             for inside, outside, scale in _each(nodes):
                 f = outside * b + inside * a
                 logs = np.log(f).sum(axis=1, keepdims=True)
@@ -120,7 +120,7 @@ class SetPairs:
         k, l = self.index
         T = theta.shape[1]
         total = np.zeros((T, self.K, self.K))
-        for nodes, a, b, height in against(kernel, X, self.nodes) if kernel.rbf else ():
+        for nodes, a, b, height in against(kernel, X, self.nodes):
             weighed = theta * height[:, None]
             for inside, outside, scale in _each(nodes):
                 f = outside * b + inside * a

@@ -8,7 +8,7 @@ mixtures chooses between both, since a link would bend such a loss back and show
 One member of the stack sees masks of differing sizes as what they are to a training, a composition and an amount:
 'sized' is x / sqrt(|x|) beside `AMOUNT` log |x|, with |x| the number of tasks in the mask. One task more is then a long
 way from a single one, and a short way from all; on the columns themselves both are as far. Two features of a task that
-is in differ only by the sizes, so that averages over sets of one size keep a closed form (`readings.sets`).
+is in differ only by the sizes, so that averages over sets of one size keep a closed form (`readings.nodes`).
 Held-out error over the spread of the runs, digits problems 10 and 11 (20 sources, 11 losses, no benchmark's): .526 ->
 .497 with 40 runs on random halves, .389 -> .369 and .336 -> .318 with 100; with 80 runs of all sizes, of masks that
 hold 9 to 15 sources .195 -> .153. Powers from 1/4 to 3/4 and amounts from .1 to 1 in its place were as good; the

@@ -126,8 +126,8 @@ class FidelitySurrogate(GaussianSurrogate):
         self.base_ = int(np.argmax(masks))
         self.own_ = fidelity == self.at_
         rows = self.rows_ = _levels(rows, fidelity, self.at_, seeds)
-        T, large = Y.shape[1], max(masks) > LARGE
-        large = large or T > MANY_TARGETS
+        T = Y.shape[1]
+        large = max(masks) > LARGE or T > MANY_TARGETS
         recipes = stack(self.kind_, T, self.features, large=large, plain=True, sized=sizes_tell(X))
         names, links = len(masks), self._links(Y)
         plan = _Plan(self._maps, links, recipes, names, fidelity, self.base_, self.at_)
