@@ -70,7 +70,7 @@ class Nodes:
         g = self.log_scale.shape[1] - 1
         c, p = np.arange(K - g + 1), np.real(self.inside)[:, None]
         each = logsumexp(np.real(self.log_scale[:, :1]) + xlogy(c, p) + xlog1py(K - g - c, -p), axis=0)  # w_c / C
-        each[each + _log_sets(K - g) <= np.log(1e-300)] = -np.inf
+        each = np.where(each + _log_sets(K - g) > np.log(1e-300), each, -np.inf)
         parts = ((n, _of_size(K, n, each)) for n in range(K + 1))
         return [(n, nodes) for n, nodes in parts if np.isfinite(nodes.log_scale).any()]
 
