@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .fitting import Design
 from .predictor import Predictor
+from .surrogates.sums import together
 
 Array = NDArray[np.float64]
 #: Standard deviations beyond which a run stands out: one in 370 of normal errors.
 FAR = 3.0
-FEWEST = 10  # rows below which errors are taken to add up
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +72,12 @@ class HeldOut:
         return np.where(deviation > 0, z, np.nan)
 
     def together(self, coefficients: Array) -> float:
-        """How far the errors of several targets add up in their sum with ``coefficients`` (T,), .1 to 1.
-
-        Root mean square of the sums of residuals over that of the sums of deviations: 1 where all err alike, and where
-        fewer than `FEWEST` rows tell.
-        """
+        """How far the errors of several targets add up in their sum with ``coefficients`` (T,), see `sums.together`."""
         own = coefficients != 0
         if own.sum() == 1:
             return 1.0
         error = (self.measured - self.predicted)[:, own] @ coefficients[own]
-        size = self.deviation[:, own] @ np.abs(coefficients[own])
-        known = np.isfinite(error) & np.isfinite(size) & (size > 0)
-        if known.sum() < FEWEST:
-            return 1.0
-        return float(np.clip(np.sqrt(np.mean((error[known] / size[known]) ** 2)), 0.1, 1.0))
+        return together(error, self.deviation[:, own] @ np.abs(coefficients[own]))
 
     def outliers(self, target: int) -> NDArray[np.int64]:
         """Rows that stand out on one target, the farthest first."""

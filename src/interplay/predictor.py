@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .fields import EvaluationsError
+from .fields import EvaluationsError, listed
 from .kinds import fault
 from .players import Players
 from .surrogates import Choice
@@ -89,8 +89,13 @@ class Predictor:
 
     @property
     def sentence(self) -> str:
-        """Which surrogate was taken, and why."""
-        return " ".join(dict.fromkeys(choice.sentence for _, choice in self.choices))
+        """Which surrogate was taken, and why; which targets are predicted as sums of others."""
+        said = [choice.sentence for _, choice in self.choices]
+        for own, choice in self.choices:
+            for one in choice.surrogate.sums_:
+                of = listed([self.targets[t] for t in own[one.parts]], 3)
+                said.append(f"{self.targets[own[one.target]]} is predicted as the weighted sum that it is, of {of}.")
+        return " ".join(dict.fromkeys(said))
 
     @property
     def links(self) -> tuple[str, ...]:

@@ -225,8 +225,12 @@ def beliefs(design: Design, predictor: Predictor, targets: Sequence[int]) -> lis
         if not own:
             continue
         surrogate = choice.surrogate
-        scale = np.zeros(len(block))
-        scale[own] = (slopes(predictor, surrogate, block)[own] / predictor.spread[block][own]) ** 2
+        scale, slope, spread = np.zeros(len(block)), slopes(predictor, surrogate, block), predictor.spread[block]
+        scale[own] = (slope[own] / spread[own]) ** 2
+        for one in surrogate.sums_:  # what is unknown of a sum is what is unknown of its parts
+            if one.target in own:
+                scale[one.target] = 0.0
+                scale[one.parts] += (one.coefficients * slope[one.parts] / spread[one.target]) ** 2
         if isinstance(surrogate, FidelitySurrogate):
             found += _joined(design, surrogate, block, scale)
         else:

@@ -24,6 +24,7 @@ from ..surrogates.links import Link
 from ..surrogates.members import Fit, Member
 from ..surrogates.noise import Noise
 from ..surrogates.rows import Groups, Rows
+from ..surrogates.sums import Sum
 from . import archive
 
 __all__ = ["load", "pack", "save", "unpack"]
@@ -73,6 +74,7 @@ def pack(surrogate: GaussianSurrogate, arrays: Arrays, key: str = "") -> dict[st
         **{name: getattr(surrogate, name) for name in _WORDS},
         "members": [_pack_member(member, held, f"{f}/") for f, member in enumerate(surrogate.members_)],
         "noise": None if noise is None else _pack_member(noise.member, held, "noise/"),
+        "sums": [plain(vars(one)) for one in surrogate.sums_],
     }
     arrays |= {key + name: np.asarray(value) for name, value in held.items()}
     return out
@@ -131,6 +133,7 @@ def _unpack(words: dict[str, Any], arrays: Arrays) -> GaussianSurrogate:
     with threads(m):
         members = enumerate(words["members"])
         surrogate.members_ = [_member(one, arrays, f"{f}/", X, surrogate.rows_, T) for f, one in members]
+    surrogate.sums_ = tuple(_sum(one, T) for one in words.get("sums", ()))
     if words["noise"] is not None:
         masks = _shaped(arrays, "noise/masks", -1, X.shape[1])
         member = _member(words["noise"], arrays, "noise/", masks, Rows.of(masks), 1)
@@ -179,6 +182,15 @@ def _member(one: dict[str, Any], arrays: Arrays, key: str, X: np.ndarray, rows: 
         )
         fits.append(Fit(kernel, noise, targets, posterior, loadings))
     return Member(one["name"], tuple(fits), arrays[f"{key}centre"], arrays[f"{key}remainder"], anchors=anchors)
+
+
+def _sum(given: dict[str, Any], T: int) -> Sum:
+    """A target that is predicted as the sum of others."""
+    parts, coefficients = np.asarray(given["parts"], np.int64), np.asarray(given["coefficients"], np.float64)
+    out = Sum(int(given["target"]), parts, coefficients, float(given["offset"]), float(given["together"]))
+    if not (0 <= out.target < T and (out.parts < T).all() and len(out.parts) == len(out.coefficients)):
+        raise ValueError(f"a sum of targets {given['parts']}")
+    return out
 
 
 def _shaped(arrays: Arrays, name: str, *shape: int) -> np.ndarray:

@@ -56,7 +56,7 @@ def in_own_unit(reading: Reading, surrogate: GaussianSurrogate, nodes: Nodes, or
     mean[:, targets], deviation[:, targets] = m, np.sqrt(v)
     p = sum((w * p for w, p in zip(weights, priors, strict=True)), start=np.zeros_like(m))
     prior[:, targets] = np.sqrt(p)
-    return Reading(mean, deviation, prior)
+    return Reading(mean, deviation, prior).summed(surrogate.sums_)
 
 
 def _differences(S: Array, nodes: Nodes, order: int) -> Array:

@@ -7,7 +7,7 @@ A functional only says what it does to a kernel; `read` does the rest for every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..surrogates.base import GaussianSurrogate
 from ..surrogates.kernels import Kernel
 from ..surrogates.members import Member, by_kernel, mixed
+from ..surrogates.sums import Sum
 
 Array = NDArray[np.float64]
 FARTHEST = 150.0  # exponents of an extrapolation under a log link are cut here, so that squares stay finite
@@ -58,6 +59,15 @@ class Reading:
     deviation: Array
     prior: Array
 
+    def summed(self, sums: Sequence[Sum]) -> Reading:
+        """The same with effects on some sums of targets from those on their parts, all in the targets' own units."""
+        for one in sums:
+            t, parts, b = one.target, one.parts, one.coefficients
+            self.mean[:, t] = self.mean[:, parts] @ b
+            for held in (self.deviation, self.prior):
+                held[:, t] = one.size(held)
+        return self
+
 
 def read(surrogate: GaussianSurrogate, functional: Functional, intervals: bool = True) -> Reading:
     """Evaluate a functional exactly on every target of a fitted surrogate, in the units of the links.
@@ -95,11 +105,12 @@ def read(surrogate: GaussianSurrogate, functional: Functional, intervals: bool =
         return mean, variance
 
     mean, variance = mixed(surrogate.members_, surrogate.weights_, moments)
+    plain = [one for one in surrogate.sums_ if not surrogate.link_.log[[one.target, *one.parts]].any()]
     if not intervals:
         nothing = np.full(shape, np.nan)
-        return Reading(sign * mean, nothing, nothing.copy())
+        return Reading(sign * mean, nothing, nothing.copy()).summed(plain)
     prior = sum((w * p for w, p in zip(surrogate.weights_, priors, strict=True)), start=np.zeros(shape))
-    return Reading(sign * mean, np.sqrt(variance), np.sqrt(prior))
+    return Reading(sign * mean, np.sqrt(variance), np.sqrt(prior)).summed(plain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +165,12 @@ def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Readi
     at_once = max(CHUNK // max(shape[1], 1), 1)
     if link.log.all() or not link.log.any():
         each = _logarithmic if link.log.all() else _linear
-        return _in_parts(surrogate, combination, each, np.arange(shape[1]), at_once)
+        return _in_parts(surrogate, combination, each, np.arange(shape[1]), at_once).summed(surrogate.sums_)
     out = Reading(np.empty(shape), np.empty(shape), np.empty(shape))
     for each, targets in ((_linear, np.flatnonzero(~link.log)), (_logarithmic, np.flatnonzero(link.log))):
         part = _in_parts(surrogate, combination, each, targets, at_once)
         out.mean[:, targets], out.deviation[:, targets], out.prior[:, targets] = part.mean, part.deviation, part.prior
-    return out
+    return out.summed(surrogate.sums_)
 
 
 Moments = tuple[Array, Array, Array]

@@ -70,9 +70,7 @@ class Recorded:
     @cached_property
     def values(self) -> Array:
         """Goals (m, J) in their own units."""
-        column, values = self.runs.targets.index, self.runs.values
-        sums = [values[:, list(map(column, g.members))] @ g.coefficients + g.offset for g in self.objective.goals]
-        return np.stack(sums, axis=1)
+        return self.runs.values[:, [self.runs.targets.index(goal.name) for goal in self.objective.goals]]
 
     @cached_property
     def level(self) -> Array:

@@ -18,6 +18,7 @@ from .links import Link
 from .members import Fit, Member, mixed
 from .rows import Rows
 from .search import CrossValidation
+from .sums import Sum, written
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,8 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
     cv_ : CrossValidation
     noise_ : Noise or None
         How the noise depends on the mask, where repeats show it (`KernelSurrogate`).
+    sums_ : tuple of Sum
+        Targets that are predicted as the weighted sum of others (`KernelSurrogate`).
     """
 
     features: str
@@ -62,6 +65,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
     weights_: Array
     link_: Link
     cv_: CrossValidation
+    sums_: tuple[Sum, ...] = ()
 
     def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
         """Set ``members_``, ``weights_``, ``link_`` and ``cv_``."""
@@ -170,6 +174,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
 
         mean, variance = mixed(self.members_, self.weights_, moments)
         deviation = np.sqrt(variance)
+        written(self.sums_, mean, deviation)
         if self.single_:
             mean, deviation = mean[:, 0], deviation[:, 0]
         return (mean, deviation) if return_std else mean

@@ -27,6 +27,7 @@ from .recipes import MANY_TARGETS, ClosedForm, Recipe, coarse, linear, stack
 from .rows import Groups, Rows
 from .search import WIDEST, CrossValidation
 from .stacking import Fitted, HeldOut, fit_members, folds
+from .sums import better, sums
 
 Array = NDArray[np.float64]
 FEWEST = 3  # runs of the fidelity asked about
@@ -137,8 +138,9 @@ class FidelitySurrogate(GaussianSurrogate):
         self._given = (plan, X, Y, rows, found)
         self.weights_, mean, variance = plan.held_out(X, Y, rows, found)
         self.gap_ = self.weights_[len(self.weights_) // 2 :].sum(axis=0)
-        error = ((mean - Y[self.own_]) ** 2).mean(axis=0)
-        self.cv_ = CrossValidation(mean, np.sqrt(variance), error, rows.groups.index[self.own_])
+        own, index = Y[self.own_], rows.groups.index[self.own_]
+        self.sums_ = better(sums(Y), own, mean, variance, folds(Groups.of(index).index))
+        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), index)
 
     @property
     def affordable(self) -> bool:

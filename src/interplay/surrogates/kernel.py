@@ -24,6 +24,7 @@ from .recipes import GAMMAS, NOISES, SHARES, stack
 from .rows import Rows
 from .search import CrossValidation, search
 from .stacking import fit_members, held_out
+from .sums import better, sums
 
 Array = NDArray[np.float64]
 KERNELS = ("auto", "rbf", "ard")
@@ -73,6 +74,8 @@ class KernelSurrogate(GaussianSurrogate):
         The same of each member.
     noise_ : Noise or None
         How the noise depends on the mask, where repeated seeds show it.
+    sums_ : tuple of Sum
+        Targets that are weighted sums of others, and are better predicted by these (see `surrogates.sums`).
     kept_ : array of int
         Rows that hyper-parameters, weights and ``cv_`` come from: all, or a sample of more than `LARGE`.
     given_up_ : str
@@ -140,6 +143,7 @@ class KernelSurrogate(GaussianSurrogate):
             noises = grid(self.alpha, NOISES, "alpha", above=True)
             found = search(X, Y, rows, self._kernels(X), noises, self._links(Y), settle=True)
             self.members_, self.link_, self.cv_ = [Member("rbf", found.fits)], found.link, found.cv
+            self.sums_ = ()
             self.weights_ = np.ones((1, Y.shape[1]))
             return
         large = len(X) > LARGE
@@ -151,6 +155,7 @@ class KernelSurrogate(GaussianSurrogate):
         self.held_out_ = held_out(X[kept], own, some, recipes, self._links, self._maps, self.members_)
         self.weights_ = self.held_out_.weights(own)
         mean, variance = self.held_out_.stacked(own)
+        self.sums_ = better(sums(own), own, mean, variance, self.held_out_.fold)
         self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), some.groups.index)
         self.kept_ = kept
         if self.noise_ is not None:
@@ -163,7 +168,7 @@ class KernelSurrogate(GaussianSurrogate):
         if name not in self.held_out_.names:
             raise ValueError(f"there is no member {name!r}; there are {', '.join(self.held_out_.names)}.")
         f, alone = self.held_out_.names.index(name), copy(self)
-        alone.members_, alone.weights_ = [self.members_[f]], np.ones((1, self.n_targets_))
+        alone.members_, alone.weights_, alone.sums_ = [self.members_[f]], np.ones((1, self.n_targets_)), ()
         alone.cv_ = CrossValidation(
             self.held_out_.mean[f], np.sqrt(self.held_out_.variance[f]), self.held_out_.error[f], self.cv_.groups
         )

@@ -1,0 +1,211 @@
+"""Targets that are weighted sums of others: found in their values, predicted and read by their parts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+import interplay as ip
+from interplay import readings
+from interplay.selection.objective import Goal
+from interplay.surrogates import FidelitySurrogate, KernelSurrogate, LinearSurrogate, load_surrogate
+from interplay.surrogates.sums import SPARE, sums
+from tests.helpers import every_mask
+
+K, PARTS = 8, 5
+NAMES = ["loss", *(f"loss/{c}" for c in range(PARTS))]
+
+
+def losses(X):
+    """Losses of five domains, each of which three tasks divide, and before them their weighted mean."""
+    rng = np.random.default_rng(2)
+    strength = np.zeros((K, PARTS))
+    for c in range(PARTS):
+        strength[rng.permutation(K)[:3], c] = rng.uniform(0.5, 2.5, size=3)
+    parts = np.exp(0.3 - X @ strength) + 0.1 * np.exp(-X @ rng.uniform(0.0, 0.5, size=(K, PARTS)))
+    return np.column_stack([parts @ (np.arange(1, PARTS + 1) / 15), parts])
+
+
+@pytest.fixture
+def runs():
+    X = ip.masks.bernoulli(K, 40, np.random.default_rng(1), p=0.5)
+    return ip.Evaluations.from_arrays(X, losses(X), targets=NAMES)
+
+
+@pytest.fixture
+def fitted(runs):
+    return KernelSurrogate().fit(runs.masks, runs.values)
+
+
+# ---------------------------------------------------------------- what is a sum
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), parts=st.integers(2, 6), others=st.integers(0, 3), scale=st.floats(-3, 3))
+def test_positive_sums_are_found_and_nothing_else(seed, parts, others, scale):
+    rng = np.random.default_rng(seed)
+    n = parts + others
+    Y = rng.normal(size=(n + 1 + SPARE, n)) * 10.0**scale + rng.normal()
+    own, b, c = rng.permutation(n)[:parts], rng.uniform(0.2, 3.0, size=parts), rng.normal()
+    (one,) = sums(np.column_stack([Y, c + Y[:, own] @ b]))
+    assert one.target == n
+    assert one.parts.tolist() == sorted(own)
+    assert_allclose(one.coefficients, b[np.argsort(own)], rtol=1e-6)
+    assert_allclose(one.of(Y), c + Y[:, own] @ b, atol=1e-7 * 10.0**scale * np.abs(Y).max())
+    assert sums(Y) == []
+
+
+def test_values_of_a_table_are_rounded(rng):
+    Y = rng.normal(size=(60, 4))
+    (one,) = sums(np.round(np.column_stack([Y, Y.mean(axis=1)]), 2))
+    assert one.target == 4
+    assert_allclose(one.coefficients, 0.25, atol=0.01)
+
+
+def test_a_sum_with_noise_of_its_own_is_none(rng):
+    Y = rng.normal(size=(60, 4))
+    total = Y.mean(axis=1)
+    assert sums(np.column_stack([Y, total + 0.05 * total.std() * rng.normal(size=60)])) == []
+
+
+def test_a_difference_is_no_sum(rng):
+    Y = rng.normal(size=(40, 3))
+    assert sums(np.column_stack([Y, Y[:, 0] - Y[:, 1]]))[0].target == 0  # the first is the second and the difference
+    assert sums(np.column_stack([Y, Y[:, 0] - Y[:, 1] - Y[:, 2]]))[0].target == 0
+    assert sums(np.column_stack([Y, -Y.sum(axis=1)])) == []
+
+
+def test_totals_of_totals_are_sums_of_their_parts(rng):
+    Y = rng.normal(size=(40, 4))
+    some = Y[:, :2].sum(axis=1)
+    found = {one.target: one.parts.tolist() for one in sums(np.column_stack([Y, some, some + Y[:, 2:].sum(axis=1)]))}
+    assert found == {4: [0, 1], 5: [0, 1, 2, 3]}
+
+
+def test_copies_constants_and_few_rows_are_none(rng):
+    Y = rng.normal(size=(30, 3))
+    assert sums(np.column_stack([Y, Y[:, 0]])) == []
+    assert sums(np.column_stack([Y[:, :2], np.ones(30)])) == []
+    whole = np.column_stack([Y, Y.sum(axis=1)])
+    assert len(sums(whole[: 4 + SPARE])) == 1
+    assert sums(whole[: 3 + SPARE]) == []
+
+
+# ---------------------------------------------------------------- what is predicted and read
+
+
+def test_a_sum_is_predicted_by_its_parts(runs, fitted):
+    (one,) = fitted.sums_
+    assert one.target == 0
+    new = every_mask(K)
+    mean, deviation = fitted.predict(new, return_std=True)
+    assert_allclose(mean[:, 0], mean[:, 1:] @ (np.arange(1, PARTS + 1) / 15), rtol=1e-9)
+    assert 0.1 <= one.together <= 1.0
+    assert_allclose(deviation[:, 0], one.together * deviation[:, 1:] @ one.coefficients)
+    alone = KernelSurrogate().fit(runs.masks, runs.values[:, 0])
+    error = lambda said: np.sqrt(((said - losses(new)[:, 0]) ** 2).mean())
+    assert error(mean[:, 0]) < 0.7 * error(alone.predict(new))
+    # and the held-out rows, that say whether it is taken, are those of the sum
+    held = ((fitted.cv_.mean[:, 0] - runs.values[:, 0]) ** 2).mean()
+    assert_allclose(held, fitted.cv_.error[0])
+    assert held < alone.cv_.error[0]
+
+
+def test_what_predicts_no_better_is_left_alone(rng):
+    """A sum that is exactly additive, of parts that are noise apart from it."""
+    X = ip.masks.bernoulli(K, 40, rng)
+    total, noise = X @ np.arange(1.0, K + 1), rng.normal(size=(40, 3)) * 30
+    noise -= noise.mean(axis=1, keepdims=True)
+    Y = np.column_stack([total, total[:, None] / 3 + noise])
+    assert [one.target for one in sums(Y)] == [0]
+    assert KernelSurrogate().fit(X, Y).sums_ == ()
+
+
+def test_only_the_stack_takes_sums(runs, fitted):
+    assert fitted.only("rbf").sums_ == ()
+    assert KernelSurrogate(kernel="rbf").fit(runs.masks, runs.values).sums_ == ()
+    assert LinearSurrogate().fit(runs.masks, runs.values).sums_ == ()
+    assert len(fitted.sums_) == 1
+
+
+@pytest.mark.parametrize("name", ["leave_one_out", "shapley_pairs", "shapley", "gradient"])
+def test_effects_on_a_sum_are_sums_where_they_are_in_its_unit(fitted, name):
+    found = getattr(readings, name)(fitted)
+    (one,) = fitted.sums_
+    own = name == "leave_one_out" or not fitted.link_.log.any()
+    summed = found.mean[:, one.parts] @ one.coefficients
+    assert np.allclose(found.mean[:, 0], summed) == own
+    if own:
+        assert_allclose(found.deviation[:, 0], one.size(found.deviation))
+        assert_allclose(found.prior[:, 0], one.size(found.prior))
+
+
+def test_without_logarithms_every_reading_sums(runs):
+    plain = KernelSurrogate(links=("identity",)).fit(runs.masks, runs.values)
+    if not plain.sums_:  # taken or not is what held-out rows say: here only how it is read matters
+        plain.sums_ = tuple(sums(runs.values))
+    (one,) = plain.sums_
+    for found in (readings.shapley(plain), readings.banzhaf_pairs(plain, intervals=False), readings.swap(plain, 3)):
+        assert_allclose(found.mean[:, 0], one.of(found.mean) - one.offset)
+
+
+def test_shapley_values_of_a_sum_add_up_in_its_own_unit(runs):
+    answer = ip.attribute(runs, reading="shapley", surrogate="stack", empty=None)
+    assert answer.unit[0] == "own"
+    ends = answer.predict(np.array([np.ones(K), np.zeros(K)])).mean[:, 0]
+    assert_allclose(answer.effects[:, 0].sum(), -(ends[0] - ends[1]), rtol=1e-3)
+    weights = np.arange(1, PARTS + 1) / 15
+    assert_allclose(answer.effects[:, 0], answer.effects[:, 1:] @ weights, rtol=1e-6, atol=1e-9)
+    assert "loss is predicted as the weighted sum that it is, of loss/0, loss/1, loss/2, ... (2 more)." in repr(answer)
+    assert_allclose(answer.held_out.predicted[:, 0], answer.choices[0][1].surrogate.cv_.mean[:, 0])
+
+
+def test_it_is_saved(fitted, tmp_path):
+    again = load_surrogate(fitted.save(tmp_path / "fit.json"))
+    new = every_mask(K)[::7]
+    for mine, theirs in zip(fitted.predict(new, return_std=True), again.predict(new, return_std=True), strict=True):
+        assert_allclose(mine, theirs, rtol=1e-5)
+    assert_allclose(again.sums_[0].coefficients, fitted.sums_[0].coefficients)
+
+
+# ---------------------------------------------------------------- what is chosen
+
+
+def test_a_choice_by_a_sum_is_one_by_its_parts(runs):
+    total = ip.select(runs, "loss", size=3)
+    by_hand = "+".join(f"{(c + 1) / 15}*loss/{c}" for c in range(PARTS))
+    parts = ip.select(runs.select(NAMES[1:]), by_hand, size=3)
+    assert total.names == parts.names
+    assert_allclose(total.choice.predicted, parts.choice.predicted, rtol=0.01)
+    assert_allclose(total.of("best run")[0].measured, runs.values[runs.masks.sum(axis=1) == 3, 0].min())
+    best = losses(every_mask(K)[every_mask(K).sum(axis=1) == 3])[:, 0].min()
+    assert losses(total.weights[None])[0, 0] < 1.2 * best
+
+
+def test_goals_are_taken_apart(runs):
+    predictor = ip.fit(runs, "stack")
+    goal = Goal.of(runs.derive({"both": "0.5*loss + 2*loss/1"}), "both").in_parts(predictor)
+    assert set(goal.members) == set(NAMES[1:])
+    coefficients = dict(zip(goal.members, goal.coefficients, strict=True))
+    assert_allclose(coefficients["loss/1"], 2 + 0.5 * 2 / 15)
+    assert_allclose(coefficients["loss/4"], 0.5 * 5 / 15)
+    assert Goal.of(runs, "loss/2").in_parts(predictor).members == ("loss/2",)
+
+
+def test_a_tolerance_on_a_part_beside_its_sum(runs):
+    chosen = ip.select(runs, "loss", within={"loss/0": 0.0}, size=(1, 4), against="mean")
+    free = ip.select(runs, "loss", size=(1, 4), against="mean")
+    assert chosen.choice.predicted[0] >= free.choice.predicted[0] - 1e-9
+
+
+def test_fidelities_sum_too(runs):
+    cheap = ip.masks.bernoulli(K, 60, np.random.default_rng(4), p=0.5)
+    both = np.vstack([runs.masks, cheap])
+    shifted = losses(cheap) * 1.2
+    which = np.repeat(["dear", "cheap"], [len(runs), len(cheap)])
+    fitted = FidelitySurrogate("dear").fit(both, np.vstack([runs.values, shifted]), fidelity=which)
+    (one,) = fitted.sums_
+    mean, deviation = fitted.predict(every_mask(K), return_std=True)
+    assert_allclose(mean[:, 0], one.of(mean))
+    assert_allclose(deviation[:, 0], one.size(deviation))
