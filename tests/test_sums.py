@@ -1,6 +1,10 @@
 """Targets that are weighted sums of others: found in their values, predicted and read by their parts."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +12,7 @@ from numpy.testing import assert_allclose
 
 import interplay as ip
 from interplay import readings
+from interplay.active import propose
 from interplay.selection.objective import Goal
 from interplay.surrogates import FidelitySurrogate, KernelSurrogate, LinearSurrogate, load_surrogate
 from interplay.surrogates.sums import SPARE, sums
@@ -157,7 +162,10 @@ def test_shapley_values_of_a_sum_add_up_in_its_own_unit(runs):
     assert_allclose(answer.effects[:, 0].sum(), -(ends[0] - ends[1]), rtol=1e-3)
     weights = np.arange(1, PARTS + 1) / 15
     assert_allclose(answer.effects[:, 0], answer.effects[:, 1:] @ weights, rtol=1e-6, atol=1e-9)
-    assert "loss is predicted as the weighted sum that it is, of loss/0, loss/1, loss/2, ... (2 more)." in repr(answer)
+    assert (
+        "loss is predicted as the weighted sum that it is, of loss/0, loss/1, loss/2, ... (2 more): held-out R^2 "
+        in repr(answer)
+    )
     assert_allclose(answer.held_out.predicted[:, 0], answer.choices[0][1].surrogate.cv_.mean[:, 0])
 
 
@@ -209,3 +217,55 @@ def test_fidelities_sum_too(runs):
     mean, deviation = fitted.predict(every_mask(K), return_std=True)
     assert_allclose(mean[:, 0], one.of(mean))
     assert_allclose(deviation[:, 0], one.size(deviation))
+
+
+# ---------------------------------------------------------------- what is proposed, and at the command line
+
+
+def test_proposals_for_a_sum_know_its_parts(runs):
+    for question in ("leave-one-out", "selection", "shapley"):
+        found = propose(runs, question, 3, target="loss", rng=np.random.default_rng(0))
+        assert found.unit == "in loss"
+        alone = propose(runs.select(["loss"]), question, 3, rng=np.random.default_rng(0))
+        assert found.before < alone.before  # less is unknown
+    others = propose(runs, "selection", 3, target="loss/2", rng=np.random.default_rng(0))
+    assert others.unit == "in loss/2"
+
+
+def test_benefits_and_the_best_are_of_what_is_asked(runs):
+    predictor = ip.fit(runs, "stack")
+    asked = replace(predictor, beside=PARTS)
+    assert asked.asked.tolist() == [True] + [False] * PARTS
+    mean = predictor.predict(every_mask(K)[1:]).mean
+    assert_allclose(asked.benefit(mean), predictor.benefit(mean, [0]))
+    assert_allclose(predictor.benefit(mean), predictor.benefit(mean, range(PARTS + 1)))
+
+
+def test_commands_find_parts_in_the_file(runs, shell):
+    runs.write("runs.csv")
+    ((code, out, err),) = [shell("attribute", "runs.csv", "--target", "loss")]
+    assert code == 0, err
+    assert "loss/0, loss/1, loss/2, ... (2 more) add up to a target, and were not named (--target)" in out
+    assert "add up to a target" not in shell("attribute", "runs.csv")[1]
+    assert "add up to a target" not in shell("attribute", "runs.csv", "--target", "loss/*")[1]
+    told = json.loads(shell("select", "runs.csv", "--target", "loss", "--size", "3", "--json")[1])
+    assert told["tasks"] == list(ip.select(runs, "loss", size=3).names)
+    code, out, err = shell("next", "runs.csv", "--target", "loss", "--for", "selection", "--batch", "2", "--json")
+    proposed = propose(runs, "selection", 2, target="loss", rng=np.random.default_rng(0))
+    assert code == 0, err
+    assert [json.loads(line)["task_0"] for line in out.splitlines()] == proposed.masks[:, 0].tolist()
+
+
+@pytest.mark.parametrize("columns", [["loss"], NAMES])
+def test_what_is_verified_may_hold_the_parts_or_not(runs, shell, columns):
+    runs.write("runs.csv")
+    rules = ("select", "runs.csv", "--target", "loss", "--size", "3")
+    out = shell(*rules, "--verify", "2", "--masks-out", "check.csv")[1]
+    assert "(loss; where you have them, loss/0, loss/1, loss/2, ... (2 more) too: it is predicted by these)" in out
+    check = pd.read_csv("check.csv")
+    values = pd.DataFrame(losses(check[list(runs.tasks)].to_numpy(float)), columns=NAMES)
+    pd.concat([check, values[columns]], axis=1).to_csv("check.csv", index=False)
+    code, out, err = shell(*rules, "--verified", "check.csv")
+    assert code == 0, err
+    assert "from 42 runs" in out
+    assert ("loss is predicted as the weighted sum" in out) == (len(columns) > 1)

@@ -6,6 +6,7 @@ them is fitted; where seeds are coupled but not crossed, each seed has a level o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from .players import Players
 from .predictor import Predictor
 from .surrogates import compare, compare_fidelities
 from .surrogates.fidelity import FEWEST
+from .surrogates.sums import sums
 from .truth import separate
 
 Array = NDArray[np.float64]
@@ -107,6 +109,15 @@ def checked(runs: Evaluations) -> Evaluations:
             "or leave out the runs that diverged."
         )
     return runs
+
+
+def with_parts(runs: Evaluations, targets: Sequence[str]) -> Evaluations:
+    """Runs with these targets and, after them, those that some of them are the weighted sums of (`surrogates.sums`)."""
+    kept = dict.fromkeys(targets)
+    for one in sums(runs.values[np.isfinite(runs.values).all(axis=1)]):
+        if runs.targets[one.target] in targets:
+            kept |= dict.fromkeys(runs.targets[part] for part in one.parts)
+    return runs.select(list(kept))
 
 
 def without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tuple[Evaluations, list[str]]:

@@ -62,6 +62,8 @@ class Predictor:
     averaged : int
         Seeds that each fitted value is the mean of.
     warnings : tuple of str
+    beside : int
+        How many of the last targets are there for others that are their sums, and not asked about.
     """
 
     tasks: tuple[str, ...]
@@ -76,6 +78,7 @@ class Predictor:
     spread: Array
     averaged: int = 1
     warnings: tuple[str, ...] = ()
+    beside: int = 0
 
     @property
     def sign(self) -> Array:
@@ -88,13 +91,21 @@ class Predictor:
         return self.spread == 0
 
     @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Targets that change and are asked about, array (T,)."""
+        return ~self.constant & (np.arange(len(self.targets)) < len(self.targets) - self.beside)
+
+    @property
     def sentence(self) -> str:
         """Which surrogate was taken, and why; which targets are predicted as sums of others."""
         said = [choice.sentence for _, choice in self.choices]
         for own, choice in self.choices:
             for one in choice.surrogate.sums_:
                 of = listed([self.targets[t] for t in own[one.parts]], 3)
-                said.append(f"{self.targets[own[one.target]]} is predicted as the weighted sum that it is, of {of}.")
+                said.append(
+                    f"{self.targets[own[one.target]]} is predicted as the weighted sum that it is, of {of}: held-out "
+                    f"R^2 {choice.skill[choice.name][one.target]:.2f}."
+                )
         return " ".join(dict.fromkeys(said))
 
     @property
@@ -157,7 +168,7 @@ class Predictor:
 
     def benefit(self, mean: Array, targets: Sequence[int] | None = None) -> Array:
         """Mean over targets (n,) of predictions (n, T) as benefits, in standard deviations around the runs' mean."""
-        known = np.arange(len(self.targets)) if targets is None else np.asarray(targets)
+        known = np.flatnonzero(self.asked) if targets is None else np.asarray(targets)
         known = known[~self.constant[known]]
         if not len(known):
             return np.zeros(len(mean))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..draws import generator
 from ..evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from ..fields import listed, match
-from ..fitting import Design, checked, fit_design
+from ..fitting import Design, checked, fit_design, with_parts
 from ..joined import with_table
 from ..phases import phase_blocks
 from ..predictor import Predictor
@@ -149,8 +149,8 @@ def propose(
             f"runs hold {len(runs)} run{'s' * (len(runs) != 1)}; {question} needs at least {MIN_RUNS} before the next "
             f"are proposed. Start with masks.design (interplay design --for {start_for(question)}), or with a Campaign."
         )
-    if target is not None:
-        runs = runs.select(match(target, runs.targets, "target"))
+    names = match("*" if target is None else target, runs.targets, "target")
+    runs = with_parts(runs, names)
     region = Region(runs.tasks, runs.kind, size, require, forbid, feasible)
     blocks = phase_blocks(runs.notes, runs.tasks)
     start = None if reference is None else starting_point(reference, runs.kind, runs.K)
@@ -160,11 +160,12 @@ def propose(
         own = own[region.holds(own)]
     design = Design.of(checked(runs), at)
     predictor = fit_design(design, surrogate_for(surrogate, question, design))
-    if predictor.constant.all():
-        raise EvaluationsError(f"{listed(runs.targets, 4)} never changes in the runs: there is nothing to ask next.")
+    predictor = replace(predictor, beside=runs.T - len(names))
+    if not predictor.asked.any():
+        raise EvaluationsError(f"{listed(names, 4)} never changes in the runs: there is nothing to ask next.")
     under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
     with threads(len(design.given)):
-        believed = [] if how == "repeats" else beliefs(design, predictor, range(runs.T))
+        believed = [] if how == "repeats" else beliefs(design, predictor, np.flatnonzero(predictor.asked).tolist())
         made = (runs, design, predictor, ask, region, believed, _fidelities(design, predictor), under)
         here = Situation(*made, cost, repeats, rng, hedged=surrogate in HEDGED)
         if how == "repeats":
@@ -232,7 +233,7 @@ def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Prop
             part = slice(start, start + AT_ONCE)
             mu, sd = predictor.at(X[part][:, here.design.players.first])
             mean[part] = predictor.benefit(mu)
-            moving = ~predictor.constant
+            moving = predictor.asked
             deviation[part] = np.sqrt(((sd[:, moving] / predictor.spread[moving]) ** 2).sum(axis=1)) / T
         return mean, deviation
 

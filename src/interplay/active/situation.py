@@ -43,8 +43,8 @@ class Situation:
 
     @property
     def moving(self) -> int:
-        """Targets that change."""
-        return int((~self.predictor.constant).sum())
+        """Targets that change and are asked about."""
+        return int(self.predictor.asked.sum())
 
 
 def proposal(

@@ -40,7 +40,7 @@ LEFT = 0.1  # of a run's noise, below which what is left to gain in a selection 
 
 def unit(predictor: Predictor) -> tuple[str, float]:
     """The unit of deviations in words, and what a standard deviation of the targets is in it."""
-    moving = np.flatnonzero(~predictor.constant)
+    moving = np.flatnonzero(predictor.asked)
     if len(moving) == 1:
         return f"in {predictor.targets[moving[0]]}", float(predictor.spread[moving[0]])
     return "standard deviations of the targets", 1.0
@@ -106,12 +106,16 @@ class Judged:
         cls, design: Design, predictor: Predictor, question: Asked, before: float, after: float, n: int, budget: int
     ) -> Judged:
         """Judge ``n`` runs that bring the mean variance from ``before`` to ``after``."""
-        effects = stated(design, predictor, question.name, question)[:, ~predictor.constant]
+        effects = stated(design, predictor, question.name, question)[:, predictor.asked]
         spread = float(effects.var(axis=0).mean()) + before
         reached = float(np.sqrt(max(spread - after, 0.0) / max(spread, 1e-300)))
         masks, K = len(np.unique(design.X, axis=0)) + n, len(predictor.tasks)
         if masks < MANY * K:
-            skill = [s for _, choice in predictor.choices for s in choice.skill.get(choice.name, np.zeros(1))]
+            skill = [
+                s
+                for block, choice in predictor.choices
+                for s in choice.skill.get(choice.name, np.zeros(len(block)))[predictor.asked[block]]
+            ]
             reached = min(reached, float(np.sqrt(np.clip(np.mean(skill), 0.0, 1.0))))
         rounds, plain = budget // (K + 1), np.nan
         if question.name == "leave-one-out" and rounds:
@@ -183,7 +187,7 @@ def noise(design: Design, predictor: Predictor) -> float:
         kept = design.runs.values if design.at is None else design.runs.where(fidelity=design.at).values
         kept = kept[np.isfinite(kept[:, block]).all(axis=1)][:, block][choice.kept]
         held = ((choice.held_out - kept) ** 2).mean(axis=0)
-        moving = predictor.spread[block] > 0
+        moving = predictor.asked[block]
         own = np.where(np.isnan(raw.share), held, raw.within)[moving]
         found += (own / predictor.spread[block][moving] ** 2).tolist()
     return float(np.mean(found))
@@ -197,7 +201,7 @@ def noise_share(design: Design, predictor: Predictor) -> float | None:
         measured = np.isfinite(runs.values[:, block]).all(axis=1)
         seeds = runs.seed[measured] if coupled_seeds(runs) else None
         raw = signal.repeats(runs.values[np.ix_(measured, block)], Rows.of(runs.masks[measured], seeds=seeds))
-        found += (1.0 - raw.share).tolist()
+        found += (1.0 - raw.share)[predictor.asked[block]].tolist()
     known = [share for share in found if np.isfinite(share)]
     return float(np.mean(known)) if known else None
 
@@ -237,7 +241,8 @@ def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[st
 
 def of_links(predictor: Predictor) -> list[str]:
     """Under which links variances are linear only at the mean of the runs."""
-    log = [t for t, form in zip(predictor.targets, predictor.links, strict=True) if form != "y"]
+    forms = zip(predictor.targets, predictor.links, predictor.asked, strict=True)
+    log = [t for t, form, asked in forms if asked and form != "y"]
     return [f"{listed(log, 4)}: fitted as a logarithm; gains are those at the mean of the runs."] if log else []
 
 

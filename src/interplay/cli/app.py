@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from ..fields import listed
 from . import design, inputs, rules
 from .compare import At, compare
 from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
@@ -120,6 +121,9 @@ def attribute(
     inputs.check_budget(budget, tokens)
     with waiting("reading the runs"):
         runs = file.read(judged_by)
+        if parts := file.with_parts(runs).targets[runs.T :] if file.targets else ():
+            beside = "add up to a target, and were not named (--target): beside it they may predict it better."
+            runs = replace(runs, warnings=(*runs.warnings, f"{listed(parts, 3)} {beside}"))
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)

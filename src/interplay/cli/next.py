@@ -72,6 +72,7 @@ def next_runs(
     limits = _size(size)
     with waiting("reading the runs"):
         runs = file.read()
+        whole = file.with_parts(runs) if file.targets else runs
         members = inputs.groups(groups, runs.tasks)
         with inputs.option("--candidates"):
             own = (
@@ -82,9 +83,10 @@ def next_runs(
     with waiting("fitting and looking ahead"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it is among the notes
         found = propose(
-            runs,
+            whole,
             question,
             batch,
+            target=runs.targets,
             rng=np.random.default_rng(seed),
             at=at,
             candidates=own,

@@ -161,6 +161,18 @@ class RunsFiles:
         with inputs.option("--phases"):
             return runs if self.phases is None else phased(runs, parse(self.phases))
 
+    def with_parts(self, runs: Evaluations) -> Evaluations:
+        """Runs that were read, with the targets that some of theirs are the sums of, where the files mark these."""
+        from ..fitting import with_parts
+
+        if self.formulas:
+            return runs
+        try:
+            every = replace(self, target=None).read()
+        except ValueError:  # no marks, or values that nobody asked for are missing
+            return runs
+        return with_parts(every, runs.targets) if set(runs.targets) <= set(every.targets) else runs
+
     def read_truth(self, source: Source, runs: Evaluations, name: str = "--truth") -> Evaluations:
         """Read the truth of runs that were read, or more of them, with their columns and derived targets.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ..fields import listed
 from . import inputs, rules
 from .compare import At
 from .evaluate import COMMAND, seeds_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..evaluations import Evaluations
+    from ..formats.several import Source
     from ..selection import Selection
 
 EXAMPLES = "\n\n".join(
@@ -113,6 +115,9 @@ def select(
             phases = inputs.phases_of(runs)
             asked["among"] = None if among is None else inputs.candidates(among, runs.tasks, runs.kind, phases)
         checks = None if more is None else file.read_truth(more, runs, "--verified")
+        own = runs.T
+        if train is None:
+            runs, checks = _with_parts(runs, file, more, checks)
     if masks_out is not None:
         _check_masks_out(masks_out, runs)
     asked |= {"worst": worst, "pareto": pareto}
@@ -134,12 +139,26 @@ def select(
             typer.echo(f"Note: {plain(warning, 300)}", err=True)
         say([_line(chosen, None if train else verify)])
     else:
-        say([summary(runs, file), text(chosen, top), *_following(chosen, None if train else verify, masks_out)])
+        following = _following(chosen, None if train else verify, masks_out, runs.targets[own:])
+        say([summary(runs, file), text(chosen, top), *following])
         say(_kept(out))
     if train is not None and not chosen.verified:
         raise typer.Exit(FAILED)
     if strict and chosen.verdict == "not supported":
         raise typer.Exit(NOT_SUPPORTED)
+
+
+def _with_parts(
+    runs: Evaluations, file: RunsFiles, more: Source | None, checks: Evaluations | None
+) -> tuple[Evaluations, Evaluations | None]:
+    """Runs and those of --verified with the parts of sums beside them, where both hold them."""
+    whole = replace(file, target=list(runs.targets)).with_parts(runs)
+    if more is None or whole.T == runs.T:
+        return whole, checks
+    try:
+        return whole, file.read_truth(more, whole, "--verified")
+    except ValueError:  # what was trained since measured the target alone
+        return runs, checks
 
 
 def _one(target: list[str] | None) -> str | None:
@@ -267,7 +286,7 @@ def _kept(out: Path | None) -> Iterator[str]:
             yield f"Next: interplay export {name} --to TRAINER --out FILE (interplay export --formats lists them)"
 
 
-def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[str]:
+def _following(chosen: Selection, n: int | None, path: Path | None, parts: Sequence[str]) -> Iterator[str]:
     """What to run to verify the choice, and how to go on."""
     from ..report.words import plain
 
@@ -282,6 +301,7 @@ def _following(chosen: Selection, n: int | None, path: Path | None) -> Iterator[
         yield "Write them as masks with --masks-out FILE, run them, and give their results back with --verified."
         return
     results = plain(", ".join(chosen.targets) if len(chosen.targets) <= 3 else "the targets", 100)
+    results += f"; where you have them, {plain(listed(parts, 3), 100)} too: it is predicted by these" * bool(parts)
     yield f"\n{plain(path.name)}: {these}, to verify it."
     yield (
         f"Train each as the runs were trained, add a column for each target that the runs have ({results}), then give "

@@ -17,12 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..evaluations import Evaluations, EvaluationsError
 from ..fidelities import estimated
 from ..fields import match
-from ..fitting import Design, checked, fit_design
+from ..fitting import Design, checked, fit_design, with_parts
 from ..formats.points import Points
 from ..held_out import HeldOut
 from ..predictor import Predictor, as_points
 from ..readings.effects import contrast
-from ..surrogates.sums import sums
 from . import pareto, result
 from .baseline import Baseline, baseline, other_size
 from .constraints import Constraints
@@ -58,11 +57,7 @@ class Fitted:
     ) -> Fitted:
         """Fit the targets that goals use, the first ``wanted`` of which count; see what held-out proposals come to."""
         members = dict.fromkeys(member for goal in goals for member in goal.members)
-        known = runs.values[np.isfinite(runs.values).all(axis=1)]
-        for one in sums(known):
-            if runs.targets[one.target] in members:
-                members |= dict.fromkeys(runs.targets[part] for part in one.parts)
-        design = Design.of(checked(runs.select(list(members))), at)
+        design = Design.of(checked(with_parts(runs, list(members))), at)
         predictor = fit_design(design, surrogate)
         held = HeldOut.of(design, predictor)
         objective = Objective.of(predictor, [goal.in_parts(predictor) for goal in goals[:wanted]], held, risk)
