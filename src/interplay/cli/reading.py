@@ -171,7 +171,10 @@ class RunsFiles:
             every = replace(self, target=None).read()
         except ValueError:  # no marks, or values that nobody asked for are missing
             return runs
-        return with_parts(every, runs.targets) if set(runs.targets) <= set(every.targets) else runs
+        if not set(runs.targets) <= set(every.targets):
+            return runs
+        whole = with_parts(every, runs.targets)
+        return replace(whole, warnings=runs.warnings) if whole.T > runs.T else runs
 
     def read_truth(self, source: Source, runs: Evaluations, name: str = "--truth") -> Evaluations:
         """Read the truth of runs that were read, or more of them, with their columns and derived targets.

@@ -56,6 +56,8 @@ class Sum:
 
 def sums(Y: Array) -> list[Sum]:
     """Targets of Y (m, T) that are sums of others which are none; nothing where there are too few rows to tell."""
+    if len(Y) < SPARE:
+        return []
     centred = Y - Y.mean(axis=0)
     spread = np.sqrt((centred**2).mean(axis=0))
     moves = np.flatnonzero(spread > 1e-12 * np.abs(Y).max(axis=0))
@@ -84,7 +86,10 @@ def _weights(Z: Array, target: int, others: NDArray[np.int64]) -> Array | None:
     """Positive weights of other columns of which one is the sum; None where it is none."""
     if len(others) < 2:
         return None
-    weights, left = nnls(Z[:, others], Z[:, target])
+    try:
+        weights, left = nnls(Z[:, others], Z[:, target])
+    except RuntimeError:  # it gave up
+        return None
     parts = int((weights > LEAST).sum())
     if parts < 2 or left > EXACT * np.sqrt(len(Z) - 1 - parts):
         return None
