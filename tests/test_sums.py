@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 import interplay as ip
 from interplay import readings
 from interplay.active import propose
+from interplay.report import page
 from interplay.selection.objective import Goal
 from interplay.surrogates import FidelitySurrogate, KernelSurrogate, LinearSurrogate, load_surrogate
 from interplay.surrogates.sums import SPARE, sums
@@ -177,6 +178,51 @@ def test_it_is_saved(fitted, tmp_path):
     assert_allclose(again.sums_[0].coefficients, fitted.sums_[0].coefficients)
 
 
+def test_what_is_asked_about_has_its_parts_beside_it(runs, tmp_path):
+    """Everything that is said of one target is what is said of it among all of them."""
+    more = {"groups": {"pair": list(runs.tasks[:2])}, "contrasts": {"one": (np.eye(K)[0], np.eye(K)[1])}}
+    every = ip.attribute(runs, surrogate="stack", **more)
+    one = ip.attribute(runs, target="loss", surrogate="stack", **more)
+    assert one.targets == ("loss",)
+    assert one.predictor.targets == runs.targets
+    for name in ("effects", "deviation", "interactions", "interaction_deviation", "orders"):
+        assert_allclose(getattr(one, name), getattr(every, name)[..., :1], err_msg=name)
+    for name in ("unit", "rows", "links", "higher_is_better"):
+        assert getattr(one, name) == getattr(every, name)[:1]
+    assert {k: v[0] for k, v in one.skill.items()} == {k: v[0] for k, v in every.skill.items()}
+    assert_allclose(one.groups.effects, every.groups.effects[:, :1])
+    assert_allclose(one.contrasts.deviation, every.contrasts.deviation[:, :1])
+    assert_allclose(one.held_out.predicted, every.held_out.predicted[:, :1])
+    assert_allclose(one.coverage.known, every.coverage.known[:, :1])
+    assert_allclose(one.discoveries.probability, every.discoveries.probability[:, :1])
+    assert one.discoveries.targets == ("loss",)
+    assert one.trust.agreement == every.trust.agreement[:1]
+    assert len(one.trust.targets) == 1
+    assert one.pairs_trust == every.pairs_trust[:1]
+    assert "Attribution of loss to 8 tasks" in repr(one)
+    assert "targets" not in one.trust.reason
+    new = every_mask(K)[1:4]
+    assert_allclose(one.predict(new).mean, every.predict(new).mean[:, :1])
+    assert one.predict(new).targets == ("loss",)
+    assert set(one.predict(new).to_frame()["target"]) == {"loss"}
+    again = ip.Predictor.load(one.predictor.save(tmp_path / "fit.json"))
+    assert again.predict(new).targets == ("loss",)
+    assert_allclose(again.predict(new).mean, one.predict(new).mean, rtol=1e-6)
+    assert ip.Attribution.load(one.save(tmp_path / "answer.json")).targets == ("loss",)
+    assert not {f"loss/{c}" for c in range(PARTS)} & set(one.to_frame()["target"])
+
+
+def test_a_truth_of_the_target_alone_judges_it(runs):
+    full = np.vstack([np.ones((1, K)), 1 - np.eye(K)])
+    truth = ip.Evaluations.from_arrays(full, losses(full)[:, 0], targets=["loss"])
+    answer = ip.attribute(runs, truth, target="loss")
+    assert answer.truth is not None
+    assert answer.truth.spearman.shape == (1,)
+    assert answer.truth.spearman[0] > 0.8
+    report = page.html(answer)
+    assert "Spearman" in report
+
+
 # ---------------------------------------------------------------- what is chosen
 
 
@@ -245,9 +291,9 @@ def test_commands_find_parts_in_the_file(runs, shell):
     runs.write("runs.csv")
     ((code, out, err),) = [shell("attribute", "runs.csv", "--target", "loss")]
     assert code == 0, err
-    assert "loss/0, loss/1, loss/2, ... (2 more) add up to a target, and were not named (--target)" in out
-    assert "add up to a target" not in shell("attribute", "runs.csv")[1]
-    assert "add up to a target" not in shell("attribute", "runs.csv", "--target", "loss/*")[1]
+    assert "Attribution of loss to 8 tasks" in out
+    assert "loss is predicted as the weighted sum that it is, of loss/0, loss/1, loss/2, ... (2 more)" in out
+    assert "weighted sum" not in shell("attribute", "runs.csv", "--target", "loss/*")[1]
     told = json.loads(shell("select", "runs.csv", "--target", "loss", "--size", "3", "--json")[1])
     assert told["tasks"] == list(ip.select(runs, "loss", size=3).names)
     code, out, err = shell("next", "runs.csv", "--target", "loss", "--for", "selection", "--batch", "2", "--json")

@@ -17,7 +17,8 @@ from .attribution import Attribution
 from .blocks import over_links, read_discoveries, read_effects, read_fidelities, read_orders
 from .coverage import Coverage
 from .evaluations import Evaluations
-from .fitting import Design, checked, fit_design, without_truth
+from .fields import match
+from .fitting import Design, checked, fit_design, with_parts, without_truth
 from .held_out import HeldOut
 from .lasting import completed, value_of_none
 from .named import read_contrasts, read_groups
@@ -41,6 +42,7 @@ def attribute(
     truth: Evaluations | None = None,
     reading: str = "auto",
     *,
+    target: str | Sequence[str] | None = None,
     surrogate: str = "auto",
     reference: str | ArrayLike | None = None,
     pairs: bool = True,
@@ -63,6 +65,9 @@ def attribute(
     reading : str
         'auto' takes leave-one-out beside a truth, else the reading that the design supports. By name: 'leave-one-out',
         'shapley', 'banzhaf', 'swap', 'gradient' for masks and weights, 'move', 'removal' for mixtures.
+    target : str or sequence of str, optional
+        Targets to attribute (names or globs), all of them if not given. Others that some of these are the weighted sums
+        of help to predict them (`surrogates.sums`): runs that were selected beforehand do not have these.
     surrogate : {'auto', 'ridge', 'rbf', 'ard', 'stack', 'kernel'}
         'auto' takes the stack of kernels where it predicts held-out rows better than tuned ridge by more than a
         standard error, see `surrogates.compare`; 'kernel' is the stack.
@@ -111,9 +116,11 @@ def attribute(
     options = {"reading": reading, "surrogate": surrogate, "reference": reference, "pairs": pairs, "at": at}
     options |= {"groups": groups, "contrasts": contrasts, "tokens": tokens, "budget": budget}
     options |= {} if empty is None else {"empty": empty}
+    options |= {} if target is None else {"target": target}
     options |= {} if truth is None else {"truth_masks": truth_masks}
     made = provenance(runs, truth, options)
-    runs, warnings = checked(runs), []
+    names = match("*" if target is None else target, runs.targets, "target")
+    runs, warnings, n = checked(with_parts(runs, names)), [], len(names)
     if truth is not None:
         runs, warnings = without_truth(runs, truth, truth_masks)
     runs, none, said = _without_empty(runs, empty, reading, truth)
@@ -126,7 +133,7 @@ def attribute(
     asked = ask(*starting_point(design, reference, tokens))
     if beside:
         asked = replace(asked, why="that is what the truth measures")
-    predictor = fit_design(design, surrogate)
+    predictor = replace(fit_design(design, surrogate), beside=runs.T - n)
     if isinstance(reference, str) and reference == "best":
         asked = ask(X[predictor.best(X)], "the run that is predicted to be best")
     answer = over_links(read_effects(predictor, asked, pairs), design, predictor, asked)
@@ -139,13 +146,13 @@ def attribute(
             "these runs are leave-one-out retraining itself: their differences are the effects "
             "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
         )
-    evidence = gather(design, predictor, asked, answer)
+    evidence, answer = gather(design, predictor, asked, answer).first(n), answer.first(n)
     verdict = judge(design, predictor, asked, evidence, answer)
     coverage, answer = Coverage.of(design, answer), answer.widened(evidence.extra)
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
-            comparison = compare_with_truth(answer.effects, players, runs, truth)
+            comparison = compare_with_truth(answer.effects, players, runs.select(names), truth)
         else:
             warnings.append(
                 f"the truth is leave-one-out and the reading {asked.name}: they are not compared. "
@@ -156,15 +163,15 @@ def attribute(
     counted, uncounted = (None, ()) if tokens is None else amounts(tokens, players, asked, budget)
     discovered, untested = read_discoveries(design, predictor) if pairs else (None, "")
     warnings += [*said, *more, *uncounted]
-    orders = np.full((2, 3, runs.T), np.nan)
+    orders = np.full((2, 3, n), np.nan)
     supported = (np.array(verdict.p) <= CERTAIN) & (np.array(verdict.skill) > 0)
     if asked.random_masks and supported.any():
-        orders = np.where(supported, read_orders(predictor), np.nan)
+        orders = np.where(supported, np.array(read_orders(predictor))[..., :n], np.nan)
     return Attribution(
         tasks=players.names,
-        targets=runs.targets,
+        targets=runs.targets[:n],
         unit=answer.unit,
-        higher_is_better=runs.higher_is_better,
+        higher_is_better=runs.higher_is_better[:n],
         reading=asked.name,
         words=asked.words,
         why=asked.why,
@@ -173,9 +180,9 @@ def attribute(
         pairs=np.stack(np.triu_indices(len(players.names), 1), axis=1),
         interactions=answer.interactions,
         interaction_deviation=answer.interaction_deviation,
-        rows=predictor.rows,
+        rows=predictor.rows[:n],
         surrogate=predictor.sentence,
-        skill=predictor.skill,
+        skill={name: values[:n] for name, values in predictor.skill.items()},
         trust=verdict,
         truth=comparison,
         unidentified=players.unidentified,
@@ -183,9 +190,9 @@ def attribute(
         warnings=tuple(dict.fromkeys(warnings)),
         size=asked.size,
         reference=None if runs.kind == "mask" else asked.reference,
-        groups=named,
-        contrasts=contrasted,
-        links=predictor.links,
+        groups=None if named is None else named.first(n),
+        contrasts=None if contrasted is None else contrasted.first(n),
+        links=predictor.links[:n],
         orders=orders[0],
         orders_deviation=orders[1],
         amounts=counted,
@@ -195,7 +202,7 @@ def attribute(
         fidelities=None if design.at is None else read_fidelities(design, predictor, asked),
         pairs_trust=of_pairs(answer.interactions, answer.interaction_deviation, verdict),
         coverage=coverage,
-        held_out=HeldOut.of(design, predictor),
+        held_out=HeldOut.of(design, predictor).first(n),
         curve=evidence.curve,
         made=made,
     )

@@ -55,6 +55,12 @@ class Effects:
     over: Array
     unit: tuple[str, ...]
 
+    def first(self, n: int) -> Effects:
+        """The same of the first ``n`` targets."""
+        each = ("effects", "deviation", "prior", "interactions", "interaction_deviation", "skill", "over")
+        kept: dict[str, Any] = {name: getattr(self, name)[..., :n] for name in each}
+        return replace(self, **kept, unit=self.unit[:n])
+
     def widened(self, extra: Array) -> Effects:
         """The same with a variance ``extra`` (T,) beside the posterior's in every effect."""
         known = self.deviation > 0  # what never changes stays certain
@@ -126,18 +132,20 @@ def read_orders(predictor: Predictor) -> tuple[Array, Array]:
 def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries | None, str]:
     """Test every pair of players on every target, in the unit of its link; and say why none is tested.
 
-    Levels of coupled seeds are taken off first. Columns of targets that never change are NaN.
+    Levels of coupled seeds are taken off first. Columns of targets that never change are NaN; those that nobody asks
+    about are left out.
     """
-    runs, P, T = design.runs, len(predictor.players.names), len(predictor.targets)
-    if runs.kind != "mask" or P < 2 or predictor.constant.all():
+    runs, P, T = design.runs, len(predictor.players.names), len(predictor.targets) - predictor.beside
+    if runs.kind != "mask" or P < 2 or not predictor.asked.any():
         return None, ""
     if design.at is not None:
         return None, "on runs of several fidelities; take one alone (--fidelity)"
-    if T > MANY_TARGETS:
+    if predictor.asked.sum() > MANY_TARGETS:
         return None, f"for at most {MANY_TARGETS} targets at once; choose some (--target)"
     parts = []
     for targets, choice in predictor.choices:
-        own = ~predictor.constant[targets]
+        if not (own := predictor.asked[targets]).any():
+            continue
         surrogate, link = choice.surrogate, choice.surrogate.link_[own]
         measured = np.isfinite(runs.values[:, targets[0]])
         Z = link.forward(runs.values[np.ix_(measured, targets[own])])
@@ -148,7 +156,7 @@ def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries 
             fewest = P + 1 + LEAST - len(np.unique(surrogate.X_, axis=0))
             return None, f"{fewest} more masks are needed for that" if fewest > 0 else str(error)
         parts.append((targets[own], found))
-    whole: dict[str, Any] = {"tasks": predictor.players.names, "targets": predictor.targets}
+    whole: dict[str, Any] = {"tasks": predictor.players.names, "targets": predictor.targets[:T]}
     for name in ("interaction", "statistic", "p", "probability", "q", "named", "effects", "resolution"):
         first = getattr(parts[0][1], name)
         whole[name] = np.full((*first.shape[:-1], T), False if name == "named" else np.nan)

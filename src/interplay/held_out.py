@@ -5,7 +5,7 @@ z_i = (measured_i - predicted_i) / deviation_i          a run stands out where |
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,10 @@ class HeldOut:
             runs.seed[some],
             tuple(map(str, runs.origin[some])),
         )
+
+    def first(self, n: int) -> HeldOut:
+        """The same of the first ``n`` targets."""
+        return replace(self, **{name: getattr(self, name)[:, :n] for name in ("measured", "predicted", "deviation")})
 
     def standardised(self, target: int) -> Array:
         """Residuals (m,) of one target in their standard deviations; NaN where either is not known."""

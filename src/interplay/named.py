@@ -9,7 +9,7 @@ Both are differences of g at given points, so they come in the target's own unit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +47,10 @@ class Named:
     effects: Array
     deviation: Array
     coverage: Array
+
+    def first(self, n: int) -> Named:
+        """The same of the first ``n`` targets."""
+        return replace(self, **{name: getattr(self, name)[:, :n] for name in ("effects", "deviation", "coverage")})
 
     @property
     def lower(self) -> Array:

@@ -203,6 +203,9 @@ class Predictor:
             for targets, choice in self.choices:
                 with threads(len(choice.surrogate.X_)):
                     remote[part, targets] = remoteness(choice.surrogate, columns[part])
+        mean, deviation, measured, remote = (
+            values[:, : len(self.targets) - self.beside] for values in (mean, deviation, measured, remote)
+        )
         return Predictions(points.names, mean, deviation, measured, remote, points.beside, self, said)
 
     def save(self, path: str | Path) -> Path:
@@ -256,7 +259,7 @@ class Predictions:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets (T,)."""
-        return self.predictor.targets
+        return self.predictor.targets[: self.mean.shape[1]]
 
     @property
     def far(self) -> NDArray[np.bool_]:

@@ -8,7 +8,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..fields import listed
 from . import design, inputs, rules
 from .compare import At, compare
 from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
@@ -121,15 +120,13 @@ def attribute(
     inputs.check_budget(budget, tokens)
     with waiting("reading the runs"):
         runs = file.read(judged_by)
-        if parts := file.with_parts(runs).targets[runs.T :] if file.targets else ():
-            beside = "add up to a target, and were not named (--target): beside it they may predict it better."
-            runs = replace(runs, warnings=(*runs.warnings, f"{listed(parts, 3)} {beside}"))
+        whole, own = (file.with_parts(runs), runs.targets) if file.targets else (runs, None)
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
     with waiting(f"fitting and reading {len(runs)} runs, {runs.K} tasks, {runs.T} target{'s' * (runs.T != 1)}"):
         answer = attribute_runs(
-            runs, judge, reading, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
+            whole, judge, reading, target=own, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )
     answer = replace(answer, made={**answer.made, "command": command(), "given": file.as_given(at, judged_by)})
     if out is not None:

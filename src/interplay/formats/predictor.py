@@ -20,13 +20,14 @@ __all__ = ["load", "save"]
 VERSION = 2
 REMEDY = "interplay attribute RUNS --save FILE, or Predictor.save, writes one."
 _HELD = ("held_out", "constant", "groups", "kept")  # arrays of the choice
+_WORDS = ("kind", "fidelity", "averaged", "beside")
 _TUPLES = ("tasks", "targets", "higher_is_better", "rows", "warnings")
 
 
 def save(predictor: Predictor, path: Path) -> Path:
     """Write ``path`` and the arrays in the file of the same name with the suffix .npz."""
     arrays: Arrays = {"centre": predictor.centre, "spread": predictor.spread}
-    words: dict[str, Any] = {name: getattr(predictor, name) for name in (*_TUPLES, "kind", "fidelity", "averaged")}
+    words: dict[str, Any] = {name: getattr(predictor, name) for name in (*_TUPLES, *_WORDS)}
     words |= {"players": asdict(predictor.players), "choices": []}
     for b, (targets, choice) in enumerate(predictor.choices):
         arrays[f"{b}/targets"] = targets
@@ -47,7 +48,7 @@ def load(path: Path) -> Predictor:
     words, arrays = archive.read(path, "predictor", VERSION, REMEDY)
     try:
         told: dict[str, Any] = {name: tuple(words[name]) for name in _TUPLES}
-        told |= {name: words[name] for name in ("kind", "fidelity", "averaged")}
+        told |= {name: words[name] for name in _WORDS if name in words or name != "beside"}
         players = {name: _tuples(value) for name, value in words["players"].items()}
         choices = []
         for b, given in enumerate(words["choices"]):

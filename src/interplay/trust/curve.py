@@ -76,13 +76,17 @@ class LearningCurve:
         return None
 
 
-def learning_curve(choice: Choice, Y: Array) -> LearningCurve | None:
-    """Learning curve of the surrogate taken for targets Y (m, T); None where there are too few masks to tell."""
+def learning_curve(choice: Choice, Y: Array, asked: NDArray[np.bool_] | None = None) -> LearningCurve | None:
+    """Learning curve of the surrogate taken for targets Y (m, T); None where there are too few masks to tell.
+
+    Of the mean over targets, or over those that are ``asked`` (T,) about.
+    """
     surrogate = choice.surrogate
     index = surrogate.rows_.groups.index
     n, moves = int(index.max()) + 1, np.ptp(Y, axis=0) > 1e-12 * np.abs(Y).max(axis=0)
     plain = [f for f, member in enumerate(surrogate.members_) if all(fit.loadings is None for fit in member.fits)]
     own = len(surrogate.X_) == len(Y) == len(choice.held_out) and not hasattr(surrogate, "coupling_")
+    moves &= True if asked is None else asked
     if n < FEWEST or not moves.any() or not plain or not own:
         return None
     tuned = [f for f in plain if all(fit.posterior.prior for fit in surrogate.members_[f].fits)]

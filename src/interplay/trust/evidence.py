@@ -115,6 +115,12 @@ class Evidence:
     noise: Array
     spread: Array
 
+    def first(self, n: int) -> Evidence:
+        """The same of the first ``n`` targets."""
+        apart = ("joint", "repeats", "between", "outside", "distance", "masks", "players", "tasks", "curve")
+        each = [name for name in vars(self) if name not in apart]
+        return replace(self, **{name: getattr(self, name)[:n] for name in each})
+
 
 def gather(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Evidence:
     """Gather the evidence on the effects that were read."""
@@ -146,7 +152,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         if cv.mean.shape == kept.shape:
             inside[targets] = (np.abs(cv.mean - kept) <= 1.96 * cv.deviation).mean(axis=0)
         if len(predictor.choices) == 1:
-            curve = learning_curve(choice, Y)
+            curve = learning_curve(choice, Y, predictor.asked[targets])
         between[targets] = _between_seeds(design, surrogate, targets, asked, answer.effects[:, targets])
     E, v = answer.effects, _mean(answer.deviation**2)
     spread, resolution = _resolved(E, answer.deviation, between)
@@ -185,7 +191,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         calibration=inside,
         share=share,
         repeats=freedom,
-        between=float(differ.max(initial=0.0)),
+        between=float(differ[predictor.asked].max(initial=0.0)),
         outside=outside,
         distance=distance,
         masks=masks,

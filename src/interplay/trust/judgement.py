@@ -31,7 +31,7 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         runs=min(predictor.rows) if design.at is None else len(single),
         at=design.at,
         single=len(single),
-        targets=runs.targets,
+        targets=runs.targets[: len(found.p)],
         unidentified=design.players.unidentified,
         lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
         training="" if runs.kind == "mixture" else training(runs.notes),
@@ -39,12 +39,10 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         estimated=estimates,
         averaged=design.averaged if design.at is None else 1,
     )
-    if predictor.constant.all():
-        verdict = replace(
-            verdict,
-            reason=f"{'The target never changes' if runs.T == 1 else 'No target changes'}: nothing can be attributed.",
-            advice="Attribute a target that differs between runs.",
-        )
+    if not predictor.asked.any():
+        which = "The target never" if len(found.p) == 1 else "No target ever"
+        advice = "Attribute a target that differs between runs."
+        verdict = replace(verdict, reason=f"{which} changes: nothing can be attributed.", advice=advice)
     if runs.kind == "mask" and asked.name != "swap" and (size := size_of_all(runs.masks)) is not None:
         verdict = at_most(
             verdict,
