@@ -89,6 +89,13 @@ def test_totals_of_totals_are_sums_of_their_parts(rng):
     assert found == {4: [0, 1], 5: [0, 1, 2, 3]}
 
 
+def test_sizes_far_apart(rng):
+    Y = rng.uniform(1.0, 2.0, size=(40, 4)) * [1e150, 1.0, 1e-150, 1e20]
+    assert sums(Y) == []
+    (one,) = sums(np.column_stack([Y, Y[:, 1] + 1e-20 * Y[:, 3]]))
+    assert_allclose(one.coefficients, [1.0, 1e-20])
+
+
 def test_copies_constants_and_few_rows_are_none(rng):
     Y = rng.normal(size=(30, 3))
     assert sums(np.column_stack([Y, Y[:, 0]])) == []

@@ -56,15 +56,16 @@ class Sum:
 
 def sums(Y: Array) -> list[Sum]:
     """Targets of Y (m, T) that are sums of others which are none; nothing where there are too few rows to tell."""
-    if len(Y) < SPARE:
+    if len(Y) < SPARE or Y.shape[1] < 3:
         return []
-    centred = Y - Y.mean(axis=0)
+    largest = np.maximum(np.abs(Y).max(axis=0), 1e-300)
+    centred = Y / largest - (Y / largest).mean(axis=0)  # squares of what is as large as it may be overflow
     spread = np.sqrt((centred**2).mean(axis=0))
-    moves = np.flatnonzero(spread > 1e-12 * np.abs(Y).max(axis=0))
+    moves = np.flatnonzero(spread > 1e-12)
     m, n = len(Y), len(moves)
     if not 3 <= n <= MOST or m < n + SPARE:
         return []
-    Z = centred[:, moves] / spread[moves]
+    Z, scale = centred[:, moves] / spread[moves], largest * spread
     _, size, tied = np.linalg.svd(Z, full_matrices=False)
     tied = tied[size <= EXACT * np.sqrt(m * n)]  # directions in which nothing varies
     maybe = np.flatnonzero((np.abs(tied) > EXACT).any(axis=0)).tolist()
@@ -76,7 +77,7 @@ def sums(Y: Array) -> list[Sum]:
             continue
         own, target = weights > LEAST, moves[i]
         parts = moves[others[own]]
-        coefficients = weights[own] * spread[target] / spread[parts]
+        coefficients = weights[own] * scale[target] / scale[parts]
         offset = float(Y[:, target].mean() - Y[:, parts].mean(axis=0) @ coefficients)
         found.append(Sum(int(target), parts, coefficients, offset))
     return found
