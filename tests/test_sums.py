@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 import interplay as ip
 from interplay import readings
 from interplay.active import propose
+from interplay.fitting import with_parts
 from interplay.report import page
 from interplay.selection.objective import Goal
 from interplay.surrogates import FidelitySurrogate, KernelSurrogate, LinearSurrogate, load_surrogate
@@ -219,6 +220,16 @@ def test_what_is_asked_about_has_its_parts_beside_it(runs, tmp_path):
     assert not {f"loss/{c}" for c in range(PARTS)} & set(one.to_frame()["target"])
 
 
+def test_parts_that_were_measured_elsewhere_are_left_out(runs):
+    values = runs.values.copy()
+    values[:4, 2] = np.nan
+    holes = replace(runs, values=values)
+    assert with_parts(runs, ["loss"]).targets == runs.targets
+    assert with_parts(holes, ["loss"]).targets == ("loss",)
+    assert with_parts(runs, ["loss/1"]).targets == ("loss/1",)
+    assert ip.attribute(holes, target="loss", surrogate="stack").rows == (40,)
+
+
 def test_a_truth_of_the_target_alone_judges_it(runs):
     full = np.vstack([np.ones((1, K)), 1 - np.eye(K)])
     truth = ip.Evaluations.from_arrays(full, losses(full)[:, 0], targets=["loss"])
@@ -307,6 +318,20 @@ def test_commands_find_parts_in_the_file(runs, shell):
     proposed = propose(runs, "selection", 2, target="loss", rng=np.random.default_rng(0))
     assert code == 0, err
     assert [json.loads(line)["task_0"] for line in out.splitlines()] == proposed.masks[:, 0].tolist()
+
+
+def test_predictions_at_the_command_line_know_the_parts(runs, shell):
+    runs.write("runs.csv")
+    pd.DataFrame(every_mask(K)[1:5].astype(int), columns=list(runs.tasks)).to_csv("new.csv", index=False)
+    said = ip.fit(runs, target="loss").predict(every_mask(K)[1:5])
+    assert said.targets == ("loss",)
+    shell("attribute", "runs.csv", "--target", "loss", "--save", "fit.json")
+    for first in ("runs.csv --target loss", "fit.json", "fit.json --target loss"):
+        code, out, err = shell("predict", *first.split()[:1], "new.csv", *first.split()[1:], "--json")
+        assert code == 0, err
+        found = [json.loads(line) for line in out.splitlines()]
+        assert {one["target"] for one in found} == {"loss"}
+        assert_allclose([one["prediction"] for one in found], said.mean[:, 0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("columns", [["loss"], NAMES])

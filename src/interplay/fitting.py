@@ -7,7 +7,7 @@ them is fitted; where seeds are coupled but not crossed, each seed has a level o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from .fidelities import asked_about, estimated
-from .fields import listed
+from .fields import listed, match
 from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .predictor import Predictor
@@ -112,10 +112,14 @@ def checked(runs: Evaluations) -> Evaluations:
 
 
 def with_parts(runs: Evaluations, targets: Sequence[str]) -> Evaluations:
-    """Runs with these targets and, after them, those that some of them are the weighted sums of (`surrogates.sums`)."""
-    kept = dict.fromkeys(targets)
-    for one in sums(runs.values[np.isfinite(runs.values).all(axis=1)]):
-        if runs.targets[one.target] in targets:
+    """Runs with these targets and, after them, those that some of them are the weighted sums of (`surrogates.sums`).
+
+    Parts that were not measured in the same runs are left out: these would share no fit.
+    """
+    kept, known = dict.fromkeys(targets), np.isfinite(runs.values)
+    for one in sums(runs.values[known.all(axis=1)]):
+        together = bool((known[:, one.parts] == known[:, [one.target]]).all())
+        if runs.targets[one.target] in targets and together:
             kept |= dict.fromkeys(runs.targets[part] for part in one.parts)
     return runs.select(list(kept))
 
@@ -143,7 +147,12 @@ def without_truth(runs: Evaluations, truth: Evaluations, truth_masks: str) -> tu
     return runs, [f"{dropped} runs share their mask with the truth and were taken out of the fit."]
 
 
-def fit(runs: Evaluations, surrogate: str = "auto", at: str | None = None) -> Predictor:
+def fit(
+    runs: Evaluations,
+    surrogate: str = "auto",
+    at: str | None = None,
+    target: str | Sequence[str] | None = None,
+) -> Predictor:
     """Fit every target of evaluated runs and choose among the surrogates; what `attribute` reads, and what predicts.
 
     Parameters
@@ -156,6 +165,8 @@ def fit(runs: Evaluations, surrogate: str = "auto", at: str | None = None) -> Pr
     at : str, optional
         Where runs hold several fidelities, the one to answer for: the dearest if not given. All are fitted together
         where that predicts its held-out runs no worse, see `surrogates.compare_fidelities`.
+    target : str or sequence of str, optional
+        Targets to predict (names or globs), all of them if not given; see `attribute`.
 
     Raises
     ------
@@ -170,7 +181,9 @@ def fit(runs: Evaluations, surrogate: str = "auto", at: str | None = None) -> Pr
     >>> ip.fit(runs).predict([1, 0, 1, 1, 1, 1]).mean.round(2).tolist()
     [[1.6]]
     """
-    return fit_design(Design.of(checked(runs), at), surrogate)
+    names = match("*" if target is None else target, runs.targets, "target")
+    runs = checked(with_parts(runs, names))
+    return replace(fit_design(Design.of(runs, at), surrogate), beside=runs.T - len(names))
 
 
 def fit_design(design: Design, surrogate: str = "auto") -> Predictor:

@@ -57,14 +57,15 @@ def predict(
     else:
         with waiting("reading the runs"):
             runs = file.read()
+            whole, own = (file.with_parts(runs), runs.targets) if file.targets else (runs, None)
         head = summary(runs, file)
         with inputs.option("CANDIDATES"):  # what is wrong with them is said before the fit
             given = inputs.candidates(candidates, runs.tasks, runs.kind, inputs.phases_of(runs))
         with waiting("fitting"):
-            predictor = fit(runs, surrogate, at)
+            predictor = fit(whole, surrogate, at, own)
     with inputs.option("CANDIDATES"), waiting("predicting"):
         found = predictor.predict(given)
-    targets = match(file.targets, predictor.targets, "target") if saved and file.target else list(predictor.targets)
+    targets = match(file.targets, found.targets, "target") if saved and file.target else list(found.targets)
     frame = found.to_frame()
     frame = frame.loc[frame["target"].isin(targets), :]
     if out is not None:
