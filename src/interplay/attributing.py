@@ -17,8 +17,7 @@ from .attribution import Attribution
 from .blocks import over_links, read_discoveries, read_effects, read_fidelities, read_orders
 from .coverage import Coverage
 from .evaluations import Evaluations
-from .fields import match
-from .fitting import Design, checked, fit_design, with_parts, without_truth
+from .fitting import Design, asked_of, checked, fit_design, without_truth
 from .held_out import HeldOut
 from .lasting import completed, value_of_none
 from .named import read_contrasts, read_groups
@@ -119,8 +118,8 @@ def attribute(
     options |= {} if target is None else {"target": target}
     options |= {} if truth is None else {"truth_masks": truth_masks}
     made = provenance(runs, truth, options)
-    names = match("*" if target is None else target, runs.targets, "target")
-    runs, warnings, n = checked(with_parts(runs, names)), [], len(names)
+    runs, n = asked_of(runs, target)
+    runs, warnings = checked(runs), []
     if truth is not None:
         runs, warnings = without_truth(runs, truth, truth_masks)
     runs, none, said = _without_empty(runs, empty, reading, truth)
@@ -152,7 +151,7 @@ def attribute(
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
-            comparison = compare_with_truth(answer.effects, players, runs.select(names), truth)
+            comparison = compare_with_truth(answer.effects, players, runs.select(list(runs.targets[:n])), truth)
         else:
             warnings.append(
                 f"the truth is leave-one-out and the reading {asked.name}: they are not compared. "

@@ -111,6 +111,14 @@ def checked(runs: Evaluations) -> Evaluations:
     return runs
 
 
+def asked_of(runs: Evaluations, target: str | Sequence[str] | None) -> tuple[Evaluations, int]:
+    """Runs with the targets that are asked about (names or globs) first, how many these are, and their parts behind."""
+    if target is None:
+        return runs, runs.T
+    names = match(target, runs.targets, "target")
+    return with_parts(runs, names), len(names)
+
+
 def with_parts(runs: Evaluations, targets: Sequence[str]) -> Evaluations:
     """Runs with these targets and, after them, those that some of them are the weighted sums of (`surrogates.sums`).
 
@@ -181,9 +189,8 @@ def fit(
     >>> ip.fit(runs).predict([1, 0, 1, 1, 1, 1]).mean.round(2).tolist()
     [[1.6]]
     """
-    names = match("*" if target is None else target, runs.targets, "target")
-    runs = checked(with_parts(runs, names))
-    return replace(fit_design(Design.of(runs, at), surrogate), beside=runs.T - len(names))
+    runs, asked = asked_of(runs, target)
+    return replace(fit_design(Design.of(checked(runs), at), surrogate), beside=runs.T - asked)
 
 
 def fit_design(design: Design, surrogate: str = "auto") -> Predictor:

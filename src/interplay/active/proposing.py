@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..draws import generator
 from ..evaluations import MIN_RUNS, Evaluations, EvaluationsError
-from ..fields import listed, match
-from ..fitting import Design, checked, fit_design, with_parts
+from ..fields import listed
+from ..fitting import Design, asked_of, checked, fit_design
 from ..joined import with_table
 from ..phases import phase_blocks
 from ..predictor import Predictor
@@ -149,8 +149,7 @@ def propose(
             f"runs hold {len(runs)} run{'s' * (len(runs) != 1)}; {question} needs at least {MIN_RUNS} before the next "
             f"are proposed. Start with masks.design (interplay design --for {start_for(question)}), or with a Campaign."
         )
-    names = match("*" if target is None else target, runs.targets, "target")
-    runs = with_parts(runs, names)
+    runs, n = asked_of(runs, target)
     region = Region(runs.tasks, runs.kind, size, require, forbid, feasible)
     blocks = phase_blocks(runs.notes, runs.tasks)
     start = None if reference is None else starting_point(reference, runs.kind, runs.K)
@@ -160,9 +159,11 @@ def propose(
         own = own[region.holds(own)]
     design = Design.of(checked(runs), at)
     predictor = fit_design(design, surrogate_for(surrogate, question, design))
-    predictor = replace(predictor, beside=runs.T - len(names))
+    predictor = replace(predictor, beside=runs.T - n)
     if not predictor.asked.any():
-        raise EvaluationsError(f"{listed(names, 4)} never changes in the runs: there is nothing to ask next.")
+        raise EvaluationsError(
+            f"{listed(runs.targets[:n], 4)} never changes in the runs: there is nothing to ask next."
+        )
     under = Arms(np.zeros((0, runs.K)), np.zeros(0, np.int64), np.zeros(0, str)) if pending is None else pending
     with threads(len(design.given)):
         believed = [] if how == "repeats" else beliefs(design, predictor, np.flatnonzero(predictor.asked).tolist())

@@ -120,7 +120,7 @@ def attribute(
     inputs.check_budget(budget, tokens)
     with waiting("reading the runs"):
         runs = file.read(judged_by)
-        whole, own = (file.with_parts(runs), runs.targets) if file.targets else (runs, None)
+        whole, own = file.with_parts(runs), runs.targets if file.targets else None
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)

@@ -72,7 +72,7 @@ def next_runs(
     limits = _size(size)
     with waiting("reading the runs"):
         runs = file.read()
-        whole = file.with_parts(runs) if file.targets else runs
+        whole = file.with_parts(runs)
         members = inputs.groups(groups, runs.tasks)
         with inputs.option("--candidates"):
             own = (

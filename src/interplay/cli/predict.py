@@ -57,12 +57,12 @@ def predict(
     else:
         with waiting("reading the runs"):
             runs = file.read()
-            whole, own = (file.with_parts(runs), runs.targets) if file.targets else (runs, None)
+            whole = file.with_parts(runs)
         head = summary(runs, file)
         with inputs.option("CANDIDATES"):  # what is wrong with them is said before the fit
             given = inputs.candidates(candidates, runs.tasks, runs.kind, inputs.phases_of(runs))
         with waiting("fitting"):
-            predictor = fit(whole, surrogate, at, own)
+            predictor = fit(whole, surrogate, at, runs.targets)
     with inputs.option("CANDIDATES"), waiting("predicting"):
         found = predictor.predict(given)
     targets = match(file.targets, found.targets, "target") if saved and file.target else list(found.targets)

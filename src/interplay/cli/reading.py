@@ -162,10 +162,10 @@ class RunsFiles:
             return runs if self.phases is None else phased(runs, parse(self.phases))
 
     def with_parts(self, runs: Evaluations) -> Evaluations:
-        """Runs that were read, with the targets that some of theirs are the sums of, where the files mark these."""
+        """Runs of some targets (--target), with those that some of them are the sums of, where the files mark these."""
         from ..fitting import with_parts
 
-        if self.formulas:
+        if not self.targets or self.formulas:
             return runs
         try:
             every = replace(self, target=None).read()

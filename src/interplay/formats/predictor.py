@@ -48,7 +48,8 @@ def load(path: Path) -> Predictor:
     words, arrays = archive.read(path, "predictor", VERSION, REMEDY)
     try:
         told: dict[str, Any] = {name: tuple(words[name]) for name in _TUPLES}
-        told |= {name: words[name] for name in _WORDS if name in words or name != "beside"}
+        words.setdefault("beside", 0)  # files of before have nothing beside what is asked about
+        told |= {name: words[name] for name in _WORDS}
         players = {name: _tuples(value) for name, value in words["players"].items()}
         choices = []
         for b, given in enumerate(words["choices"]):

@@ -117,9 +117,7 @@ class Evidence:
 
     def first(self, n: int) -> Evidence:
         """The same of the first ``n`` targets."""
-        apart = ("joint", "repeats", "between", "outside", "distance", "masks", "players", "tasks", "curve")
-        each = [name for name in vars(self) if name not in apart]
-        return replace(self, **{name: getattr(self, name)[:n] for name in each})
+        return replace(self, **{name: a[:n] for name, a in vars(self).items() if isinstance(a, np.ndarray)})
 
 
 def gather(design: Design, predictor: Predictor, asked: Question, answer: Effects) -> Evidence:
