@@ -10,9 +10,10 @@ Regret: the target at the choice minus the least of the candidates, in standard 
 test runs, over all 127 runs). For a mean of targets every rival may fit the targets one by one and average predictions,
 or fit the mean itself: the better of the two, over the draws, is shown.
 
-Of `select` also, at its choice, in the direction of the benefit: optimism = predicted minus measured, in the same
-standard deviations, positive where it was too rosy; surprises, the share measured worse than predicted by more than 2
-standard deviations of a measurement; the share of 95 % intervals of a measurement that hold it.
+At every method's own choice, in the direction of the benefit: optimism = predicted minus measured, in the same
+standard deviations, positive where it was too rosy; its mean, and its mean size, which is what a single choice meets.
+Of `select` also surprises, the share measured worse than predicted by more than 2 standard deviations of a measurement,
+and the share of 95 % intervals of a measurement that hold it.
 """
 
 from __future__ import annotations
@@ -114,24 +115,24 @@ def apart(figures: Figures) -> dict[str, Figures]:
     return {name: {score: v[:, i] for score, v in figures.items()} for i, name in enumerate(OWN)}
 
 
-def theirs(split: Split, method: Method, columns: Sequence[int]) -> Array:
-    """Rows that a rival chose for some targets, then for the mean by a sum of fits, then by a fit to the mean."""
+def theirs(split: Split, method: Method, columns: Sequence[int], y: Array, spread: Array) -> dict[str, Array]:
+    """What a rival chose for some targets, then for the mean by a sum of fits, then by a fit to the mean: scores (n,).
+
+    Truth y (candidates, n), in standard deviations (n,).
+    """
     level = lambda Y: np.column_stack([Y, Y.mean(axis=1)])
     predicted = method(Split(split.X, level(split.Y), split.new, level(split.truth))).predict(split.new)
-    every = [*predicted[:, list(columns)].T, predicted[:, :-1].mean(axis=1), predicted[:, -1]]
-    return np.array([p.argmin() for p in every])
+    every = np.column_stack([predicted[:, list(columns)], predicted[:, :-1].mean(axis=1), predicted[:, -1]])
+    pick, each = every.argmin(axis=0), np.arange(every.shape[1])
+    taken = y[pick, each]
+    return {"regret": (taken - y.min(axis=0)) / spread, "optimism": (taken - every[pick, each]) / spread}
 
 
-def lost(y: Array, pick: Array, spread: Array) -> Array:
-    """Regret (n,) of rows picked for targets y (candidates, n), in standard deviations (n,)."""
-    return (y[pick.astype(int), np.arange(y.shape[1])] - y.min(axis=0)) / spread
-
-
-def better(figure: Figures) -> tuple[Array, str]:
-    """Regret of a rival on the mean of targets (draws,), by the better of its two ways, and which that is."""
+def better(figure: Figures) -> tuple[int, str]:
+    """Which column of a rival is the mean of targets by the better of its two ways, and which way that is."""
     regret = figure["regret"]
     way = int(regret[:, -1].mean() < regret[:, -2].mean())
-    return regret[:, way - 2], ("a sum of fits", "a fit to the mean")[way]
+    return way - 2, ("a sum of fits", "a fit to the mean")[way]
 
 
 # ---------------------------------------------------------------- RegMix
@@ -153,7 +154,7 @@ def pool(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
 
     def rival(m: int, method: Method, draw: int) -> dict[str, Array]:
         y, s = np.column_stack([truth, truth[:, -1]]), np.append(spread, spread[-1])
-        return {"regret": lost(y, theirs(split(m, draw), method, range(T)), s)}
+        return theirs(split(m, draw), method, range(T), y, s)
 
     def measured(m: int, draw: int) -> dict[str, Array]:
         seen = split(m, draw).Y
@@ -172,11 +173,12 @@ def pool(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
     lines, told, checks = [], [], []
     for m, figures in found.items():
         lines += compared(str(m), figures, T)
-        told += beliefs(str(m), figures)
+        told += beliefs(str(m), figures, T)
+        checks += nearest(f"RegMix, {m} runs", figures, T)
     for name, figure in whole.items():
         lines += compared("512, one draw", {name: figure}, T)
     if 64 in found and LIGHTGBM in whole:
-        checks = against_whole(found[64][OURS]["regret"], whole[LIGHTGBM])
+        checks = against_whole(found[64][OURS]["regret"], whole[LIGHTGBM]) + checks
     random = f"{((truth.mean(axis=0) - truth.min(axis=0)) / spread)[:-1].mean():.2f}"
     random = f"{random} (mean of the losses {(truth[:, -1].mean() - truth[:, -1].min()) / spread[-1]:.2f})"
     each = by_target(found, whole, [*names, "their mean"])
@@ -186,7 +188,7 @@ def pool(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
         f"'{RECIPE}' stops early on the test runs, as published. 'The best run itself' is no test mixture: what it "
         f"measured less the least of the test mixtures. A random mixture: {random}.\n\n"
         + table(HEAD, lines)
-        + "\nWhat `select` predicted of its choice.\n\n"
+        + "\nWhat methods predicted of their own choice.\n\n"
         + table(BELIEFS, told)
         + (f"\nBy target.\n\n{each}" if each else "")
     )
@@ -194,7 +196,16 @@ def pool(train: Recording, test: Recording, run: Run) -> tuple[list, str]:
 
 
 HEAD = ["runs", "method", "regret", f"{OURS} - it", "regret, mean of targets", f"{OURS} - it", "by"]
-BELIEFS = ["runs", "method", "optimism", "of the mean of targets", "surprises", "intervals that hold it"]
+BELIEFS = [
+    "runs",
+    "method",
+    "optimism",
+    "its size",
+    "optimism, mean of targets",
+    "its size",
+    "surprises",
+    "intervals that hold it",
+]
 
 
 def compared(case: str, figures: Mapping[str, Figures], single: int) -> list[list[str]]:
@@ -203,7 +214,8 @@ def compared(case: str, figures: Mapping[str, Figures], single: int) -> list[lis
     for name, figure in figures.items():
         mean, way = figure["regret"][:, single], ""
         if "z" not in figure and figure["regret"].shape[1] == single + 2:
-            mean, way = better(figure)
+            column, way = better(figure)
+            mean = figure["regret"][:, column]
         row = [case, name]
         for mine, its in zip(
             (None, None)
@@ -217,20 +229,43 @@ def compared(case: str, figures: Mapping[str, Figures], single: int) -> list[lis
     return lines
 
 
-def beliefs(case: str, figures: Mapping[str, Figures]) -> list[list[str]]:
-    """Rows of a table: what was predicted of the choices of `select`, beside what they measured."""
+def rosy(figure: Figures, single: int) -> tuple[Array, Array]:
+    """Optimism of choices for single targets (draws, single), and of that for their mean (draws,)."""
+    column = single if "z" in figure else better(figure)[0]
+    return figure["optimism"][:, :single], figure["optimism"][:, column]
+
+
+def beliefs(case: str, figures: Mapping[str, Figures], single: int) -> list[list[str]]:
+    """Rows of a table: what was predicted of choices, beside what they measured."""
     lines = []
     for name, figure in figures.items():
-        if "z" in figure:
-            optimism, z = figure["optimism"], figure["z"]
-            each = [difference(v, np.zeros_like(v), 3) for v in (optimism[:, :-1], optimism[:, -1:])]
-            lines.append([case, name, *each, f"{(z > 2).mean():.3f}", f"{(np.abs(z) <= Z).mean():.3f}"])
+        if "optimism" not in figure:
+            continue
+        line = [case, name]
+        for v in rosy(figure, single):
+            line += [difference(v, np.zeros_like(v), 3), f"{np.abs(v).mean():.3f}"]
+        z = figure.get("z")
+        lines.append([*line, *(("", "") if z is None else (f"{(z > 2).mean():.3f}", f"{(np.abs(z) <= Z).mean():.3f}"))])
     return lines
+
+
+def nearest(case: str, figures: Mapping[str, Figures], single: int) -> list:
+    """Checks of the optimism of `select` against that of every rival: its size, and its mean."""
+    checks = []
+    told = {name: rosy(f, single) for name, f in figures.items() if "optimism" in f and (name == OURS or "z" not in f)}
+    for i, what in enumerate(("single targets", "mean of targets")):
+        mine = told[OURS][i]
+        for score, of in (("its size", lambda v: np.abs(v).mean()), ("its mean", lambda v: abs(v.mean()))):
+            least = min((name for name in told if name != OURS), key=lambda name: of(told[name][i]))
+            shown = f"{np.abs(mine).mean():.3f}" if score == "its size" else difference(mine, np.zeros_like(mine), 3)
+            met = bool(of(mine) <= of(told[least][i]))
+            checks.append((f"{case}, optimism, {what}: {score}", f"{of(told[least][i]):.3f}, {least}", shown, met))
+    return checks
 
 
 def against_whole(regret: Array, figure: Figures) -> list:
     """Checks of regret (draws, T + 1) from few runs against tuned LightGBM from all, target by target."""
-    rival = np.append(figure["regret"][0, :-2], better(figure)[0][0])
+    rival = np.append(figure["regret"][0, :-2], figure["regret"][0, better(figure)[0]])
     names = [*(f"loss {t}" for t in range(len(rival) - 1)), "mean of the losses"]
     what = "RegMix, regret from 64 runs not above tuned LightGBM's from 512"
     each = regret.mean(axis=0)
@@ -251,7 +286,7 @@ def by_target(found: Mapping[int, Mapping[str, Figures]], whole: Mapping[str, Fi
     values = []
     for figure in columns.values():
         each = figure["regret"].mean(axis=0)
-        values.append(each if "z" in figure else np.append(each[:-2], better(figure)[0].mean()))
+        values.append(each if "z" in figure else np.append(each[:-2], each[better(figure)[0]]))
     return table(["", *columns], [[name, *(f"{v[t]:.3f}" for v in values)] for t, name in enumerate(names)])
 
 
@@ -277,7 +312,7 @@ def folds(swarm: Recording, names: Sequence[str], run: Run) -> tuple[list, str]:
     def rival(method: Method, draw: int) -> dict[str, Array]:
         part, y = split(draw)
         y, s = np.column_stack([y, y[:, -1]]), np.append(spread, spread[-1])
-        return {"regret": lost(y, theirs(part, method, columns), s)}
+        return theirs(part, method, columns, y, s)
 
     draws = run.draws(SHUFFLES * FOLDS, 1)
     figures = apart(run.over(draws, own, CODE, bench="choice", data="olmix", method=OURS))
@@ -286,17 +321,18 @@ def folds(swarm: Recording, names: Sequence[str], run: Run) -> tuple[list, str]:
     for name in (LAW, ROOTS, "ridge, log y"):
         its = figures[name]["regret"]
         for what, a, b in (
-            ("the average metric", mine[:, -1], better(figures[name])[0]),
+            ("the average metric", mine[:, -1], its[:, better(figures[name])[0]]),
             (f"{SINGLE} single metrics", mine[:, :-1].mean(axis=1), its[:, :SINGLE].mean(axis=1)),
         ):
             checks.append((f"olmix, regret on {what}: below {name}", 0, difference(a, b, 3), a.mean() < b.mean()))
+    checks += nearest("olmix", figures, SINGLE)
     worst = np.mean([(y.mean(axis=0) - y.min(axis=0)) / spread for y in (split(d)[1] for d in draws)], axis=0)
     text = (
         f"\n## olmix dclm\n\nRegret in the held-out fold (some 25 mixtures), {len(draws)} folds, "
         f"{FOLDS} to a shuffle; mean over {SINGLE} single metrics, and of the mean of all {len(names)}. A random "
         f"mixture: {worst[:-1].mean():.2f} (the mean of all {worst[-1]:.2f}).\n\n"
         + table(HEAD, compared("", figures, SINGLE))
-        + "\nWhat `select` predicted of its choice.\n\n"
-        + table(BELIEFS, beliefs("", figures))
+        + "\nWhat methods predicted of their own choice.\n\n"
+        + table(BELIEFS, beliefs("", figures, SINGLE))
     )
     return checks, text
