@@ -89,7 +89,7 @@ def test_intervals_of_pairs_from_few_runs_hold_the_truth(law):
         wrong += int(((np.abs(value) > half + near) & (np.sign(value) != np.sign(truth))).sum())
         np.testing.assert_array_equal(wider.interactions, found.interactions)
         assert (wider.deviation >= found.deviation).all()
-    assert np.mean(inside) > np.mean(before) + 0.1
+    assert np.mean(inside) > np.mean(before) + 0.05
     assert np.mean(inside) >= 0.7
     assert wrong <= 1
 

@@ -269,7 +269,7 @@ def test_orders_are_not_said_where_they_are_not_known(masks, rng, case):
 
 
 def test_units_of_links_in_words():
-    link = Link(np.array([0.0, 1.0, 1.0, 1.0, -1.0]), np.array([0.0, 0.0, 1.25, -0.5, 0.98]))
+    link = Link(np.array([0.0, 1.0, 1.0, 1.0, -1.0]), np.array([0.0, 0.0, 1.25, -0.5, 0.98]), np.full(5, np.inf))
     assert [formula(link, t) for t in range(5)] == ["y", "log y", "log(y - 1.25)", "log(y + 0.5)", "log(0.98 - y)"]
     assert [unit(link, t) for t in range(5)] == [
         "own",

@@ -149,7 +149,7 @@ def test_readings_under_a_bound_are_those_of_draws(rng, up):
     """Targets' own units: components are drawn, put together, and brought back through each target's link."""
     X, games = runs(K, M, rng, T=2)
     Z = 0.2 * (games - games.mean(axis=0)) @ rng.normal(size=(2, T))
-    link = Link(np.full(T, -1.0 if up else 1.0), np.full(T, 4.0 if up else 1.0))
+    link = Link(np.full(T, -1.0 if up else 1.0), np.full(T, 4.0 if up else 1.0), np.full(T, np.inf))
     Y = link.backward(Z, np.zeros_like(Z))
     member = Components("components", rbf("raw")).fit(X, Y, Rows.of(X), link)
     fitted = surrogate_of(X, Y, member, links=("floor",), higher_is_better=up)

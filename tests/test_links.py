@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
+import interplay as ip
 from interplay import readings
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
 from interplay.surrogates.links import DELTAS, Link, assemble, candidates
@@ -66,7 +67,7 @@ def test_candidates_and_their_bounds(rng):
 
 
 def test_moments_are_those_of_draws(rng):
-    link = Link(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 5.0]))
+    link = Link(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 5.0]), np.full(3, np.inf))
     mean, variance = np.array([[0.3, 0.2, -0.4]]), np.array([[0.25, 0.09, 0.16]])
     z = rng.normal(mean, np.sqrt(variance), size=(200_000, 3))
     y = np.column_stack([z[:, 0], 2.0 + np.exp(z[:, 1]), 5.0 - np.exp(z[:, 2])])
@@ -76,12 +77,50 @@ def test_moments_are_those_of_draws(rng):
 
 
 def test_far_extrapolations_stay_finite():
-    link = Link(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 5.0]))
+    link = Link(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 5.0]), np.full(3, np.inf))
     for size in (-1e6, 1e6):
         for variance in (0.0, 1e6):
             mean, v = np.full((1, 3), size), np.full((1, 3), variance)
             assert np.isfinite(link.backward(mean, v)).all()
             assert np.isfinite(link.backward_variance(mean, v)).all()
+
+
+def test_means_far_from_the_rows_are_not_those_of_a_tail():
+    """Masks of one size tell little of all tasks together: that is no reason to predict a loss of 10^4."""
+    rng = np.random.default_rng(0)
+    effects = rng.exponential(0.5, 8)
+    X = ip.masks.fixed_size(8, 40, 5, rng)
+    y = np.exp(0.5 - X @ effects + 0.05 * rng.normal(size=40))
+    fitted = LinearSurrogate(1e-4, links=("log",)).fit(X, y)
+    (mean,), (deviation,) = fitted.predict(np.ones((1, 8)), return_std=True)
+    truth = np.exp(0.5 - effects.sum())
+    assert abs(mean - truth) < y.max() - y.min()
+    assert abs(mean - truth) < deviation < 20.0 * np.ptp(y)
+    reading = readings.leave_one_out(fitted)
+    assert np.corrcoef(reading.mean[:, 0], truth * (1.0 - np.exp(effects)))[0, 1] > 0.99
+    assert np.abs(reading.mean).max() < np.ptp(y)
+    assert_allclose(reading.mean[0], fitted.predict(np.ones((1, 8))) - fitted.predict(1.0 - np.eye(8)[:1]), rtol=1e-9)
+
+
+def test_moments_grow_without_a_jump_where_they_cease_to_be_lognormal():
+    link = Link(np.array([1.0, -1.0]), np.array([0.0, 2.0]), np.array([0.3, 0.0]))
+    v = np.array([[0.3 - 1e-9], [0.3 + 1e-9], [5.0], [10.0]])
+    size, variance = link.size(np.zeros(2), v), link.backward_variance(np.zeros(2), v)
+    assert_allclose(size[:, 0], np.exp(0.15))
+    assert_allclose(size[:, 1], 1.0)
+    assert_allclose(variance[0], variance[1], rtol=1e-6)
+    assert_allclose(variance[0, 0], np.exp(0.3) * np.expm1(0.3), rtol=1e-6)
+    assert_allclose(variance[3], 2.0 * variance[2])
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 30.0))
+def test_covariances_far_from_the_rows_are_covariances(seed, scale):
+    root = np.random.default_rng(seed).normal(size=(4, 4))
+    V = scale * root @ root.T
+    link = Link(np.ones(1), np.zeros(1), np.array([0.5]))
+    C = link.relative(V.diagonal().max()[None], V[..., None])[..., 0]
+    assert np.linalg.eigvalsh(C).min() >= -1e-9 * np.abs(C).max()
+    assert_allclose(C, C.T)
 
 
 def test_a_far_target_beside_one_with_a_link(data):
@@ -95,7 +134,7 @@ def test_a_far_target_beside_one_with_a_link(data):
 
 
 def test_links_of_all_targets_from_those_of_some():
-    some = Link(np.array([1.0, -1.0]), np.array([0.5, 9.0]))
+    some = Link(np.array([1.0, -1.0]), np.array([0.5, 9.0]), np.array([0.1, 0.2]))
     link = assemble(4, [(some, np.array([1, 3]))])
     assert link.sign.tolist() == [0, 1, 0, -1]
     assert link.bound.tolist() == [0, 0.5, 0, 9]

@@ -62,7 +62,7 @@ def pack(surrogate: GaussianSurrogate, arrays: Arrays, key: str = "") -> dict[st
     """Put the arrays of a fitted surrogate into ``arrays``, under names that begin with ``key``; returns the rest."""
     held = {name: getattr(surrogate, name) for name in _ARRAYS if hasattr(surrogate, name)}
     link, rows, noise = surrogate.link_, surrogate.rows_, getattr(surrogate, "noise_", None)
-    held |= {"sign": link.sign, "bound": link.bound, "groups": rows.groups.index}
+    held |= {"sign": link.sign, "bound": link.bound, "most": link.most, "groups": rows.groups.index}
     held |= {"row_noise": rows.noise, "basis": rows.basis}
     if rows.asked is not None:
         held["asked"] = rows.asked
@@ -125,7 +125,8 @@ def _unpack(words: dict[str, Any], arrays: Arrays) -> GaussianSurrogate:
     X = surrogate.X_
     m, T = len(X), surrogate.n_targets_
     surrogate.n_features_in_ = X.shape[1]
-    surrogate.link_ = Link(_shaped(arrays, "sign", T), _shaped(arrays, "bound", T))
+    arrays = {"most": np.full(T, np.inf), **arrays}  # files of before have none
+    surrogate.link_ = Link(*(_shaped(arrays, name, T) for name in ("sign", "bound", "most")))
     basis = _shaped(arrays, "basis", m, -1)
     asked = _shaped(arrays, "asked", basis.shape[1]) if "asked" in arrays else None
     surrogate.rows_ = Rows(Groups.of(_shaped(arrays, "groups", m)), _shaped(arrays, "row_noise", m), basis, asked)

@@ -159,7 +159,9 @@ class Combination:
 def read_points(surrogate: GaussianSurrogate, combination: Combination) -> Reading:
     """Evaluate a combination of points in the targets' own units, under a log link by lognormal moments.
 
-    E = sum_j c_j e^{mu_j + v_jj / 2},  Var = sum_jl c_j c_l E_j E_l (e^{v_jl} - 1)
+    E = sum_j c_j E_j,  E_j = e^{mu_j + v_jj / 2},  Var = sum_jl c_j c_l E_j E_l (e^{v_jl} - 1)
+
+    and far from the rows as `links` has it.
     """
     link, shape = surrogate.link_, (len(combination), surrogate.n_targets_)
     at_once = max(CHUNK // max(shape[1], 1), 1)
@@ -234,8 +236,9 @@ def _logarithmic(surrogate: GaussianSurrogate, block: Combination, member: Membe
                 between[i, j][:, fit.targets] += np.multiply.outer(v, fit.amplitude)
     for i, j in zip(*np.triu_indices(J, 1), strict=True):
         between[j, i] = between[i, j]
-    E = np.exp(np.clip(mean + 0.5 * np.stack([between[j, j] for j in range(J)]), -FARTHEST, FARTHEST))
+    link, v = surrogate.link_, np.stack([between[j, j] for j in range(J)])
+    E = np.exp(np.clip(mean + 0.5 * np.minimum(v, link.most), -FARTHEST, FARTHEST))
     weighted = c[:, None, None] * E
-    spread = np.expm1(np.minimum(between, FARTHEST))
+    spread = link.relative(v.max(axis=0), np.minimum(between, FARTHEST))
     variance = np.einsum("jnt,lnt,jlnt->nt", weighted, weighted, spread, optimize=True)
-    return surrogate.link_.sign * weighted.sum(axis=0), np.maximum(variance, 0.0), E.mean(axis=0) ** 2 * prior
+    return link.sign * weighted.sum(axis=0), np.maximum(variance, 0.0), E.mean(axis=0) ** 2 * prior

@@ -113,7 +113,8 @@ def _logarithmic(surrogate: GaussianSurrogate, member: Member, c: Array, points:
     T, X, level = surrogate.n_targets_, member.rows(surrogate.X_), surrogate.level_
     (own,) = np.nonzero(surrogate.link_.log)
     mean, variance = (a[:, own] for a in member.at(points, surrogate.X_, level, T))
-    weighted = c[:, None] * np.exp(np.clip(mean + 0.5 * variance, -FARTHEST, FARTHEST))
+    link, most = surrogate.link_[own], variance.max(axis=0)
+    weighted = c[:, None] * np.exp(np.clip(mean + 0.5 * np.minimum(variance, link.most), -FARTHEST, FARTHEST))
     shared = [(kernel, kernel.matrix(points, X), fits) for kernel, fits in by_kernel(member.fits)]
     size, spread = np.zeros((2, T))
     size[own] = weighted.sum(axis=0)
@@ -126,7 +127,8 @@ def _logarithmic(surrogate: GaussianSurrogate, member: Member, c: Array, points:
         for j, t in enumerate(own.tolist()):
             parts = [(fit.amplitude[fit.targets == t], v) for fit, v in found]
             V = sum((float(scale[0]) * v for scale, v in parts if len(scale)), start=np.zeros((1, 1)))
-            spread[t] += weighted[some, j] @ np.expm1(np.minimum(V, FARTHEST)) @ weighted[:, j]
+            relative = link[np.array([j])].relative(most[j], np.minimum(V, FARTHEST)[..., None])[..., 0]
+            spread[t] += weighted[some, j] @ relative @ weighted[:, j]
     return size, spread
 
 

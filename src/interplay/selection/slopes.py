@@ -180,11 +180,11 @@ def _back(
     if not link.log.any():
         return z, v, dz, dv
     log, sign = link.log, link.sign
-    size = np.exp(np.clip(z + 0.5 * v, -FARTHEST, FARTHEST))
     mean, variance = link.backward(z, v), link.backward_variance(z, v)
-    dmean = sign[:, None] * size[:, :, None] * (dz + 0.5 * dv)
-    inner = np.minimum(2.0 * (z + v), FARTHEST)
-    dvariance = np.exp(inner)[:, :, None] * (2.0 * dz + 2.0 * dv)
-    dvariance -= np.exp(np.minimum(2.0 * z + v, FARTHEST))[:, :, None] * (2.0 * dz + dv)
+    size, near = link.size(z, v), v <= link.most
+    dsize = dz + 0.5 * dv * near[:, :, None]  # of log E
+    dmean = sign[:, None] * size[:, :, None] * dsize
+    grows = np.where(near, v, np.log(link.slope)) + 2.0 * np.log(size)
+    dvariance = 2.0 * variance[:, :, None] * dsize + np.exp(np.minimum(grows, FARTHEST))[:, :, None] * dv
     own = log[:, None]
     return mean, variance, np.where(own, dmean, dz), np.where(own, dvariance, dv)

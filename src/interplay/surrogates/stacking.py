@@ -136,8 +136,7 @@ def chosen_link(X: Array, Y: Array, rows: Rows, links: Links, maps: tuple[str, .
     link = found.link
     for name in maps[1:]:
         other = linear(name).search(X, Y, rows, links)
-        plain = ~other.link.log & (other.cv.error < found.cv.error)
-        link = Link(np.where(plain, 0.0, link.sign), np.where(plain, 0.0, link.bound))
+        link = link.plain(~other.link.log & (other.cv.error < found.cv.error))
     return link
 
 
