@@ -54,6 +54,8 @@ from tests.test_cli_select import PAIR, SOURCES, TASKS, chosen, mixtures, runs
         # rules for mixtures, and numbers that are none
         ("--cap 0.5", ["--cap is for mixtures, and the runs are masks"]),
         ("--near runs.csv", ["--near"]),
+        ("--near one.csv --kl 0.1", ["--near is for mixtures, and the runs are masks"]),
+        ("--kl 0.1", ["--kl is for mixtures, and the runs are masks"]),
         ("--cap en=much", ["--cap en=much", "NAME=NUMBER"]),
         ("--cap en=0.1 --cap en=0.2", ["--cap", "'en' has 0.1 and 0.2"]),
         ("--cap 0.1 --cap 0.2", ["--cap", "0.1 and 0.2"]),
@@ -76,6 +78,7 @@ def test_bad_input(shell, options, words):
     put(pd.DataFrame({"task": ["en", *TASKS], "cost": 1}), "twice.csv")
     put(pd.DataFrame({"task": TASKS, "cost": -1}), "minus.csv")
     put(pd.DataFrame({"task": ["english"], "cost": 1}), "unknown.csv")
+    put(pd.DataFrame([[1] * len(TASKS)], columns=TASKS), "one.csv")
     put(pd.DataFrame({"task": ["code", "math"], "group": "hard"}), "groups.csv")
     given = options.split()
     target = () if "--target" in given or "--worst" in given else ("--target", "loss")
@@ -99,7 +102,11 @@ def test_bad_input(shell, options, words):
         ("--near none.csv", ["--near", "'none.csv' does not exist"]),
         ("--near prior.csv --kl 0.001 --cap web=0.2", ["0.001 nats", "Raise kl"]),
         ("--kl 0.1", ["--kl", "--near"]),
+        ("--near prior.csv", ["--near is a mixture to stay near to", "(--kl)"]),
+        ("--near prior.csv --kl -1", ["--kl is -1.0", ">= 0"]),
         ("--max-epochs 2", ["--max-epochs", "--tokens"]),
+        ("--budget 1e9", ["--budget is 1000000000.0", "(--max-epochs)"]),
+        ("--tokens tokens.csv --budget 1e9", ["--budget is 1000000000.0", "(--max-epochs)"]),
         ("--max-epochs 0.5 --tokens tokens.csv", ["at most 0.5 times"]),
         ("--tokens none.csv", ["--tokens", "'none.csv' does not exist"]),
         ("--against tokens", ["--against", "--tokens"]),

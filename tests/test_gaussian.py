@@ -243,7 +243,6 @@ def test_each_part_of_a_kernel_has_its_own_features(rng, name):
     write = {
         "raw": lambda w: w,
         "log": lambda w: np.log(w + 1e-3),
-        "log3": lambda w: np.log(w + 3e-3),
         "sqrt": np.sqrt,
         "both": lambda w: np.concatenate([np.log(w + 1e-3), 16.0 * np.sqrt(w)]),
         "sized": lambda w: np.append(w, 0.0),

@@ -52,8 +52,11 @@ class HeldOut:
             rows = np.flatnonzero(own & np.isfinite(runs.values[:, targets[0]]))[choice.kept]
             cells = np.ix_(rows, targets)
             measured[cells], predicted[cells] = runs.values[cells], choice.held_out
-            if choice.surrogate.cv_.mean.shape == choice.held_out.shape:
-                deviation[cells] = choice.surrogate.cv_.deviation
+            known = choice.surrogate.cv_.deviation
+            if len(known) == len(choice.held_out):
+                deviation[cells] = known
+            elif len(known) > choice.kept.max():  # of all rows, where the choice was made on some
+                deviation[cells] = known[choice.kept]
         some = np.isfinite(predicted).any(axis=1)
         return cls(
             measured[some],

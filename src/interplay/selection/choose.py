@@ -1,7 +1,7 @@
 """From evaluated runs to a choice: `select`.
 
-runs -> surrogate -> the best within the rules, less risk -> corrected by held-out proposals and by the runs around
-it -> beside the baseline, the best run, and what the rules cost
+runs -> surrogate -> the best within the rules, less risk -> ranked with what the runs around them show too -> corrected
+by held-out proposals -> beside the baseline, the best run, and what the rules cost
 """
 
 from __future__ import annotations

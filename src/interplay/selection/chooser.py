@@ -1,7 +1,6 @@
 """Sets the best choice beside the baseline, the best run and the others, and says what it is worth.
 
-runs -> surrogate -> the best within the rules, less risk -> corrected by held-out proposals and by the runs around
-it -> beside the baseline, the best run, and what the rules cost
+The steps are those of `choose`.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ from .subsets import Found, Pool, best_masks
 
 Array = NDArray[np.float64]
 SHOWN = 10  # alternatives that are kept
+SAME = 1e-6  # weights that lie no farther apart are the same
 ENDS = 0.999  # of how far a choice may lie from the runs
 NONE: Mapping[int, Drawn] = MappingProxyType({})  # no row is an average
 
@@ -60,7 +60,7 @@ class Fitted:
         design = Design.of(checked(with_parts(runs, list(members))), at)
         predictor = fit_design(design, surrogate)
         held = HeldOut.of(design, predictor)
-        objective = Objective.of(predictor, [goal.in_parts(predictor) for goal in goals[:wanted]], held, risk)
+        objective = Objective.of(predictor, goals[:wanted], held, risk)
         return cls(design, predictor, objective, held, Proposals.of(objective, held))
 
 
@@ -116,7 +116,7 @@ class Chooser:
         """Let targets lose no more than their tolerance against the prediction of the baseline."""
         if not kept:
             return
-        loose = replace(self.objective, kept=tuple(kept), floors=np.full(len(kept), -np.inf))
+        loose = self.objective.keeping(kept, np.full(len(kept), -np.inf), self.fitted.held)
         z = loose.standardised(*self._expected(base))[0][0, len(self.objective.goals) :]
         names, tolerances = [goal.name for goal in kept], {}
         for pattern, tolerance in within.items():
@@ -131,7 +131,8 @@ class Chooser:
             return self._given(among)
         found = self._best(self.region, self.farthest)
         if not len(found.X):
-            found = self._best(self.region, np.inf)
+            self.farthest = np.inf
+            found = self._best(self.region, self.farthest)
             self.warnings.append(
                 "every choice that keeps the rules lies farther from the runs than any of them does from the others: "
                 "its prediction extrapolates. Run some masks of this kind first (interplay next)."
@@ -177,15 +178,20 @@ class Chooser:
         return self._candidates([*rows, *((result.FRONT, "", x) for x in X)], base)[1:]
 
     def _given(self, among: Any) -> Found:
-        """Look among candidates that were given, or that were run."""
+        """Look among candidates that were given, or that were run, or both."""
+        self.farthest = np.inf  # who names candidates may name far ones; it is said
+        X = None if among is None else self._candidates_given(as_points(among, self.runs.tasks, self.kind))
         if self.fresh is not None:
-            X = np.unique(self.players.columns(self.runs.masks), axis=0)
-        else:
-            X = self._candidates_given(as_points(among, self.runs.tasks, self.kind))
-        pool = Pool(self.objective, self.region, np.inf)  # who names candidates may name far ones; it is said
+            ran = np.unique(self.players.columns(self.runs.masks), axis=0)
+            some = ran if X is None else ran[[bool((np.abs(X - x).max(axis=1) < SAME).any()) for x in ran]]
+            if not len(some):
+                self.warnings.append("none of the candidates was run: the choice is by prediction.")
+            X = some if len(some) or X is None else X
+        assert X is not None
+        pool = Pool(self.objective, self.region, self.farthest, most=len(X))
         pool.add(X)
         keeps = self.region.feasible(X)
-        if self.fresh is None and (left := int((~keeps).sum())):
+        if among is not None and (left := int((~keeps).sum())):
             self.warnings.append(f"{left} of {len(X)} candidates break the rules and are left out.")
         if not len(pool.X):
             raise EvaluationsError(f"none of the {len(X)} candidates keeps the rules: {'; '.join(self._rules())}.")
@@ -374,7 +380,7 @@ class Chooser:
         # the covariance of g(x_0) and g(x_i) follows from the variance of their difference
         variance = rest[0] * rest * apart + (rest[0] - rest) * (rest[0] * own[0] - rest * own)
         variance = np.maximum(variance, 0.0) + settled.left[0] + settled.left
-        same = np.abs(X - X[0]).max(axis=1) < 1e-6
+        same = np.abs(X - X[0]).max(axis=1) < SAME
         same[list(drawn)] = False
         variance[same] = 0.0
         return gain, np.sqrt(variance)

@@ -23,7 +23,7 @@ from .region import Region, Rule
 Array = NDArray[np.float64]
 Shares = Mapping[str, float] | float
 MASKS = ("size", "require", "costs")
-MIXTURES = ("caps", "floors", "max_epochs", "near")
+MIXTURES = ("caps", "floors", "max_epochs", "near", "kl")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,10 @@ class Constraints:
     at_most : mapping of str to (sequence of str, number)
         For each group its tasks, and how many of them may be in; of a mixture the share that they may have together.
     costs : mapping of str to float, or Tokens
-        What each task costs (that of `Tokens` where it is known); the sum stays within ``budget``.
+        What each task costs (names or globs; `Tokens` that know the cost of each), 0 if it is free; the sum stays
+        within ``budget``.
     budget : float
-        Of costs; of mixtures the tokens that one training reads.
+        Of costs; of mixtures the tokens that one training reads, for ``max_epochs``.
     caps, floors : float, or mapping of str to float
         Largest and smallest share of tasks (names or globs), or of every task.
     tokens : Tokens
@@ -49,7 +50,7 @@ class Constraints:
     max_epochs : float
         How often a task may be read: its share stays below max_epochs x tokens / budget.
     near : array (K,) or mapping of str to float
-        Mixture to stay near to.
+        Mixture to stay near to, within ``kl``.
     kl : float
         How near: KL(mixture || near) in nats.
     """
@@ -130,19 +131,31 @@ class _Reader:
         """Refuse what has no meaning for this kind of runs, and numbers that are none."""
         mask = self.kind == "mask"
         for name in MIXTURES if mask else MASKS:
-            if getattr(self.asked, name) not in (None, (), []):
+            value = getattr(self.asked, name)
+            if value is not None and np.size(value):
                 raise EvaluationsError(
-                    f"{name} is for {'mixtures' if mask else 'masks'}, and the runs are {self.kind}s; "
+                    f"{name} is for {'mixtures' if mask else 'masks'}, and the runs are {self._kinds}; "
                     + ("give size, require, forbid, at_most or costs." if mask else "give caps, floors or at_most.")
                 )
         for name in ("budget", "max_epochs", "kl"):
             value = getattr(self.asked, name)
             if value is not None and not (np.isfinite(value) and value >= 0 and (value > 0 or name == "kl")):
-                raise EvaluationsError(f"{name} is {value!r}; give a number above zero.")
+                least = ">= 0" if name == "kl" else "above zero"
+                raise EvaluationsError(f"{name} is {value!r}; give a finite number {least}.")
         if self.asked.max_epochs is not None and self.asked.tokens is None:
             raise EvaluationsError("max_epochs limits how often a task is read: give its tokens= too (--tokens).")
+        if not mask and self.asked.budget is not None and self.asked.max_epochs is None:
+            raise EvaluationsError(
+                f"budget is {self.asked.budget!r}: of {self._kinds} it limits only how often a task is read. Say how "
+                "often that may be with max_epochs= (--max-epochs), or leave budget out."
+            )
         if self.asked.kl is not None and self.asked.near is None:
             raise EvaluationsError("kl is a distance from a mixture: say which with near= (--near).")
+
+    @property
+    def _kinds(self) -> str:
+        """What the runs are, in the plural."""
+        return self.kind if self.kind.endswith("s") else f"{self.kind}s"
 
     def _index(self, names: str | Sequence[str], what: str) -> list[int]:
         try:
@@ -209,9 +222,13 @@ class _Reader:
                 names = [given.tasks[k] for k in np.flatnonzero(np.isnan(costs))]
                 raise EvaluationsError(f"costs: that of {listed(names)} is not known; give one for every task.")
         else:
-            costs = np.zeros(K)
+            costs, priced = np.zeros(K), np.zeros(K, bool)
             for name, cost in (given or {}).items():
-                costs[self._index(name, "costs")] = cost
+                index = self._index(name, "costs")
+                costs[index], priced[index] = cost, True
+            if not priced.all():
+                left = listed([self.tasks[k] for k in np.flatnonzero(~priced)])
+                raise EvaluationsError(f"costs: that of {left} is not given; give one for every task, 0 if it is free.")
         if asked.budget is None:
             raise EvaluationsError("costs need a budget= to stay within (--budget).")
         if not np.isfinite(costs).all() or (costs < 0).any():
@@ -301,4 +318,6 @@ class _Reader:
                 f"near gives no weight to {listed(lost)}, which the runs do: any mixture that holds it is infinitely "
                 "far from it. Give it a little weight there, or forbid it."
             )
-        return prior, np.inf if self.asked.kl is None else float(self.asked.kl)
+        if self.asked.kl is None:
+            raise EvaluationsError("near is a mixture to stay near to: say how near with kl= (--kl), in nats.")
+        return prior, float(self.asked.kl)

@@ -2,11 +2,12 @@
 
 proposal   of a random eighth of the held-out rows, the one predicted to be best;  e = what it was - what was predicted
 bias       mean of e over proposals, shrunk by n / (n + 2), n the number of rows that they spread over
-stretch    root mean square of (e - bias) / deviation, at least 1
+stretch    root mean square of (e - bias) / deviation, shrunk towards 1 by two rows, at least 1
 
 Whoever takes the best of many predictions takes their errors too: the best is predicted too well (Smith & Winkler,
 Management Science 2006). Held-out rows show by how much. Near the best, the runs around a choice judge better than the
-surrogate: what they leave unexplained is added, weighted by the weight that would have to move (total variation .05).
+surrogate: for the ranking what they leave unexplained is added, weighted by the weight that would have to move (total
+variation .05).
 """
 
 from __future__ import annotations
@@ -78,18 +79,22 @@ class Proposals:
             return cls()
         measured, predicted = held.measured[known], held.predicted[known]
         deviation = np.nan_to_num(held.deviation[known])
+        told = np.isfinite(held.deviation[np.ix_(known, targets)]).all(axis=1)
         true = objective.worth(measured, deviation, risk=0.0)
         said = objective.worth(predicted, deviation, risk=0.0)
         cautious = objective.worth(predicted, deviation)
-        sd = np.maximum(objective.standardised(predicted, deviation)[1][:, :J].mean(axis=1), 1e-9)
+        sd = objective.standardised(predicted, deviation)[1][:, :J].mean(axis=1)
+        told &= sd > 0
         order = np.argsort(-cautious, kind="stable")
         share = (1.0 - SHARE) ** np.arange(len(order))  # that the i-th is in the eighth and no better one is
         share /= share.sum()
         e = (true - said)[order]
         rows = 1.0 / float((share**2).sum())
         bias = float(share @ e) * rows / (rows + 2.0)
-        square = float(share @ ((e - bias) / sd[order]) ** 2)
-        stretch = np.sqrt((rows * square + 2.0) / (rows + 2.0))
+        told, stretch = told[order], 1.0
+        if told.any():
+            square = float(share[told] @ ((e - bias)[told] / sd[order][told]) ** 2) / float(share[told].sum())
+            stretch = np.sqrt((rows * square + 2.0) / (rows + 2.0))
         return cls(bias, float(max(stretch, 1.0)), rows, _rank(true, said))
 
 

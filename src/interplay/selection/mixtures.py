@@ -110,7 +110,6 @@ def _in_parts(pool: Pool, X: Array, at_once: int = 2000) -> Array:
 def _worth(objective: Objective, W: Array) -> tuple[Array, Array, Array, Array]:
     """Benefits less risk (n, J) of goals and (n, U) of kept targets, each with gradients (n, ., P)."""
     p, A, J = objective.predictor, objective.matrix(), len(objective.goals)
-    weights = np.concatenate([objective.together, np.ones(len(objective.kept))])
     sign, centre, scale = objective.scales
     low = np.tile(sign * scale * ([goal.offset for goal in objective.everything] - centre), (len(W), 1))
     slope = np.zeros((len(W), len(A), W.shape[1]))
@@ -120,7 +119,7 @@ def _worth(objective: Objective, W: Array) -> tuple[Array, Array, Array, Array]:
             continue
         there, a = slopes(choice.surrogate, columns, W), A[:, own[columns]]
         gains = (sign * scale)[:, None] * a
-        risks = (objective.risk * weights * scale)[:, None] * np.abs(a)
+        risks = (objective.risk * objective.together * scale)[:, None] * np.abs(a)
         low += there.mean @ gains.T - there.deviation @ risks.T
         slope += np.einsum("jt,ntp->njp", gains, there.mean_slope) - np.einsum(
             "jt,ntp->njp", risks, there.deviation_slope
@@ -142,8 +141,8 @@ def _penalised(objective: Objective, remote: Remote, W: Array, farthest: float) 
     if np.isfinite(farthest):
         r, dr = remote.at(W)
         beyond = np.maximum(r - farthest**2, 0.0)
-        value = value - STEEP * beyond
-        gradient = gradient - STEEP * (beyond > 0)[:, None] * dr
+        value = value - STEEP * beyond.sum(axis=1)
+        gradient = gradient - STEEP * np.einsum("nr,nrp->np", (beyond > 0).astype(float), dr)
     return value, gradient
 
 
@@ -191,14 +190,14 @@ def _polish(objective: Objective, region: Region, remote: Remote, w: Array, fart
     def limits(x: Array) -> Array:
         values, _, kept, _, r, _ = at(x)
         rows = A @ x[:P]
-        parts = [values[0] - x[P] if J > 1 else np.zeros(0), kept[0] - objective.floors, farthest**2 - r]
+        parts = [values[0] - x[P] if J > 1 else np.zeros(0), kept[0] - objective.floors, farthest**2 - r[0]]
         parts += [(rows - least)[above], (most - rows)[below]]
         parts += [] if near is None else [region.kl - kl(x[None, :P], near)]
         return np.concatenate(parts)
 
     def limit_slopes(x: Array) -> Array:
         _, slope, _, kept_slope, _, dr = at(x)
-        parts = [kept_slope[0], -dr, A[above], -A[below]]
+        parts = [kept_slope[0], -dr[0], A[above], -A[below]]
         if near is not None:
             parts.append(-np.log(np.maximum(x[:P], 1e-12) / np.maximum(near, 1e-300))[None])
         parts = np.vstack(parts)
@@ -226,4 +225,4 @@ def _polish(objective: Objective, region: Region, remote: Remote, w: Array, fart
 def _far(remote: Remote, W: Array, farthest: float) -> tuple[Array, Array]:
     if np.isfinite(farthest):
         return remote.at(W)
-    return np.zeros(0), np.zeros((0, W.shape[1]))
+    return np.zeros((len(W), 0)), np.zeros((len(W), 0, W.shape[1]))

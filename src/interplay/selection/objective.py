@@ -30,6 +30,7 @@ from ..held_out import HeldOut
 from ..predictor import Predictor, farthest_run, remoteness
 
 Array = NDArray[np.float64]
+LEAST = 1e-6  # standard deviations that are no loss
 SUMMED = 200  # targets in a sum, above which it is fitted as one
 
 
@@ -152,8 +153,14 @@ class Objective:
     @classmethod
     def of(cls, predictor: Predictor, goals: Sequence[Goal], held: HeldOut, risk: float) -> Objective:
         """Gather goals, and see in held-out rows how far errors of their members add up."""
-        made = cls(predictor, tuple(goals), np.ones(len(goals)), risk)
+        own = tuple(goal.in_parts(predictor) for goal in goals)
+        made = cls(predictor, own, np.ones(len(own)), risk)
         return replace(made, together=np.array([held.together(row) for row in made.matrix()]))
+
+    def keeping(self, kept: Sequence[Goal], floors: Array, held: HeldOut) -> Objective:
+        """The same, where targets stay above their floors (U,)."""
+        beside = Objective.of(self.predictor, kept, held, self.risk)
+        return replace(self, kept=beside.goals, floors=floors, together=np.append(self.together, beside.together))
 
     @property
     def everything(self) -> tuple[Goal, ...]:
@@ -176,8 +183,7 @@ class Objective:
     def values(self, mean: Array, deviation: Array) -> tuple[Array, Array]:
         """Means and deviations (n, J + U) of everything, in its own units, from predictions (n, T)."""
         A = self.matrix()
-        weights = np.concatenate([self.together, np.ones(len(self.kept))])
-        return mean @ A.T + [goal.offset for goal in self.everything], deviation @ np.abs(A).T * weights
+        return mean @ A.T + [goal.offset for goal in self.everything], deviation @ np.abs(A).T * self.together
 
     def standardised(self, mean: Array, deviation: Array) -> tuple[Array, Array]:
         """Benefits and deviations (n, J + U) in standard deviations, from predictions (n, T)."""
@@ -204,19 +210,23 @@ class Objective:
             return np.ones(len(mean), bool)
         z, sd = self.standardised(mean, deviation)
         J = len(self.goals)
-        return np.asarray((z[:, J:] - self.risk * sd[:, J:] >= self.floors - 1e-9).all(axis=1))
+        return np.asarray((z[:, J:] - self.risk * sd[:, J:] >= self.floors - LEAST).all(axis=1))
 
     @cached_property
-    def _farthest(self) -> dict[int, Array]:
+    def farthest(self) -> dict[int, Array]:
         """Variance (T,) of g at the run farthest from the others, of every surrogate."""
         return {id(choice): farthest_run(choice.surrogate) for _, choice in self.predictor.choices}
+
+    @cached_property
+    def counting(self) -> Array:
+        """How much the remoteness of each target counts in that of everything, (J + U, T); rows sum to 1."""
+        A = np.abs(self.matrix()) * np.where(self.predictor.constant, 0.0, self.predictor.spread)
+        return A / np.maximum(A.sum(axis=1, keepdims=True), 1e-300)
 
     def far(self, X: Array) -> Array:
         """How far choices (n, P) lie from the runs: `remoteness`, the largest mean over the members of a goal, (n,)."""
         remote = np.zeros((len(X), len(self.predictor.targets)))
         for own, choice in self.predictor.choices:
-            if np.isin(own, self.targets).any():
-                remote[:, own] = remoteness(choice.surrogate, X, self._farthest[id(choice)])
-        A = np.abs(self.matrix()) * np.where(self.predictor.constant, 0.0, self.predictor.spread)
-        A /= np.maximum(A.sum(axis=1, keepdims=True), 1e-300)
-        return np.sqrt((remote**2 @ A.T).max(axis=1))
+            if self.counting[:, own].any():
+                remote[:, own] = remoteness(choice.surrogate, X, self.farthest[id(choice)])
+        return np.sqrt((remote**2 @ self.counting.T).max(axis=1))

@@ -3,7 +3,7 @@
 g_j(x), v_j(x)    prediction of a goal and its variance
 l_j(x)            what belongs to the choice beyond the surrogate, of variance L_j (`repeats.reproduced`)
 ybar_j(x)         mean of its n runs, each with noise of variance N_j
-share             L / (L + N / n), 0 where it was not run
+share             L / (L + N / n), 0 where it was not run; L and N vary over choices as the noise of the fit does
 settled           g + share (ybar - g);  of coupled seeds that were not crossed each run less the level of its seed
 its variance      (1 - share)^2 v + (1 - share) L: of a choice that was not run, what belongs to it is not known
 """
@@ -104,11 +104,19 @@ class Recorded:
 
     @cached_property
     def split(self) -> tuple[Array, Array]:
-        """Variances L and N (J,)."""
-        J, at = len(self.objective.goals), self.objective.predictor.at
-        spread = [self.objective.values(*at(self.masks[:1], noise=noise))[1][0, :J] for noise in (True, False)]
-        nugget = np.maximum(spread[0] ** 2 - spread[1] ** 2, 0.0)
+        """Variances L and N (J,), means over the runs."""
+        nugget = self._nugget
         return reproduced(self.masks, self.values, self.runs.seed, nugget, self.objective.predictor.averaged)
+
+    @cached_property
+    def _nugget(self) -> Array:
+        return self._noise(self.masks).mean(axis=0)
+
+    def _noise(self, X: Array) -> Array:
+        """Noise variances (n, J) of the fit at choices (n, P): under a log link, say, in proportion to the values."""
+        J, at = len(self.objective.goals), self.objective.predictor.at
+        noisy, still = (self.objective.values(*at(X, noise=noise))[1][:, :J] for noise in (True, False))
+        return np.maximum(noisy**2 - still**2, 0.0)
 
     def of(self, x: Array, values: Array | None = None) -> Measured:
         """What a choice (P,) measured; ``values`` (m, J) in place of those that were."""
@@ -138,4 +146,5 @@ class Recorded:
             if of.runs:
                 shares[i] = share_shown(lasting, noise, of.runs)
                 shift[i] = shares[i] * (of.mean - mean[i])
-        return Settled(shift, shares, (1.0 - shares) * lasting)
+        there = np.divide(self._noise(X), self._nugget, out=np.ones_like(mean), where=self._nugget > 0)
+        return Settled(shift, shares, (1.0 - shares) * lasting * there)

@@ -44,7 +44,8 @@ class Candidate:
         Mean of its runs, NaN where there is none; its standard error from the spread between seeds, NaN for one run.
     runs : int
     worth : float
-        Least benefit over the targets less the risk, in standard deviations over the runs.
+        Least benefit over the targets less the risk, in standard deviations over the runs. Choices that were not run
+        are ranked by more: what the runs around them show beyond the surrogate.
     remoteness : float
         Above 1 it is farther from the runs than any of them from the others.
     gain, gain_deviation : array (J,)

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..predictor import farthest_run
 from ..surrogates.base import GaussianSurrogate, threads
 from ..surrogates.features import derivative, transform
 from ..surrogates.kernels import Kernel
@@ -40,51 +39,51 @@ def slopes(surrogate: GaussianSurrogate, columns: NDArray[np.int64], W: Array) -
     n, J, P = len(W), len(columns), W.shape[1]
     mean, second = np.zeros((n, J)), np.zeros((n, J))
     mean_slope, second_slope = np.zeros((n, J, P)), np.zeros((n, J, P))
+    first: tuple[Array, Array] | None = None  # means are told from those of the first member: no squares of levels
     with threads(len(surrogate.X_)):
         for member, all_weights in zip(surrogate.members_, surrogate.weights_, strict=True):
             weights = all_weights[columns]
             mu, v, dmu, dv = _back(surrogate, columns, *_member(surrogate, member, columns, W))
+            first = first or (mu, dmu)
+            mu, dmu = mu - first[0], dmu - first[1]
             mean += weights * mu
             mean_slope += weights[:, None] * dmu
             second += weights * (v + mu**2)
             second_slope += weights[:, None] * (dv + 2.0 * mu[:, :, None] * dmu)
-    variance = np.maximum(second - mean**2, 0.0)
-    deviation = np.sqrt(variance)
+    assert first is not None
+    deviation = np.sqrt(np.maximum(second - mean**2, 0.0))
     slope = second_slope - 2.0 * mean[:, :, None] * mean_slope
     half = np.divide(0.5, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    return Slopes(mean, deviation, mean_slope, half[:, :, None] * slope)
+    return Slopes(mean + first[0], deviation, mean_slope + first[1], half[:, :, None] * slope)
 
 
 @dataclass(frozen=True, eq=False)
 class Remote:
-    """How far weights lie from the runs, with gradients: `Objective.far`, of the first goal."""
+    """How far weights lie from the runs, with gradients: `Objective.far`, of every goal and kept target (R)."""
 
     objective: Objective
 
     @cached_property
-    def _there(self) -> list[tuple[GaussianSurrogate, NDArray[np.int64], Array, Array]]:
-        """Surrogates, their columns that count, share of each, and variance of the run farthest from the rest."""
-        p, goal, found = self.objective.predictor, self.objective.goals[0], []
-        share = np.zeros(len(p.targets))
-        share[[p.targets.index(name) for name in goal.members]] = np.abs(goal.coefficients)
-        share *= p.spread
-        share /= max(share.sum(), 1e-300)
-        for own, choice in p.choices:
-            columns = np.flatnonzero(share[own] > 0)
+    def _there(self) -> list[tuple[GaussianSurrogate, NDArray[np.int64], Array]]:
+        """Surrogates, their columns that count, and how much their variances count (R, columns)."""
+        objective, found = self.objective, []
+        for own, choice in objective.predictor.choices:
+            counting, farthest = objective.counting[:, own], objective.farthest[id(choice)]
+            columns = np.flatnonzero(counting.any(axis=0) & (farthest > 0))
             if len(columns):
-                farthest = farthest_run(choice.surrogate)[columns]
-                found.append((choice.surrogate, columns, share[own][columns], np.where(farthest > 0, farthest, 1.0)))
+                found.append((choice.surrogate, columns, counting[:, columns] / farthest[columns]))
         return found
 
     def at(self, W: Array) -> tuple[Array, Array]:
-        """Squared remoteness (n,) of weights (n, P), and its gradient (n, P)."""
-        value, slope = np.zeros(len(W)), np.zeros(W.shape)
-        for surrogate, columns, share, farthest in self._there:
+        """Squared remoteness (n, R) of weights (n, P), and its gradient (n, R, P)."""
+        R = len(self.objective.everything)
+        value, slope = np.zeros((len(W), R)), np.zeros((len(W), R, W.shape[1]))
+        for surrogate, columns, counting in self._there:
             for member, weights in zip(surrogate.members_, surrogate.weights_, strict=True):
                 _, v, _, dv = _member(surrogate, member, columns, W)
-                scale = weights[columns] * share / farthest
-                value += v @ scale
-                slope += np.einsum("njp,j->np", dv, scale)
+                scale = weights[columns] * counting
+                value += v @ scale.T
+                slope += np.einsum("njp,rj->nrp", dv, scale)
         return value, slope
 
 

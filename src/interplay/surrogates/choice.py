@@ -35,7 +35,7 @@ WORDS = {
     "stack": "the stack of kernels",
     "joint": "all fidelities together",
 }
-SEEN = {"raw": " on the shares", "log": " on logarithms of shares"} | dict.fromkeys(("log3", "sqrt", "both"), "")
+SEEN = {"raw": " on the shares", "log": " on logarithms of shares"} | dict.fromkeys(("sqrt", "both"), "")
 ASKED = {"auto": "auto", "kernel": "stack"} | {name: name for name in SIMPLEST[:-1]}
 
 

@@ -1,9 +1,9 @@
 """What the columns of a design are, and the features in which a surrogate sees them.
 
 Masks (0/1) and weights are seen as they are. Losses of mixtures are often close to linear in the logarithm of a weight
-while it is small, so they are seen through maps that spread small weights: log(w + 1e-3), log(w + 3e-3), sqrt(w), or
-logarithm and root side by side (design: section 3). Others are linear in the shares themselves: what is fitted to
-mixtures chooses between both, since a link would bend such a loss back and show it as pairs that do not exist.
+while it is small, so they are seen through maps that spread small weights: log(w + 1e-3), sqrt(w), or logarithm and
+root side by side (design: section 3). Others are linear in the shares themselves: what is fitted to mixtures chooses
+between both, since a link would bend such a loss back and show it as pairs that do not exist.
 
 One member of the stack sees masks of differing sizes as what they are to a training, a composition and an amount:
 'sized' is x / sqrt(|x|) beside `AMOUNT` log |x|, with |x| the number of tasks in the mask. One task more is then a long
@@ -49,7 +49,6 @@ def _sized(X: Array) -> Array:
 MAPS = {
     "raw": lambda X: X,
     "log": lambda X: np.log(np.maximum(X, 0.0) + FLOOR),
-    "log3": lambda X: np.log(np.maximum(X, 0.0) + 3.0 * FLOOR),
     "sqrt": lambda X: np.sqrt(np.maximum(X, 0.0)),
     "both": lambda X: np.hstack([MAPS["log"](X), ROOT * MAPS["sqrt"](X)]),
     SIZED: _sized,
@@ -98,7 +97,7 @@ def derivative(X: NDArray, name: str, least: float = 1e-8) -> Array:
         return 0.5 / np.sqrt(np.maximum(inside, least))
     if name == "both":
         return np.hstack([derivative(X, "log"), ROOT * derivative(X, "sqrt", least)])
-    return 1.0 / (inside + (FLOOR if name == "log" else 3.0 * FLOOR))
+    return 1.0 / (inside + FLOOR)
 
 
 def jacobian(x: Array, name: str) -> Array:

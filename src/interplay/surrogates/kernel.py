@@ -53,7 +53,7 @@ class KernelSurrogate(GaussianSurrogate):
         Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
     features : str
         'auto' takes maps that spread small weights for mixtures (see `surrogates.features`) and the columns themselves
-        otherwise; or one of 'raw', 'log', 'log3', 'sqrt', 'both', 'sized' (predictions alone: readings want 'auto').
+        otherwise; or one of 'raw', 'log', 'sqrt', 'both', 'sized' (predictions alone: readings want 'auto').
     higher_is_better : bool or sequence of bool (T,)
         Whether a target is a score: a bounded link then has a ceiling instead of a floor.
     constant : bool

@@ -42,7 +42,7 @@ class LinearSurrogate(GaussianSurrogate):
         Units to choose from per target: 'identity', 'log', 'floor' (see `surrogates.links`); 'auto' is all of them.
     features : str
         'auto' takes log(w + 1e-3) or, where held-out errors are lower, the shares themselves for mixtures, one map for
-        all targets, and the columns themselves otherwise; or one of 'raw', 'log', 'log3', 'sqrt', 'both'.
+        all targets, and the columns themselves otherwise; or one of 'raw', 'log', 'sqrt', 'both'.
     higher_is_better : bool or sequence of bool (T,)
         Whether a target is a score: a bounded link then has a ceiling instead of a floor.
     constant : bool

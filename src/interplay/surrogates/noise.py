@@ -6,7 +6,7 @@ n_i = (repeats - 1) T^2 / sum_tu r_tu^2,  r the correlations of the targets' noi
 
 The second term is the mean of the logarithm of a chi-square variable over n, so masks with few repeats do not look
 quieter. The regression is taken only if it predicts log v of masks left out better than their mean does, by more than
-the standard error; otherwise all rows are equally noisy, and the likelihood pools the repeats into one level.
+two standard errors; otherwise all rows are equally noisy, and the likelihood pools the repeats into one level.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""What a choice is said to be worth does not hang on the order of rows, that of targets, or how many runs there are."""
+
+import numpy as np
+import pytest
+
+import interplay as ip
+from interplay.problems import games
+from interplay.selection import verify
+from interplay.selection.chooser import Fitted
+from interplay.selection.objective import Goal
+from interplay.selection.slopes import Remote, slopes
+
+
+def runs_of(y, X, seed=0):
+    return ip.Evaluations.from_arrays(X, y, targets=["loss"], kind="mask", seed=seed)
+
+
+def masks(K, m, seed=0):
+    return ip.masks.bernoulli(K, m, np.random.default_rng(seed), p=0.5)
+
+
+def two_losses(seed, m=40, K=5):
+    rng = np.random.default_rng(seed)
+    X = rng.dirichlet(np.ones(K), m)
+    Y = np.exp(-X @ rng.normal(scale=1.5, size=(K, 2))) + 0.02 * rng.normal(size=(m, 2))
+    return ip.Evaluations.from_arrays(X, Y, targets=["a", "b"], kind="mixture")
+
+
+def test_deviations_of_ridge_are_known_beyond_the_rows_it_was_compared_on():
+    rng = np.random.default_rng(0)
+    X = np.round(rng.random((1050, 8)))
+    runs = runs_of(X @ rng.normal(size=8) + 0.1 * rng.normal(size=1050), X)
+    chosen = ip.select(runs, surrogate="ridge")
+    assert chosen.stretch < 2.0
+    assert chosen.choice.deviation[0] < 0.1
+    assert chosen.verdict == "solid"
+
+
+def test_the_order_of_the_runs_changes_nothing():
+    """Under a logarithm noise is in proportion to the loss: that of the first run is not that of all."""
+    rng = np.random.default_rng(0)
+    X = masks(8, 50)
+    y = np.exp(1.0 - X @ rng.exponential(0.5, 8) + 0.2 * rng.normal(size=50))
+    first, second = (ip.select(runs_of(y[order], X[order]), size=4) for order in (np.argsort(y), np.argsort(-y)))
+    assert first.names == second.names
+    np.testing.assert_allclose(first.choice.deviation, second.choice.deviation, rtol=0.05)
+    np.testing.assert_allclose(first.choice.gain_deviation, second.choice.gain_deviation, rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_the_worst_targets_changes_nothing(seed):
+    runs = two_losses(seed)
+    first, second = (ip.select(runs, worst=names).choice.worth for names in (["a", "b"], ["b", "a"]))
+    assert abs(first - second) < 1e-3
+
+
+def test_remoteness_with_its_slopes_is_that_of_the_worst_goal():
+    runs = two_losses(1)
+    goals = [Goal.of(runs, name) for name in runs.targets]
+    objective = Fitted.of(runs, goals, 2, 0.5, "stack", None).objective
+    W, step = ip.masks.dirichlet(5, 6, np.random.default_rng(2)), 1e-5 * np.eye(5)
+    squared, slope = Remote(objective).at(W)
+    np.testing.assert_allclose(np.sqrt(squared.max(axis=1)), objective.far(W), rtol=1e-6)
+    at = lambda X: Remote(objective).at(X)[0]
+    numeric = np.stack([(at(W + e) - at(W - e)) / 2e-5 for e in step], axis=2)
+    np.testing.assert_allclose(slope, numeric, atol=5e-4 * np.abs(slope).max())
+
+
+def test_deviations_beside_gradients_hold_at_a_high_level():
+    X = np.random.default_rng(0).dirichlet(np.ones(4), 40)
+    y = 1e7 + X @ [1.0, 0.3, -0.5, 0.2] + 0.05 * np.random.default_rng(1).normal(size=40)
+    fitted = ip.KernelSurrogate(links=("identity",)).fit(X, y)
+    expected = fitted.predict(X[:5], return_std=True)[1]
+    np.testing.assert_allclose(slopes(fitted, np.array([0]), X[:5]).deviation[:, 0], expected, rtol=1e-4)
+
+
+PAIRS = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0]], float)
+EFFECTS = np.array([0.5, 0.3, 0.1, 0.05, 0.2, 0.1])
+
+
+def test_candidates_are_kept_to_where_choices_were_verified():
+    X = masks(6, 30, 1)
+    runs, ran = runs_of(2.0 - X @ EFFECTS, X), runs_of(2.0 - PAIRS[1:] @ EFFECTS, PAIRS[1:])
+    assert ip.select(runs, among=PAIRS, verified=ran).names == ("task_0", "task_2")
+    lost = ip.select(runs, among=PAIRS[:1], verified=ran)
+    assert lost.names == ("task_0", "task_1")
+    assert any("none of the candidates was run" in said for said in lost.warnings)
+    game = games.additive_game(EFFECTS)
+    runs = ip.evaluate(game, X, progress=False)
+    chosen = verify(runs, game, among=PAIRS, trainings=3, progress=False)
+    assert chosen.names == ("task_0", "task_1")
+
+
+def test_what_was_measured_counts_however_many_runs_there_are():
+    rng = np.random.default_rng(0)
+    X = np.unique(masks(9, 400, 3), axis=0)[:240]
+    y = 2.0 - X @ rng.uniform(0.0, 0.3, 9) + 0.05 * rng.normal(size=240)
+    none = np.zeros((6, 9))  # the same six times: it lasts
+    found = ip.select(runs_of(y, X), verified=runs_of(np.full(6, -3.0), none, seed=np.arange(6)), size=(0, 9))
+    assert not found.weights.any()
+
+
+def test_parts_of_kept_targets_are_looked_at_as_those_of_goals():
+    rng = np.random.default_rng(0)
+    X = masks(8, 60)
+    parts = np.exp(0.3 - X @ (rng.exponential(0.5, (3, 8)) * (rng.random((3, 8)) < 0.4)).T)
+    Y = np.column_stack([X @ rng.normal(size=8), parts.mean(axis=1), parts])
+    runs = ip.Evaluations.from_arrays(X, Y, targets=["aim", "loss", "p", "q", "r"], kind="mask")
+    fit = Fitted.of(runs, [Goal.of(runs, "aim"), Goal.of(runs, "loss")], 1, 0.5, "stack", None)
+    kept = fit.objective.keeping([Goal.of(runs, "loss")], np.zeros(1), fit.held)
+    mean, deviation = fit.predictor.at(X[:5])
+    there = kept.values(mean, deviation)[0][:, 1]
+    np.testing.assert_allclose(there, mean[:, fit.predictor.targets.index("loss")], rtol=1e-6)
+    assert set(kept.kept[0].members) == {"p", "q", "r"}
+
+
+def test_a_front_far_from_all_runs_is_shown_and_given_candidates_are_no_end():
+    X = masks(6, 60, 1)
+    X = X[X.sum(axis=1) <= 3]
+    runs = ip.Evaluations.from_arrays(X, np.column_stack([X @ EFFECTS, X @ EFFECTS[::-1]]), targets=["a", "b"])
+    assert ip.select(runs, pareto=["a", "b"], size=6).front
+    given = ip.select(runs, "a", among=np.ones((1, 6)))
+    assert given.choice.remoteness > 1.0
+    assert not any("no farther was looked" in said for said in given.warnings)
