@@ -384,7 +384,8 @@ def test_what_is_wrong_with_masks_is_said(rules, words):
         ({"max_epochs": 4.0}, "max_epochs limits how often"),
         ({"caps": {"tusk_0": 0.1}}, "caps: no task is called 'tusk_0'.*task_0"),
         ({"caps": {"task_0": 1.5}}, "give a share between 0 and 1"),
-        ({"against": [1.0]}, "against has shape"),
+        ({"against": [1.0]}, "against is .*a weight for each of the 3"),
+        ({"against": [1.0, 1.0, 1.0]}, "against: choice 1 sums to 3"),
     ],
 )
 def test_what_is_wrong_with_mixtures_is_said(rules, words):

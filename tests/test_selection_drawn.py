@@ -60,9 +60,11 @@ def test_mean_and_deviation_are_those_of_the_joint_posterior(make, links, higher
     for c, points in ((shares, S), (np.append(1.0, -shares), np.vstack([x, S]))):
         mu, V = by_hand(surrogate, member, points)
         if link.log[0]:
-            E = np.exp(mu + np.diag(V) / 2)
+            most = link.most[0]
+            E = np.exp(mu + np.minimum(np.diag(V), most) / 2)
+            spread = np.expm1(V) if V.max() <= most else V * np.expm1(most) / most
             mean = link.bound[0] * c.sum() + link.sign[0] * c @ E
-            variance = (c * E) @ np.expm1(V) @ (c * E)
+            variance = (c * E) @ spread @ (c * E)
         else:
             mean, variance = c @ mu, c @ V @ c
         found = drawn.combined(surrogate, c, points)

@@ -119,6 +119,7 @@ def attribute(
     options |= {} if truth is None else {"truth_masks": truth_masks}
     made = provenance(runs, truth, options)
     runs, n = asked_of(runs, target)
+    tokens = None if tokens is None else tokens.over(runs.tasks)
     runs, warnings = checked(runs), []
     if truth is not None:
         runs, warnings = without_truth(runs, truth, truth_masks)

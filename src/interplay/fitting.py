@@ -27,6 +27,7 @@ from .truth import separate
 Array = NDArray[np.float64]
 LARGEST = 1e100
 #: Masks of a fidelity above which a sample of so many is fitted: time grows with the cube of their number.
+STILL = "no task is switched in the runs; add runs whose masks differ."
 MOST_MASKS = 5000
 
 
@@ -86,7 +87,7 @@ class Design:
         if np.isnan(runs.values).any():
             warnings += _unidentified_where_measured(runs)
         if not players.names:
-            raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
+            raise EvaluationsError(STILL)
         seeds = set(runs.seed.tolist())
         stated = at is not None or -1 not in seeds  # estimates have no seed: they share a level
         coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and stated

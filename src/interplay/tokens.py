@@ -100,6 +100,21 @@ class Tokens:
         )
         return cls(tuple(tasks), tokens, cost)
 
+    def over(self, tasks: Sequence[str]) -> Tokens:
+        """The same in the order of some tasks (K,).
+
+        Raises
+        ------
+        EvaluationsError
+            For a task that is not counted.
+        """
+        if self.tasks == tuple(tasks):
+            return self
+        if absent := [task for task in tasks if task not in self.tasks]:
+            raise EvaluationsError(f"tokens do not count {listed(absent)}. Every task of the runs needs its count.")
+        own = [self.tasks.index(task) for task in tasks]
+        return Tokens(tuple(tasks), self.tokens[own], self.cost[own])
+
     @property
     def mixture(self) -> Array:
         """The mixture (K,) in which every task is read equally often."""

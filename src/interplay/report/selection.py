@@ -51,9 +51,8 @@ def sentences(chosen: Selection) -> list[str]:
             )
     if chosen.tied:
         more = "At least " if chosen.tied == len(chosen.of(result.ALTERNATIVE)) else ""
-        said.append(
-            f"{more}{chosen.tied} others cannot be told apart from it: verify the best few to decide between them."
-        )
+        others = f"{chosen.tied} other{'s' * (chosen.tied != 1)} cannot be told apart from it"
+        said.append(f"{more}{others}{'.' if chosen.verified else ': verify the best few to decide between them.'}")
     for run in chosen.of(result.RUN):
         if len(chosen.targets) != 1 or run.told_apart or not (run.weights != chosen.weights).any():
             continue
@@ -84,7 +83,7 @@ def _cost(cost: float, half: float) -> str:
 
 def _verified(chosen: Selection) -> str:
     choice, best, base = chosen.choice, chosen.of(result.RUN), chosen.of(result.BASELINE)[0]
-    said = f"{chosen.verified} training{'s' * (chosen.verified != 1)} checked it."
+    said = f"{chosen.verified} training{'s' * (chosen.verified != 1)} of what was proposed came in."
     if choice.runs and base.runs:
         gain = chosen.sign * (choice.measured - base.measured)
         said += f" Measured gain over {base.name}: {', '.join(f'{g:+.3g}' for g in gain)}."

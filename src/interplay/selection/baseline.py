@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..evaluations import Evaluations, EvaluationsError
-from ..kinds import size_of_all
+from ..kinds import fault, size_of_all
 from ..phases import phase_blocks
 from ..tokens import Tokens
 from .drawn import Drawn
@@ -83,9 +83,14 @@ def baseline(
     if against is None:
         against = _suited(runs, tokens is not None and phase is None)
     if not isinstance(against, str):
-        given = np.asarray(against, float)
+        try:
+            given = np.asarray(against, float)
+        except (TypeError, ValueError):
+            given = np.zeros(0)
         if given.shape != (K,):
-            raise EvaluationsError(f"against has shape {given.shape}; give a weight for each of the {K} tasks.")
+            raise EvaluationsError(f"against is {against!s:.60}; give a weight for each of the {K} tasks, or a word.")
+        if problem := fault(given[None], kind, runs.tasks, row="against: choice", first=1):
+            raise EvaluationsError(problem)
         return Baseline(given, "the given one")
     on = np.isin(runs.tasks, recorded.players.always_off, invert=True)
     if against == "all" and kind == "mask":

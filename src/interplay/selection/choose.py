@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..evaluations import Evaluations, EvaluationsError
 from ..fields import match, unknown
+from ..fitting import STILL
 from ..phases import phase_blocks
 from ..provenance import provenance
 from ..tokens import Tokens
@@ -124,6 +125,10 @@ def select(
     together, fresh = runs, None
     if verified is not None:
         together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)
+    if not np.ptp(together.masks, axis=0).any():
+        raise EvaluationsError(STILL)
+    tokens = None if tokens is None else tokens.over(runs.tasks)
+    costs = costs.over(runs.tasks) if isinstance(costs, Tokens) else costs
     together, goals, kept, words = asked_for(together, target, worst, pareto, within or {})
     constraints = Constraints(
         size, require, forbid, at_most or {}, costs, budget, caps, floors, tokens, max_epochs, near, kl
@@ -138,6 +143,10 @@ def select(
     found = chooser.found(among)
     chosen = chooser.selection(found, base, words, made)
     return replace(chosen, front=chooser.front(chosen.weights, base)) if pareto else chosen
+
+
+def _several(names: Sequence[str]) -> Sequence[str]:
+    return (names,) if isinstance(names, str) else names
 
 
 def _given(value: Any) -> bool:
@@ -157,7 +166,7 @@ def asked_for(
         if not (np.isfinite(tolerance) and tolerance >= 0):
             raise EvaluationsError(f"within: {name}={tolerance!r}; give by how much it may be worse, >= 0.")
     if worst or pareto:
-        wanted = match([*worst, *pareto], runs.targets, "target")
+        wanted = match([*_several(worst), *_several(pareto)], runs.targets, "target")
         if pareto and not 2 <= len(wanted) <= MOST_GOALS:
             raise EvaluationsError(f"pareto names {len(wanted)} targets; give 2 to {MOST_GOALS}, or a mean of some.")
     elif target is None:

@@ -91,8 +91,8 @@ class Chooser:
             if goal.parts
         ]
         self.free: Array | None = None
-        self.average: Array | None = None
-        self.given: Array | None = None
+        self.average = self.given = self.free
+        self.keeping: tuple[str, ...] = ()
 
     def _recorded(self, runs: Evaluations) -> Recorded:
         """Those of the fidelity that is asked about."""
@@ -124,6 +124,7 @@ class Chooser:
                 tolerances.setdefault(name, tolerance)
         floors = [b - tolerances[goal.name] / (goal.spread or 1.0) for b, goal in zip(z, kept, strict=True)]
         self.objective = replace(loose, floors=np.array(floors))
+        self.keeping = tuple(f"{g.name} no more than {tolerances[g.name]:g} worse than {base.name}" for g in kept)
 
     def found(self, among: Any) -> Found:
         """Look for the best; the unconstrained optimum beside it where rules leave it out."""
@@ -201,7 +202,7 @@ class Chooser:
     def _rules(self) -> tuple[str, ...]:
         words = dict.fromkeys(rule.words for rule in self.region.rules if rule.words != "at least one task")
         near = () if self.region.prior is None else (f"within {self.region.kl:g} nats of the prior",)
-        return (*words, *near)
+        return (*words, *near, *self.keeping)
 
     def _candidates_given(self, points: Points) -> Array:
         """Candidates (n, P) by players, without those that hold tasks of which nothing is known."""
@@ -234,7 +235,7 @@ class Chooser:
             worth = self._worth(*self._settled(X)[:2])
         order = np.argsort(-worth, kind="stable")
         best = self._distinct(X[order])[: SHOWN + 1]
-        measured = self.recorded.best(self.region)
+        measured = self.recorded.best(self.region, self.objective)
         rows = [(result.CHOICE, "", best[0])]
         whole = self._whole(best)
         told = lambda w: result.apart(self.runs.tasks, whole[0], w) if self.kind == "mask" else ""
@@ -249,7 +250,8 @@ class Chooser:
         candidates = self._candidates(rows, base)
         p, fitted, goals = self.predictor, self.fitted, self.objective.goals
         there = self.objective.standardised(*self._expected(base))[0][0, : len(goals)]
-        verdict, why = verdict_on(candidates, fitted.proposals, int(there.argmin()))
+        keeps = base.drawn is None and bool(self.region.feasible(self.players.columns(base.weights[None]))[0])
+        verdict, why = verdict_on(candidates, fitted.proposals, int(there.argmin()), [g.name for g in goals], keeps)
         if candidates[0].remoteness > ENDS * self.farthest:
             self.warnings.append(AT_THE_END)
         if not estimated(p.fidelity):
@@ -284,7 +286,7 @@ class Chooser:
             runs=len(self.runs),
             surrogate=p.sentence,
             noise=np.sqrt(np.maximum(measurement**2 - expected**2, 0.0)),
-            verified=0 if fresh is None else int(fresh.sum()),
+            verified=0 if fresh is None else int((fresh & np.isfinite(self.runs.values).all(axis=1)).sum()),
             warnings=tuple(dict.fromkeys((*p.warnings, *self.warnings))),
             made=made,
         )

@@ -6,7 +6,7 @@ have caps and floors, groups with at most some share, sources that may be read s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..evaluations import Evaluations
-from ..fields import EvaluationsError, listed, match
+from ..fields import EvaluationsError, as_floats, listed, match
 from ..phases import phase_blocks
 from ..players import Players
 from ..tokens import Tokens
@@ -33,7 +33,7 @@ class Constraints:
     Attributes
     ----------
     size : int, or pair of int or None
-        Tasks in a mask: so many, or (at least, at most).
+        Tasks in a mask: so many, or (at least, at most); at least one in any case.
     require, forbid : sequence of str
         Names or globs of tasks that must be in, that must be out.
     at_most : mapping of str to (sequence of str, number)
@@ -139,7 +139,7 @@ class _Reader:
                 )
         for name in ("budget", "max_epochs", "kl"):
             value = getattr(self.asked, name)
-            if value is not None and not (np.isfinite(value) and value >= 0 and (value > 0 or name == "kl")):
+            if value is not None and not (_is_number(value) and value >= 0 and (value > 0 or name == "kl")):
                 least = ">= 0" if name == "kl" else "above zero"
                 raise EvaluationsError(f"{name} is {value!r}; give a finite number {least}.")
         if self.asked.max_epochs is not None and self.asked.tokens is None:
@@ -158,6 +158,8 @@ class _Reader:
         return self.kind if self.kind.endswith("s") else f"{self.kind}s"
 
     def _index(self, names: str | Sequence[str], what: str) -> list[int]:
+        if not isinstance(names, Iterable):
+            raise EvaluationsError(f"{what} is {names!r}; give names of tasks, such as {list(self.tasks[:2])}.")
         try:
             return [self.tasks.index(name) for name in match(names, self.tasks, "task")]
         except EvaluationsError as error:
@@ -178,7 +180,6 @@ class _Reader:
 
     def _masks(self) -> list[Rule]:
         asked, P, rules = self.asked, len(self.players.names), []
-        K, fixed = len(self.tasks), len(self.players.always_on)
         required, forbidden = self._index(asked.require, "require"), self._index(asked.forbid, "forbid")
         if both := [self.tasks[k] for k in required if k in forbidden]:
             raise EvaluationsError(f"{listed(both)} is required and forbidden at once; leave it out of one of them.")
@@ -192,26 +193,44 @@ class _Reader:
                     )
                 own = [p for p, members in enumerate(self.players.members) if k in members]
                 if own:
-                    rules.append(Rule(f"{what} {task}", np.eye(P)[own[0]], end, end))
-        row, there, _ = self._row(range(K))
-        if asked.size is not None:
-            least, most = asked.size if isinstance(asked.size, tuple | list) else (asked.size, asked.size)
-            least, most = 0 if least is None else least, K if most is None else most
-            if not 0 <= least <= most or most > K:
-                raise EvaluationsError(
-                    f"size is {asked.size!r}; there are {K} tasks: give a number up to {K}, or (at least, at most)."
-                )
-            if most < max(fixed, 1):
-                raise EvaluationsError(f"size is {asked.size!r}; {fixed or 'one'} of the tasks are on in every run.")
+                    rules.append(Rule(f"{what} {task}", np.eye(P)[own[0]], end, end, what))
+        row, there, _ = self._row(range(len(self.tasks)))
+        if (size := self._size()) is not None:
+            least, most = size
             words = f"size {least}" if least == most else f"size {least} to {most}"
-            rules.append(Rule(words, row, least - there, most - there))
-        elif not fixed:
+            rules.append(Rule(words, row, least - there, most - there, "size"))
+        elif not self.players.always_on:
             rules.append(Rule("at least one task", row, 1.0))
         if asked.costs is not None:
             rules.append(self._costs())
         elif asked.budget is not None:
             raise EvaluationsError("budget limits what tasks cost: give their costs= too (--costs).")
         return rules
+
+    def _size(self) -> tuple[int, int] | None:
+        """The fewest and the most tasks of a mask."""
+        asked, K, fixed = self.asked.size, len(self.tasks), len(self.players.always_on)
+        if asked is None:
+            return None
+        least, most = ends = asked if isinstance(asked, tuple | list) and len(asked) == 2 else (asked, asked)
+        if not all(e is None or (_is_number(e) and e == int(e)) for e in ends):
+            raise EvaluationsError(
+                f"size is {asked!r}; give how many tasks, such as 8, or (at least, at most), such as (4, 9)."
+            )
+        least, most = 0 if least is None else int(least), K if most is None else int(most)
+        words = f"size is {least}" if least == most else f"size is {least} to {most}"
+        if least > most:
+            raise EvaluationsError(f"{words}: give the fewest first, then the most.")
+        if least < 0 or most > K:
+            raise EvaluationsError(f"{words}; there are {K} tasks: give a number from 1 to {K}, or a range of these.")
+        if most < max(fixed, 1):
+            why = (
+                f"{fixed} of the tasks {'is' if fixed == 1 else 'are'} on in every run"
+                if fixed
+                else "a choice holds at least one"
+            )
+            raise EvaluationsError(f"{words}; {why}: give {max(fixed, 1)} or more.")
+        return max(least, 1), most
 
     def _costs(self) -> Rule:
         asked, K = self.asked, len(self.tasks)
@@ -222,27 +241,38 @@ class _Reader:
                 names = [given.tasks[k] for k in np.flatnonzero(np.isnan(costs))]
                 raise EvaluationsError(f"costs: that of {listed(names)} is not known; give one for every task.")
         else:
+            if not isinstance(given, Mapping):
+                raise EvaluationsError(f"costs is {given!r}; give the cost of each task, such as {{'web': 2.0}}.")
             costs, priced = np.zeros(K), np.zeros(K, bool)
-            for name, cost in (given or {}).items():
+            for name, cost in given.items():
                 index = self._index(name, "costs")
+                if not (_is_number(cost) and cost >= 0):
+                    raise EvaluationsError(f"costs: that of {name!r} is {cost!r}; give a number >= 0.")
                 costs[index], priced[index] = cost, True
             if not priced.all():
                 left = listed([self.tasks[k] for k in np.flatnonzero(~priced)])
                 raise EvaluationsError(f"costs: that of {left} is not given; give one for every task, 0 if it is free.")
         if asked.budget is None:
             raise EvaluationsError("costs need a budget= to stay within (--budget).")
-        if not np.isfinite(costs).all() or (costs < 0).any():
-            raise EvaluationsError("costs must be numbers >= 0.")
         row, there, _ = self._row(range(K), list(costs))
         words = f"costs within {asked.budget:g} (the cheapest task costs {costs.min():g})"
-        return Rule(words, row, -np.inf, asked.budget - there)
+        return Rule(words, row, -np.inf, asked.budget - there, "costs", asked.budget)
 
     def _groups(self) -> list[Rule]:
-        rules = []
-        for name, (members, most) in self.asked.at_most.items():
+        rules, given, mask, shares = [], self.asked.at_most, self.kind == "mask", self.kind == "mixture"
+        form = "{'group': (['en', 'de'], " + ("1)}" if mask else "0.5)}")
+        if not isinstance(given, Mapping):
+            raise EvaluationsError(f"at_most is {given!r}; give the tasks and the number of each group: {form}.")
+        for name, limit in given.items():
+            if not (isinstance(limit, tuple | list) and len(limit) == 2):
+                raise EvaluationsError(f"at_most {name!r} is {limit!r}; give its tasks and a number: {form}.")
+            members, most = limit
+            if not _is_number(most) or (mask and not 0 <= most == int(most)) or (shares and not 0 <= most <= 1):
+                number = "a whole number >= 0" if mask else "a share between 0 and 1" if shares else "a number"
+                raise EvaluationsError(f"at_most {name!r} is {most!r}; give {number}.")
             row, there, _ = self._row(self._index(members, f"at_most {name!r}"))
-            of = f"{most:g} of" if self.kind == "mask" else f"a share of {most:g} in"
-            rules.append(Rule(f"at most {of} {name}", row, -np.inf, most - there))
+            of = f"{most:g} of" if mask else f"a share of {most:g} in"
+            rules.append(Rule(f"at most {of} {name}", row, -np.inf, most - there, "at most"))
         return rules
 
     def _weights(self) -> list[Rule]:
@@ -251,7 +281,7 @@ class _Reader:
         known = {m[0] for m in self.players.members}
         for k in self._index(asked.forbid, "forbid"):
             if k in known:
-                rules.append(Rule(f"forbid {self.tasks[k]}", single(k), most=0.0))
+                rules.append(Rule(f"forbid {self.tasks[k]}", single(k), most=0.0, about="forbid"))
         for what, given in (("cap", asked.caps), ("floor", asked.floors)):
             for k, share in self._shares(given, f"{what}s").items():
                 if k not in known:
@@ -262,14 +292,16 @@ class _Reader:
                     continue
                 ends = {"most": share} if what == "cap" else {"least": share}
                 of = self.tasks[k] if isinstance(given, Mapping) else "every task"
-                rules.append(Rule(f"{what} {of}={share:g}", single(k), **ends))
+                rules.append(Rule(f"{what} {of}={share:g}", single(k), **ends, about=what))
         if asked.max_epochs is not None and asked.tokens is not None:
             budget = self.reads
             for k in known:
                 share = asked.max_epochs * asked.tokens.tokens[k] / budget
                 if share < 1.0:
                     words = f"{self.tasks[k]} at most {asked.max_epochs:g} times (a share of {share:.3g})"
-                    rules.append(Rule(words, single(k), most=share))
+                    rules.append(
+                        Rule(words, single(k), most=share, about="reads", budget=budget, epochs=asked.max_epochs)
+                    )
         return rules
 
     @property
@@ -282,10 +314,12 @@ class _Reader:
         if given is None:
             return {}
         if not isinstance(given, Mapping):
+            if not _is_number(given):
+                raise EvaluationsError(f"{what}: {given!r} is no share; give a number, or one by task: {{'web': 0.3}}.")
             given = {"*": given}
         found = {}
         for name, share in given.items():
-            if not (np.isfinite(share) and 0 <= share <= 1):
+            if not (_is_number(share) and 0 <= share <= 1):
                 raise EvaluationsError(f"{what}: {name}={share!r}; give a share between 0 and 1.")
             found |= dict.fromkeys(self._index(name, what), float(share))
         return found
@@ -293,17 +327,21 @@ class _Reader:
     def _near(self) -> tuple[Array | None, float]:
         if self.asked.near is None:
             return None, np.inf
-        given = self.asked.near
+        given, K = self.asked.near, len(self.tasks)
         if isinstance(given, Mapping):
-            whole = np.zeros(len(self.tasks))
+            whole = np.zeros(K)
             for name, share in given.items():
+                if not _is_number(share):
+                    raise EvaluationsError(f"near: the weight of {name!r} is {share!r}; give a number >= 0.")
                 whole[self._index(name, "near")] = share
         else:
-            whole = np.asarray(given, float)
-        if whole.shape != (len(self.tasks),) or (whole < 0).any() or not 0 < whole.sum() < np.inf:
-            raise EvaluationsError(
-                f"near has shape {whole.shape}; give a weight >= 0 for each of {len(self.tasks)} tasks, not all 0."
-            )
+            whole = as_floats(given, "near")
+        if whole.shape != (K,):
+            raise EvaluationsError(f"near has shape {whole.shape}; give a weight >= 0 for each of {K} tasks.")
+        for k in np.flatnonzero(~(np.isfinite(whole) & (whole >= 0)))[:1]:
+            raise EvaluationsError(f"near: the weight of {self.tasks[k]!r} is {whole[k]:g}; give a number >= 0.")
+        if not whole.sum():
+            raise EvaluationsError("near gives no weight to any task; give some of them weight.")
         prior = self.players.columns(whole[None])[0]
         prior = prior / prior.sum()
         barred = set(self._index(self.asked.forbid, "forbid"))
@@ -321,3 +359,10 @@ class _Reader:
         if self.asked.kl is None:
             raise EvaluationsError("near is a mixture to stay near to: say how near with kl= (--kl), in nats.")
         return prior, float(self.asked.kl)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and none of True and False."""
+    return (
+        isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and np.isfinite(value)
+    )

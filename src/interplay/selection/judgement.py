@@ -12,6 +12,7 @@ variation .05).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,22 +144,45 @@ def about_seeds(runs: Evaluations, elsewhere: Array) -> list[str]:
     return [SEVERAL.format(len(seeds), far)] if elsewhere.any() else []
 
 
-def verdict_on(candidates: tuple[Candidate, ...], proposals: Proposals, binding: int) -> tuple[str, str]:
-    """Whether the choice is better than the baseline in the goal that is worst there, by what the runs tell."""
+def verdict_on(
+    candidates: tuple[Candidate, ...], proposals: Proposals, binding: int, goals: Sequence[str] = (), keeps: bool = True
+) -> tuple[str, str]:
+    """Whether the choice is better than the baseline in the goal that is worst there, by what the runs tell.
+
+    Of several ``goals`` those that are certain to lose are named; ``keeps``: the baseline is within the rules.
+    """
+    verdict, why = _on(candidates, proposals, binding, goals[binding] if len(goals) > 1 else "", keeps)
+    baseline = next(c for c in candidates if c.role == result.BASELINE)
+    worse = [
+        g for g, gain, sd in zip(goals, baseline.gain, baseline.gain_deviation, strict=False) if gain < -CERTAIN * sd
+    ]
+    if len(goals) > 1 and worse and verdict != "not supported":
+        why += f"; it is certain to be worse in {listed(worse)}"
+    return verdict, why
+
+
+def _on(
+    candidates: tuple[Candidate, ...], proposals: Proposals, binding: int, goal: str, keeps: bool
+) -> tuple[str, str]:
     choice, baseline = candidates[0], next(c for c in candidates if c.role == result.BASELINE)
     if np.isfinite(proposals.rank) and proposals.rank <= CHANCE:
         chance = f"held-out runs are ranked no better than by chance (rank correlation {proposals.rank:.2f})"
         return "not supported", f"{chance}: add runs before choosing by them"
     gain, deviation = baseline.gain[binding], baseline.gain_deviation[binding]
+    within = f" in {goal}" if goal else ""
     if not (np.isfinite(gain) and np.isfinite(deviation)):
         return "not supported", f"what it gains over {baseline.name} cannot be told: that lies too far from the runs"
     if gain <= 0 or choice.worth <= baseline.worth:
-        return "not supported", f"it is not expected to be better than {baseline.name}: keep that"
+        instead = ": keep that" if keeps else ", which breaks the rules"
+        return "not supported", f"it is not expected to be better than {baseline.name}{within}{instead}"
     z = gain / deviation if deviation > 0 else np.inf
     if z < LIKELY:
-        return "not supported", f"its gain over {baseline.name} is within its uncertainty: verify it, or add runs"
+        return (
+            "not supported",
+            f"its gain over {baseline.name}{within} is within its uncertainty: verify it, or add runs",
+        )
     if choice.far:
         return "indicative", "it lies farther from the runs than any of them does from the others: verify it first"
     if z < CERTAIN:
-        return "indicative", f"its gain over {baseline.name} is likely, and not certain: verify it"
-    return "solid", f"its gain over {baseline.name} exceeds its uncertainty (95 %)"
+        return "indicative", f"its gain over {baseline.name}{within} is likely, and not certain: verify it"
+    return "solid", f"its gain over {baseline.name}{within} exceeds its uncertainty (95 %)"

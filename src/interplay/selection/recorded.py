@@ -22,7 +22,7 @@ from ..evaluations import Evaluations
 from ..players import Players
 from ..predictor import Z
 from ..repeats import averaged, reproduced, share_shown
-from .objective import Objective
+from .objective import LEAST, Objective
 from .region import Region
 
 Array = NDArray[np.float64]
@@ -127,15 +127,19 @@ class Recorded:
             return Measured(nothing, nothing, 0)
         return Measured(y.mean(axis=0), y.std(axis=0, ddof=1) / np.sqrt(len(y)) if len(y) > 1 else nothing, len(y))
 
-    def best(self, region: Region) -> Array | None:
-        """The choice (P,) within the rules that measured best, its seeds averaged."""
-        X, y = self.masks, self.levelled
+    def best(self, region: Region, objective: Objective) -> Array | None:
+        """The choice (P,) within the rules that measured best, its seeds averaged; kept targets stay above floors."""
+        X, J = self.masks, self.values.shape[1]
+        kept = self.runs.values[:, [self.runs.targets.index(goal.name) for goal in objective.kept]]
+        y = np.hstack([self.levelled, kept])
         known = region.feasible(X) & np.isfinite(y).all(axis=1)
         if not known.any():
             return None
         distinct, _, mean = averaged(X[known], y[known])
-        sign, centre, scale = (a[: y.shape[1]] for a in self.objective.scales)
-        return distinct[int(np.argmax((sign * (mean - centre) * scale).min(axis=1)))]
+        sign, centre, scale = objective.scales
+        z = sign * (mean - centre) * scale
+        worth = np.where((z[:, J:] >= objective.floors - LEAST).all(axis=1), z[:, :J].min(axis=1), -np.inf)
+        return distinct[int(worth.argmax())] if np.isfinite(worth).any() else None
 
     def settled(self, X: Array, mean: Array) -> Settled:
         """What the runs of choices (n, P) show beyond their predictions (n, J), as far as it would show again."""

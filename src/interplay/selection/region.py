@@ -11,7 +11,7 @@ is a smallest set that cannot hold together (Chinneck & Dravnieks, ORSA J. Compu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,23 +19,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
-from ..fields import EvaluationsError
+from ..fields import EvaluationsError, listed
 from ..kinds import SIMPLEX_TOLERANCE
 from .simplex import STEPS, project
 from .simplex import kl as divergence
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-7
+#: Rules of one sort that a message lists.
+LISTED = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """One rule, least <= coefficients . x <= most, and the words it was stated in."""
+    """One rule, least <= coefficients . x <= most, and the words it was stated in.
+
+    Attributes
+    ----------
+    words : str
+    coefficients : array (P,)
+    least, most : float
+    about : str
+        What sort of rule it is.
+    budget, epochs : float
+        What it was counted from: the budget of costs; the tokens that a training reads, and how often each may be.
+    """
 
     words: str
     coefficients: Array
     least: float = -np.inf
     most: float = np.inf
+    about: str = ""
+    budget: float = np.nan
+    epochs: float = np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +189,62 @@ class Region:
             if self._solve(fewer, np.zeros(len(self.names))) is None:
                 left = fewer
         words = self.words(left) or "the weights must sum to one"
-        return f"no choice keeps all of these: {words}. Loosen one of them."
+        amounts = self._cheapest(left) or self._short(left) or "Loosen one of them."
+        return f"no choice keeps all of these: {words}. {amounts}"
+
+    def _cheapest(self, clash: Sequence[Rule]) -> str:
+        """What rules beside the budget cost at least, where it is the budget that clashes."""
+        costs = next((rule for rule in clash if rule.about == "costs"), None)
+        if costs is None:
+            return ""
+        for rules in (self.rules, clash):  # all of them; or those shown, where all clash without the budget too
+            found = self._solve([rule for rule in rules if rule is not costs], costs.coefficients)
+            if found is not None:
+                fixed = costs.budget - costs.most  # of what is on in every run
+                least = float(costs.coefficients @ np.round(found)) + fixed
+                names = listed([name for name, there in zip(self.names, found, strict=True) if there > 0.5])
+                beside = f" with the {fixed:g} of what is on in every run" if fixed else ""
+                return (
+                    f"The cheapest choice that keeps the others is {names}, which costs {least:g}{beside}: raise "
+                    "budget= (--budget), or loosen one of them."
+                )
+        return ""
+
+    def _short(self, clash: Sequence[Rule]) -> str:
+        """What shares come to where they cannot sum to what they must; which budget of tokens fits."""
+        loose = replace(self, totals=np.zeros(0))
+        for b, total in enumerate(self.totals):
+            own = (self.blocks == b).astype(float)
+            lowest, highest = (loose._solve(clash, sign * own) for sign in (1.0, -1.0))
+            if lowest is None or highest is None:
+                return ""
+            sums = "shares sum to 1" if len(self.totals) == 1 else f"those of their phase sum to {total:.4g}"
+            if (share := float(own @ highest)) < total - TOLERANCE:
+                words = f"Together they leave a share of {share:.4g}, and {sums}"
+                reads = [rule for rule in clash if rule.about == "reads"]
+                if not reads or not share or {rule.about for rule in clash} - {"reads", "forbid"}:
+                    return f"{words}. Loosen one of them."
+                budget, epochs = reads[0].budget * share / total, reads[0].epochs * total / share
+                return (
+                    f"{words}: a budget= (--budget) of {_digits(budget, up=False):g} fits, or max_epochs= "
+                    f"(--max-epochs) of {_digits(epochs, up=True):g}."
+                )
+            if (share := float(own @ lowest)) > total + TOLERANCE:
+                return f"Together they need a share of {share:.4g}, and {sums}. Loosen one of them."
+        return ""
 
     @staticmethod
     def words(rules: Sequence[Rule]) -> str:
-        """Rules as they were stated, each once."""
-        return "; ".join(dict.fromkeys(rule.words for rule in rules))
+        """Rules as they were stated, each once; of many of one sort the first."""
+        sorts: dict[str, list[str]] = {}
+        for rule in rules:
+            sort = sorts.setdefault(rule.about or rule.words, [])
+            if rule.words not in sort:
+                sort.append(rule.words)
+        for sort, said in sorts.items():
+            more = len(said) - LISTED
+            sorts[sort] = [*said[:LISTED], f"... ({more} more)"] if more > 0 else said
+        return "; ".join(word for said in sorts.values() for word in said)
 
     def _solve(self, rules: Sequence[Rule], costs: Array) -> Array | None:
         """Return the cheapest choice (P,), or None where there is none."""
@@ -230,3 +296,9 @@ class Region:
 def _slack(A: Array, least: Array, most: Array, w: Array) -> tuple[Array, Array]:
     sums = A @ w
     return (sums - least)[np.isfinite(least)], (most - sums)[np.isfinite(most)]
+
+
+def _digits(value: float, *, up: bool) -> float:
+    """A positive number with four digits, not below it or not above it."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 3)
+    return float(np.ceil(value / unit - 1e-6) if up else np.floor(value / unit + 1e-6)) * unit

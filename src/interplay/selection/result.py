@@ -110,7 +110,7 @@ class Selection:
     runs : int
         Runs that it was chosen from.
     verified : int
-        Trainings that checked it.
+        Trainings of what was proposed before that came in.
     surrogate : str
     noise : array (J,)
         Standard deviation of a measurement.

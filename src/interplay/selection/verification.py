@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..campaign import EvaluationsFailed, evaluate
 from ..evaluations import Evaluations, EvaluationsError
+from ..predictor import Z
 from . import result
 from .choose import select
 from .result import Selection
@@ -56,7 +57,7 @@ def verify(
     target : str, optional
         See `select`.
     trainings : int
-        How many may be spent, those of the baseline among them.
+        How many may be spent, those of the baseline among them; one that fails and is tried again counts once.
     seeds : sequence of int, optional
         Seeds of each choice. If not given those of the runs, where every mask was run under the same ones; else the one
         that most runs have.
@@ -121,7 +122,8 @@ def verify(
         verdict = "not supported" if trainer.failed else chosen.verdict
         return replace(chosen, warnings=said, verdict=verdict, why=why if trainer.failed else chosen.why)
     chosen = select(runs, target, verified=trainer.proven, **rules)
-    return replace(chosen, warnings=(*chosen.warnings, *trainer.failed), trained=trainer.proven)
+    said = (*chosen.warnings, *_as_said(first, trainer.proven), *trainer.failed)
+    return replace(chosen, warnings=said, trained=trainer.proven)
 
 
 @dataclass(eq=False)
@@ -169,6 +171,16 @@ class _Trainer:
         return True
 
 
+def _as_said(first: Selection, proven: Evaluations) -> list[str]:
+    """What was predicted of the first choice before it was trained, and what it came to; of one measured target."""
+    own, (target, *others) = np.abs(proven.masks - first.weights).max(axis=1) < 1e-6, first.targets
+    if others or target not in proven.targets or not own.any():
+        return []
+    measured, half = float(proven[target].values[own].mean()), Z * float(first.choice.deviation[0])
+    predicted = f"{first.choice.predicted[0]:.4g} ± {half:.2g}"
+    return [f"Before any training {first.choice.name} was predicted {predicted}; it came to {measured:.4g}."]
+
+
 def _seeds(runs: Evaluations) -> list[int]:
     """Seeds that every mask was run under, or the commonest one."""
     seeds, counts = np.unique(runs.seed[runs.seed >= 0], return_counts=True)
@@ -182,7 +194,7 @@ def _seeds(runs: Evaluations) -> list[int]:
 
 def _done(chosen: Selection, best: result.Candidate, bold: Selection) -> bool:
     """Whether the choice is certain, and nothing else is predicted to be better by more than the noise."""
-    if chosen.verdict != "solid" or not chosen.choice.runs:
+    if chosen.verdict != "solid" or not chosen.choice.runs or bold.front:  # of a front more members say more
         return False
     gain = bold.sign * (best.predicted - chosen.choice.predicted)
     return bool((gain < np.maximum(chosen.noise, 1e-12)).all())
