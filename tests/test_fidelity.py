@@ -210,6 +210,13 @@ def test_three_dear_runs_are_not_fitted_alone(rng):
         compare_fidelities(X, y[:, None], words, "dear", prefer="ridge")
 
 
+def test_cheap_runs_that_are_not_fitted_are_mentioned(rng, monkeypatch):
+    monkeypatch.setattr("interplay.surrogates.choice.LARGE", 20)
+    X, Y, words = stacked(rng, lambda y: y, dear=24)
+    chosen = compare_fidelities(X, np.reshape(Y, (-1, 1)), words, "dear")
+    assert "beside more than 20 of them others are not fitted" in chosen.sentence
+
+
 def test_the_others_narrow_the_intervals(rng):
     X, y, words = stacked(rng, lambda y: y - 2.0, dear=8, m=60, noise=0.05)
     own = words == "dear"

@@ -62,6 +62,15 @@ def test_noise_that_depends_on_a_task_is_seen(rng):
     assert 0.5 * np.exp(3.0) < ratio < 2.0 * np.exp(3.0)
 
 
+def test_nothing_of_an_earlier_fit_is_left(rng):
+    X, Y, _ = repeated(rng, times=4, T=1, spread=3.0)
+    fitted = KernelSurrogate().fit(X, Y)
+    assert fitted.noise_ is not None
+    again, fresh = (one.set_params(kernel="rbf").fit(X, Y) for one in (fitted, KernelSurrogate()))
+    deviation = [one.predict(X[:4], return_std=True, noise=True)[1] for one in (again, fresh)]
+    assert_allclose(*deviation)
+
+
 def test_too_few_repeats_tell_nothing(rng):
     X, Y, _ = repeated(rng, masks=FEWEST - 1, times=6, spread=4.0)
     assert Noise.of(X, Y, Rows.of(X), "raw") is None

@@ -90,6 +90,15 @@ def test_totals_of_totals_are_sums_of_their_parts(rng):
     assert found == {4: [0, 1], 5: [0, 1, 2, 3]}
 
 
+def test_a_total_and_its_mean_do_not_hide_each_other(rng):
+    Y = rng.exponential(size=(40, 3))
+    total = Y.sum(axis=1)
+    found = {one.target: one for one in sums(np.column_stack([total / 3, Y, 1 + 2 * total]))}
+    assert {t: one.parts.tolist() for t, one in found.items()} == {0: [1, 2, 3], 4: [1, 2, 3]}
+    assert_allclose(found[0].coefficients, 1 / 3)
+    assert_allclose(found[4].coefficients, 2.0)
+
+
 def test_sizes_far_apart(rng):
     Y = rng.uniform(1.0, 2.0, size=(40, 4)) * [1e150, 1.0, 1e-150, 1e20]
     assert sums(Y) == []
@@ -228,6 +237,14 @@ def test_parts_that_were_measured_elsewhere_are_left_out(runs):
     assert with_parts(holes, ["loss"]).targets == ("loss",)
     assert with_parts(runs, ["loss/1"]).targets == ("loss/1",)
     assert ip.attribute(holes, target="loss", surrogate="stack").rows == (40,)
+
+
+def test_parts_are_found_beside_a_target_that_few_runs_measured(runs):
+    values = np.column_stack([runs.values, np.where(np.arange(len(runs)) < 6, 1.0, np.nan)])
+    more = replace(
+        runs, values=values, targets=(*runs.targets, "rare"), higher_is_better=(*runs.higher_is_better, False)
+    )
+    assert with_parts(more, ["loss"]).targets == runs.targets
 
 
 def test_a_truth_of_the_target_alone_judges_it(runs):

@@ -125,11 +125,13 @@ def with_parts(runs: Evaluations, targets: Sequence[str]) -> Evaluations:
 
     Parts that were not measured in the same runs are left out: these would share no fit.
     """
-    kept, known = dict.fromkeys(targets), np.isfinite(runs.values)
-    for one in sums(runs.values[known.all(axis=1)]):
-        together = bool((known[:, one.parts] == known[:, [one.target]]).all())
-        if runs.targets[one.target] in targets and together:
-            kept |= dict.fromkeys(runs.targets[part] for part in one.parts)
+    kept = dict.fromkeys(targets)
+    for own, measured in blocks(runs):
+        if not any(runs.targets[t] in targets for t in own):
+            continue
+        for one in sums(runs.values[np.ix_(measured, own)]):
+            if runs.targets[own[one.target]] in targets:
+                kept |= dict.fromkeys(runs.targets[part] for part in own[one.parts])
     return runs.select(list(kept))
 
 

@@ -315,13 +315,16 @@ def remoteness(surrogate: GaussianSurrogate, X: Array, farthest: Array | None = 
 
 
 def farthest_run(surrogate: GaussianSurrogate) -> Array:
-    """Variance (T,) of g at the run that is farthest from the others, without it: the unit of `remoteness`, squared."""
+    """Variance (T,) of g at the run that is farthest from the others, without it: the unit of `remoteness`, squared.
+
+    Of several fidelities those runs count that are of the one asked about.
+    """
     rows = np.zeros((len(surrogate.X_), surrogate.n_targets_))
     for member, weights in zip(surrogate.members_, surrogate.weights_, strict=True):
         for fit in member.fits:
             scale = weights[fit.targets] * fit.amplitude
             rows[:, fit.targets] += np.multiply.outer(_left_out(surrogate, member, fit), scale)
-    return rows.max(axis=0)
+    return rows[getattr(surrogate, "own_", slice(None))].max(axis=0)
 
 
 def _left_out(surrogate: GaussianSurrogate, member: Member, fit: Fit) -> Array:

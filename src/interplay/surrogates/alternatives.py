@@ -49,7 +49,7 @@ def extra_variance(surrogate: GaussianSurrogate, Y: Array, ask: Callable[[Gaussi
 
 
 def _others(surrogate: GaussianSurrogate, Y: Array) -> Iterator[tuple[GaussianSurrogate, Array]]:
-    """The members under the best link of each family, with weights (T,); 0 where the surrogate has that very link."""
+    """The members under the best link of each family, with weights (T,); 0 where a kernel surrogate has that link."""
     X, rows, T = surrogate.X_, surrogate.rows_, Y.shape[1]
     auto = KernelSurrogate(higher_is_better=surrogate.higher_is_better)
     auto.kind_ = surrogate.kind_

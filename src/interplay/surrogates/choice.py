@@ -196,6 +196,7 @@ def compare_fidelities(
     All together, unless those alone predict its held-out rows better by more than the standard error of the paired
     difference; or just better, where all together predict them no better than their mean: cheap runs of which nothing
     transfers cost most where few dear ones can show it. Alone is what `compare` takes, from at least `JUDGED` masks.
+    Beside more than `LARGE` runs of the fidelity asked about others are not fitted, and that is said.
 
     Parameters
     ----------
@@ -215,8 +216,11 @@ def compare_fidelities(
     some = None if seeds is None else np.asarray(seeds)[own]
     how = {"higher_is_better": higher_is_better, "seeds": some}
     alone = None if few else compare(X[own], Y[own], None, prefer, features, **how)
-    if alone is not None and (alone.asked or own.sum() > LARGE):
+    if alone is not None and alone.asked:
         return alone
+    if alone is not None and own.sum() > LARGE:
+        said = f"The {at} runs alone: beside more than {LARGE:,} of them others are not fitted"
+        return replace(alone, said=f"{said}. {alone.sentence}")
     joint = FidelitySurrogate(at, features=features, higher_is_better=higher_is_better).fit(X, Y, words, seeds=seeds)
     rows = Rows.of(X[own], seeds=some)
     predicted = ridge_held_out(LinearSurrogate(features=features), X[own], Y[own], rows)

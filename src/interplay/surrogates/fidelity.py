@@ -2,8 +2,8 @@
 
 Kernels and length scales are those of the fidelity with most masks (the base), the unit the one in which the others
 differ from it by a shift; they are tied to it (`coupling`), and the posterior is that of the fidelity asked about.
-Held-out rows are those of that fidelity: their mask is left out of every fidelity, and everything but the unit is found
-anew.                                                                          (design: section 3, Multi-fidelity)
+Held-out rows are those of that fidelity: their mask is left out of every fidelity, and everything but the unit, and the
+ties of more than `REFITTED` runs, is found anew.                              (design: section 3, Multi-fidelity)
 """
 
 from __future__ import annotations

@@ -134,6 +134,8 @@ class KernelSurrogate(GaussianSurrogate):
         return cls("published", alpha + 1e-8, 0.0, links=("identity",), features="raw", constant=False)
 
     def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
+        for name in ("noise_", "held_out_", "kept_"):  # of an earlier fit
+            vars(self).pop(name, None)
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel={self.kernel!r}; choose one of {', '.join(map(repr, KERNELS))}.")
         tuned = all(isinstance(value, str) and value == "cv" for value in (self.gamma, self.alpha, self.linear))

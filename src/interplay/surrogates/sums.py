@@ -69,7 +69,7 @@ def sums(Y: Array) -> list[Sum]:
     _, size, tied = np.linalg.svd(Z, full_matrices=False)
     tied = tied[size <= EXACT * np.sqrt(m * n)]  # directions in which nothing varies
     maybe = np.flatnonzero((np.abs(tied) > EXACT).any(axis=0)).tolist()
-    made = [i for i in maybe if _weights(Z, i, np.delete(np.arange(n), i)) is not None]
+    made = [i for i in maybe if _weights(Z, i, np.arange(n)) is not None]
     others, found = np.setdiff1d(np.arange(n), made), []
     for i in made:
         weights = _weights(Z, i, others)
@@ -84,11 +84,14 @@ def sums(Y: Array) -> list[Sum]:
 
 
 def _weights(Z: Array, target: int, others: NDArray[np.int64]) -> Array | None:
-    """Positive weights of other columns of which one is the sum; None where it is none."""
-    if len(others) < 2:
+    """Weights of other columns (n,) of which one is the sum, 0 of what only rescales it; None where it is none."""
+    alike = 1.0 - (Z[:, others].T @ Z[:, target] / len(Z)) ** 2 <= EXACT**2
+    weights = np.zeros(len(others))
+    some = np.flatnonzero(~alike)
+    if len(some) < 2:
         return None
     try:
-        weights, left = nnls(Z[:, others], Z[:, target])
+        weights[some], left = nnls(Z[:, others[some]], Z[:, target])
     except RuntimeError:  # it gave up
         return None
     parts = int((weights > LEAST).sum())
@@ -101,7 +104,7 @@ def better(found: Sequence[Sum], Y: Array, mean: Array, variance: Array, fold: N
     """Take sums that meet held-out rows better than fits to themselves, and write what is predicted so.
 
     ``mean`` and ``variance`` (m, T) of the rows Y by fits to every target are overwritten, each fold by what the others
-    say.
+    say; how far errors add up is read from all of them.
     """
     taken = []
     for one in found:
