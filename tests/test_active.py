@@ -19,6 +19,7 @@ from interplay.fitting import Design, fit_design
 from interplay.surrogates.gaussian import Posterior
 from interplay.surrogates.kernels import Kernel
 from interplay.surrogates.rows import Rows
+from interplay.surrogates.sums import sums
 from tests.helpers import runs as game
 
 K = 5
@@ -139,6 +140,27 @@ def test_beliefs_are_those_of_the_fit(rng):
     np.testing.assert_allclose(gains.variance, expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("together", [1.0, 0.4])
+def test_what_is_unknown_of_a_sum_is_what_its_reading_says(together, rng):
+    """Ten parts that err alike, of one member: variances of effects on their mean are no mean of variances."""
+    from interplay import readings
+
+    X, Y = game(K, 40, rng, T=1, p=0.5)
+    parts = Y + 0.05 * rng.normal(size=(40, 10))
+    names = ["mean", *(f"part {i}" for i in range(10))]
+    runs = Evaluations.from_arrays(X, np.column_stack([parts.mean(axis=1), parts]), targets=names)
+    design = Design.of(runs)
+    predictor = fit_design(design, "stack")
+    ((block, choice),) = predictor.choices
+    (one,) = sums(runs.values)
+    surrogate = choice.surrogate.only("rbf")
+    surrogate.sums_ = (replace(one, together=together),)
+    predictor = replace(predictor, choices=((block, replace(choice, surrogate=surrogate)),))
+    gains = Gains(beliefs(design, predictor, [0]), put("leave-one-out", X), arms_of(X[:1]))
+    expected = readings.leave_one_out(surrogate).deviation[:, 0] / predictor.spread[0]
+    np.testing.assert_allclose(np.sqrt(gains.variance), expected, rtol=0.05)
+
+
 def test_averaged_seeds_are_taken_apart_again(rng):
     """Means over crossed coupled seeds: what is believed of effects is the same, run by run or mask by mask."""
     X, Y = game(K, 24, rng, T=1, p=0.7)
@@ -207,16 +229,21 @@ def test_gradients_of_a_batch(rng):
     picks, gains = gradient_batch(belief, 4, np.ones(n), np.ones(n, bool), True, rng)
     assert picks[0] == int(np.argmax(one))
     assert gains[0] == pytest.approx(max(one))
+    price = np.linspace(3.0, 1.0, n)
+    assert gradient_batch(belief, 1, price, np.ones(n, bool), True, rng) == (
+        [int(np.argmax(one / price))],
+        [pytest.approx(one[int(np.argmax(one / price))])],
+    )
     assert worth(belief, picks[:1], rng) == pytest.approx(max(one), rel=0.1)
     assert worth(belief, picks, rng) <= belief.left(rng) + 0.02
     after = belief.after(picks[0])
     assert np.diagonal(after.pool).sum() < np.diagonal(belief.pool).sum()
     only = np.arange(n) == 3
     assert gradient_batch(belief, 2, np.ones(n), only, False, rng)[0] == [3]
-    drawn, _ = thompson_batch(belief, np.arange(n), 6, np.ones(n, bool), rng)
+    drawn, _ = thompson_batch(belief, 6, np.ones(n, bool), rng)
     assert len(set(drawn)) == 6
-    assert thompson_batch(belief, np.arange(n), 3, only, rng)[0] == [3, 3, 3]
-    assert thompson_batch(belief, np.arange(n), 3, ~np.ones(n, bool), rng)[0] == []
+    assert thompson_batch(belief, 3, only, rng)[0] == [3, 3, 3]
+    assert thompson_batch(belief, 3, ~np.ones(n, bool), rng)[0] == []
 
 
 # ---- designs without a fit -----------------------------------------------------------------------------------

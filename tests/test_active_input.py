@@ -1,4 +1,4 @@
-"""The next runs: bad input, ask and tell, files, the verb `next`."""
+"""The next runs: bad input, files, the verb `next`."""
 
 import shlex
 import warnings
@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interplay import Evaluations, evaluate, masks, metrics, readings
-from interplay.active import Campaign, propose
-from interplay.fitting import fit
+from interplay import Evaluations, evaluate, metrics
+from interplay.active import propose
 from interplay.formats.points import read_design
 from interplay.problems.games import additive
 from tests.command_line import TASKS, put, refused, table
@@ -49,6 +48,20 @@ BAD = {
     "at": (runs_of, {"at": "large"}, "at='large' .*no run is of this fidelity"),
     "no pairs": (runs_of, {"question": "pairs", "surrogate": "ridge"}, "surrogate='ridge' .*it has no pairs"),
     "surrogate": (runs_of, {"surrogate": "forest"}, "surrogate='forest'"),
+    "among": (runs_of, {"among": ["en", "de"]}, r"among= \(--among\) is for a factorial, and how is 'variance'"),
+    "incumbent elsewhere": (runs_of, {"incumbent": np.ones(6)}, "incumbent= is for a factorial"),
+    "cost of draws": (
+        runs_of,
+        {"question": "selection", "how": "thompson", "cost": np.ones(6)},
+        "cost= has no part in how='thompson'",
+    ),
+    "reference of the best": (
+        mixtures,
+        {"question": "selection", "reference": np.full(6, 1 / 6)},
+        "a selection looks for the best mixture; leave it out",
+    ),
+    "nothing left": (runs_of, {"forbid": "*"}, r"forbid='\*' \(--forbid\) leaves no task to run"),
+    "cost": (runs_of, {"cost": ["a"] * 6}, "cost cannot be read as numbers"),
 }
 
 
@@ -60,7 +73,19 @@ def test_bad_input(case):
         propose(make(), rng=rng(), **given)
 
 
+@pytest.mark.parametrize("size", ["a", 3.5, (1, 2, 3), True, ("2", "3")])
+def test_sizes_that_are_none(size):
+    with pytest.raises(TypeError, match=r"size is .* \(--size\); give a number of tasks, such as 5, or the least"):
+        propose(runs_of(), rng=rng(), size=size)
+
+
 def test_more_bad_input():
+    with pytest.raises(TypeError, match=r"runs is 'runs.csv'; give Evaluations, such as Evaluations.read"):
+        propose("runs.csv", rng=rng())
+    with pytest.raises(TypeError, match=r"budget is 'a' \(--budget\); give a whole number"):
+        propose(runs_of(), rng=rng(), budget="a")
+    with pytest.raises(TypeError, match="feasible is 3; give a function"):
+        propose(runs_of(), rng=rng(), feasible=3)
     with pytest.raises(TypeError, match=r"batch is 2.5 .* whole number"):
         propose(runs_of(), batch=2.5, rng=rng())
     with pytest.raises(TypeError, match="rng is 0"):
@@ -78,88 +103,6 @@ def test_more_bad_input():
         propose(runs_of(), rng=rng()).save("masks.txt")
     with pytest.raises(ValueError, match="leaves no weight"):
         propose(mixtures(), "groups", rng=rng(), groups={"all": list(NAMES)})
-
-
-# ---- ask and tell ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_ask_and_tell_beats_random_masks():
-    """Leave-one-out of a game with noise, from 24 runs: those that were proposed, and random near-full masks."""
-    ours, theirs = [], []
-    for seed in range(6):
-        game = additive(seed, K=12, signal_to_noise=2.0)
-        truth = game.effects("leave-one-out")[:, 0]
-
-        def error(runs, truth=truth):
-            found, effects = fit(runs, "ridge"), np.zeros(12)
-            mean = -readings.leave_one_out(found.choices[0][1].surrogate).mean[:, 0]
-            for p, members in enumerate(found.players.members):
-                effects[list(members)] = mean[p] / len(members)
-            return float(np.sqrt(np.mean((effects - truth) ** 2)) / truth.std())
-
-        campaign = Campaign(game.tasks, rng=rng(seed), targets="loss", start=8, surrogate="ridge")
-        for step in range(3):
-            out = campaign.ask(8)
-            campaign.tell(out.masks, game.evaluate(out.masks, np.arange(8) + 8 * step)[:, 0])
-        X = masks.design(12, 24, "leave-one-out", rng(seed))
-        values = game.evaluate(X, np.arange(24))[:, 0]
-        ours.append(error(campaign.runs))
-        theirs.append(error(Evaluations.from_arrays(X, values, tasks=game.tasks, targets="loss")))
-    assert np.mean(ours) < np.mean(theirs), (ours, theirs)
-
-
-def test_a_campaign_from_nothing():
-    campaign = Campaign(NAMES, "shapley", rng=rng(), targets="loss", coupled=True)
-    first = campaign.ask(5)
-    assert first.how == "design"
-    assert (first.seeds == 0).all()
-    assert "nothing is fitted before" in repr(first)
-    second = campaign.ask(5)
-    assert not {x.tobytes() for x in first.masks} & {x.tobytes() for x in second.masks}
-    assert len(campaign.pending) == 10
-    with pytest.raises(ValueError, match="10 runs are pending"):
-        campaign.tell(np.zeros(5))
-    campaign.tell(2.0 - campaign.pending.weights @ W)
-    assert len(campaign.pending) == 0
-    assert campaign.runs.notes["coupled"] is True
-    third, fourth = campaign.ask(3), campaign.ask(3)
-    assert third.how == "variance"
-    assert (third.seeds == 0).all()
-    assert not {x.tobytes() for x in third.masks} & {x.tobytes() for x in fourth.masks}
-    assert fourth.before < third.before  # what is under way counts as done
-    campaign.tell(third.masks, 2.0 - third.masks @ W, seed=0)
-    assert len(campaign.pending) == 3
-    campaign.tell(campaign.runs[:1])
-    assert len(campaign.runs) == 14
-
-
-def test_campaigns_of_other_kinds():
-    moving = Campaign(NAMES, "mixture", rng=rng(), targets="loss")
-    start = moving.ask(10)
-    np.testing.assert_allclose(start.masks.sum(axis=1), 1.0)
-    moving.tell(start.masks, np.exp(-start.masks @ W))
-    assert moving.ask(3).how == "variance"
-    grouped = Campaign(NAMES, "groups", rng=rng(), groups=GROUPS, size=(4, 6))
-    start = grouped.ask(9)
-    assert (start.masks.sum(axis=1) >= 4).all()
-    grouped.tell(start.masks, start.masks @ W)
-    assert grouped.ask(2).question == "groups"
-    assert "often the better buy" in repr(Campaign(NAMES, rng=rng()).ask(20))
-    with pytest.raises(ValueError, match="question is 'x'"):
-        Campaign(NAMES, "x", rng=rng())
-    with pytest.raises(ValueError, match="kind is 'weights'"):
-        Campaign(NAMES, kind="weights", rng=rng())
-    with pytest.raises(ValueError, match="start is 2"):
-        Campaign(NAMES, start=2, rng=rng())
-    with pytest.raises(ValueError, match="n is 0"):
-        Campaign(NAMES, rng=rng()).ask(0)
-    with pytest.raises(TypeError, match="tasks is the text"):
-        Campaign("abc", rng=rng())
-    tiny = Campaign(["a", "b"], rng=rng(), start=5)
-    tiny.ask(3)
-    with pytest.raises(ValueError, match="no mask is left to start from"):
-        tiny.ask(3)
 
 
 # ---- files and the command line ---------------------------------------------------------------------------------
@@ -224,6 +167,12 @@ def test_next_refuses(command):
     refused(ask("--how", "x"), "how is 'x' (--how)", "choose one of")
     refused(ask("--candidates", "wrong.csv"), "--candidates", "masks are 0 or 1")
     refused(ask("--out", "masks.txt"), "--out masks.txt", ".csv or .parquet")
+    factorial = ("--for", "pairs", "--how", "factorial", "--among", "a,b,c")
+    refused(ask(*factorial, "--forbid", "a"), "'a' is in among= (--among)", "forbid=")
+    refused(ask("--among", "a,b"), "among= (--among) is for a factorial", "leave it out")
+    refused(ask("--how", "repeats", "--no-repeats"), "(--no-repeats) rules out", "leave one out")
+    refused(ask("--forbid", "*"), "forbid=", "(--forbid) leaves no task to run", "forbid fewer")
+    refused(ask("--budget", "-1"), "budget is -1 (--budget)", "whole number of runs >= 0")
     refused(ask("--out", "runs.csv"), "would write over runs.csv")
     put(table().iloc[:4], "few.csv")
     refused(command("next", "few.csv", "--target", "loss"), "4 runs", "at least 5")

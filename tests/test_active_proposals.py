@@ -1,6 +1,6 @@
 """Proposals: every question, seeds, repeats, costs, fidelities, whether they are worth it, limits, candidates."""
 
-from dataclasses import replace
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,8 @@ import pytest
 
 from interplay import Evaluations, attribute, join, masks
 from interplay.active import Campaign, propose
+from interplay.active.beliefs import Arms
+from interplay.active.costs import costs
 from interplay.evaluations import EvaluationsError
 from interplay.fitting import fit
 from interplay.formats.points import Points
@@ -229,6 +231,24 @@ def test_fidelities():
     assert equal.fidelity.count("retrained") >= out.fidelity.count("retrained")
     chosen = propose(build(np.ones(48)), "selection", 3, rng=rng(), at="retrained")
     assert set(chosen.fidelity) == {"retrained"}
+    for question, how in (("selection", "auto"), ("pairs", "factorial"), ("leave-one-out", "repeats")):
+        said = " ".join(propose(build(np.ones(48)), question, 3, rng=rng(), at="retrained", how=how).sentences)
+        assert "gain per cost" not in said
+        assert "All are retrained." in said
+
+
+def test_costs_that_are_given_are_those_of_the_fidelity_asked_about():
+    X, word = masks.bernoulli(6, 20, rng(), p=0.7), np.repeat(["dear", "small"], 10)
+    stated = np.append(np.linspace(5.0, 15.0, 10), np.ones(10))
+    runs = Evaluations.from_arrays(X, X @ W, tasks=NAMES, targets=["loss"], fidelity=word, cost=stated)
+    arms = Arms(X[:2], np.full(2, -1), np.array(["dear", "small"]))
+    hundred = lambda X: np.full(len(X), 100.0)
+    np.testing.assert_allclose(costs(arms, runs, hundred, "dear"), [100.0, 10.0])
+    np.testing.assert_allclose(costs(arms, runs, hundred, "small"), [1000.0, 100.0])
+    unknown = Evaluations.from_arrays(X, X @ W, tasks=NAMES, targets=["loss"], fidelity=word)
+    np.testing.assert_allclose(costs(arms, unknown, hundred, "dear"), [100.0, 100.0])
+    out = propose(runs, "leave-one-out", 6, rng=rng(), at="dear", cost=hundred)
+    np.testing.assert_allclose(out.cost, [{"dear": 100.0, "small": 10.0}[word] for word in out.fidelity])
 
 
 # ---- is it worth it -------------------------------------------------------------------------------------------
@@ -241,7 +261,7 @@ def test_it_stops_where_nothing_is_left():
     )
     out = propose(runs, "leave-one-out", 4, rng=rng())
     assert not out.worth_it
-    assert "told apart already" in " ".join(out.sentences)
+    assert re.search(r"told apart already: what is unknown of them is 0\.\d+% of their variance, below 1%", repr(out))
     noise = Evaluations.from_arrays(np.tile(X, (20, 1)), rng().normal(size=300))
     out = propose(noise, "leave-one-out", 1, rng=rng())
     assert not out.worth_it
@@ -250,18 +270,31 @@ def test_it_stops_where_nothing_is_left():
 
 
 def test_it_says_where_leave_one_out_itself_is_the_better_buy():
+    """Six masks of ten tasks: what proposed runs would reach is not believed beyond the held-out R^2."""
     rng_ = rng(3)
     game = additive(0, K=10)
     pairs = rng_.normal(size=(10, 10)) * np.triu(np.ones((10, 10)), 1)
-    X = masks.bernoulli(10, 12, rng_, p=0.85)
-    X = np.vstack([X, X[:6]])
-    y = X @ rng_.normal(size=10) + 2.0 * np.einsum("mk,ml,kl->m", X, X, pairs) + 0.01 * rng_.normal(size=18)
-    runs = Evaluations.from_arrays(X, y, tasks=game.tasks, seed=np.repeat([0, 1], [12, 6]))
-    out = propose(runs, "leave-one-out", 3, rng=rng(), budget=22)
+    X = np.tile(masks.bernoulli(10, 6, rng_, p=0.85), (2, 1))
+    y = X @ rng_.normal(size=10) + 2.0 * np.einsum("mk,ml,kl->m", X, X, pairs) + 0.01 * rng_.normal(size=12)
+    runs = Evaluations.from_arrays(X, y, tasks=game.tasks, seed=np.repeat([0, 1], 6))
+    out = propose(runs, "leave-one-out", 3, rng=rng(), budget=11)
     assert out.leave_one_out
-    assert "2 rounds of 11 runs, each with its own seed" in " ".join(out.sentences)
+    assert "1 round of 11 runs, each with its own seed" in " ".join(out.sentences)
+    assert "as many proposed runs 0." in " ".join(out.sentences)
     assert not propose(runs, "leave-one-out", 3, rng=rng()).leave_one_out  # no budget for a round
-    assert not propose(runs, "shapley", 3, rng=rng(), budget=22).leave_one_out
+    assert not propose(runs, "shapley", 3, rng=rng(), budget=11).leave_one_out
+    assert not propose(runs, "leave-one-out", 3, rng=rng(), budget=11, forbid="source_00").leave_one_out
+
+
+def test_leave_one_out_is_compared_with_as_many_proposed_runs():
+    """Two runs tell less than 10 rounds of 11; 110 proposed runs tell more."""
+    generator = rng(1)
+    X = masks.bernoulli(10, 24, generator, p=0.8)
+    runs = Evaluations.from_arrays(X, X @ generator.normal(size=10) + 0.8 * generator.normal(size=24))
+    few, many = (propose(runs, "leave-one-out", n, rng=rng(), budget=110) for n in (2, 110))
+    assert (few.leave_one_out, many.leave_one_out) == (False, False)
+    with pytest.raises(ValueError, match=r"budget is -1 \(--budget\)"):
+        propose(runs, "leave-one-out", 2, rng=rng(), budget=-1)
 
 
 def test_selection_heeds_its_limits():
@@ -273,7 +306,8 @@ def test_selection_heeds_its_limits():
         assert (out.masks[:, 4:] == 0).all()
     out = propose(runs, "selection", 3, rng=rng(), feasible=lambda X: X[:, 1] == 0)
     assert (out.masks[:, 1] == 0).all()
-    assert "best mask so far" in " ".join(out.sentences)
+    assert "The best mask so far is predicted better than the mean of the runs by" in out.sentences[0]
+    assert "better still by about" in out.sentences[0]
     own = propose(runs, "selection", 3, rng=rng(), candidates=masks.leave_one_out(6))
     assert (own.masks.sum(axis=1) >= 5).all()
 
@@ -302,7 +336,10 @@ def test_factorial():
     assert out.masks.shape == (18, 6)
     assert (out.masks[0] == 1).all()
     assert (out.masks[-1] == 1).all()
-    assert "no pair is confounded" in " ".join(out.sentences)
+    assert "16 masks around the incumbent, 18 runs, the incumbent 3 times among them: no pair is confounded" in repr(
+        out
+    )
+    assert "run whole, whatever batch is" in repr(out)
     few = propose(runs_of(), "pairs", 1, rng=rng(), how="factorial", among=["en", "de"], incumbent=[1, 1, 0, 1, 0, 1])
     assert len(few) == 6
     assert (few.masks[:, 2] == 0).all()
@@ -346,42 +383,3 @@ def test_a_source_that_came_with_a_new_file_is_left_out_in_half_of_the_next_runs
     ran = Evaluations.from_arrays(out.masks, np.ones(5), tasks=NAMES, targets=["loss"])
     again = propose(join({"old": old, "new": new + ran}, missing_tasks="off"), "leave-one-out", 5, rng=rng())
     assert "so far switches" not in repr(again)
-
-
-# ---- repeats of runs
-
-
-@pytest.mark.parametrize(("seed", "under"), [(None, [-1] * 4), (np.full(16, 3), [4] * 4)])
-def test_repeats_are_runs_once_more_under_another_seed(seed, under):
-    runs = runs_of()
-    if seed is not None:
-        runs = replace(runs, seed=seed, notes={"coupled": True})
-    found = propose(runs, "shapley", 4, how="repeats", rng=rng())
-    done = {row.tobytes() for row in runs.masks}
-    assert len({row.tobytes() for row in found.masks} & done) == 4
-    assert found.seeds.tolist() == under
-    assert found.repeats.all()
-    assert np.isnan(found.gain).all()
-    assert found.how == "repeats"
-    assert found.sentences[0] == "4 masks that were run, once more: they tell how much reproduces."
-
-
-def test_repeats_take_first_what_was_run_least():
-    runs = runs_of(m=8, seed=2)
-    distinct = len(np.unique(runs.masks, axis=0))
-    again = Evaluations.from_arrays(
-        np.vstack([runs.masks, runs.masks[:3]]), np.append(runs.values[:, 0], runs.values[:3, 0]), tasks=NAMES
-    )
-    twice = {row.tobytes() for row in runs.masks[:3]}
-    found = propose(again, "leave-one-out", distinct - len(twice), how="repeats", rng=rng())
-    assert not {row.tobytes() for row in found.masks} & twice
-    every = propose(again, "leave-one-out", 50, how="repeats", rng=rng())
-    assert len(every) == distinct
-    assert f"batch is 50 (--batch): {distinct} different runs are there; each is proposed once." in every.warnings
-
-
-def test_mixtures_are_repeated_too():
-    runs = mixtures()
-    found = propose(runs, "mixture", 3, how="repeats", rng=rng())
-    assert all((runs.masks == row).all(axis=1).any() for row in found.masks)
-    assert found.sentences[0].startswith("3 mixtures that were run, once more")

@@ -172,8 +172,40 @@ def test_where_nothing_works_little_is_tried():
     with pytest.raises(EvaluationsFailed, match=r"(?s)first 3 evaluations failed, none succeeded.*out of luck"):
         evaluate(broken, DESIGN, seeds=10)
     assert len(broken.calls) == 3
-    with pytest.raises(EvaluationsFailed, match="all 2 evaluations failed"):
+    with pytest.raises(
+        EvaluationsFailed, match=r"all 2 evaluations failed; .* with a store \(store=, --store\)\. The last"
+    ):
         evaluate(Additive(fails=range(16)), DESIGN[:2], retries=0)
+
+
+def test_why_is_in_the_first_line(tmp_path):
+    place = tmp_path / "my runs.db"
+    with pytest.raises(EvaluationsFailed) as error:
+        evaluate(Additive(fails=range(16)), DESIGN[:1], store=place, retries=0)
+    first, *below = str(error.value).split("\n")
+    assert first.startswith(f"the evaluation failed; to try it again: `interplay runs '{place}' --retry`. The failure:")
+    assert first.endswith("RuntimeError: out of luck")
+    assert below[0].startswith("Traceback")
+    with pytest.raises(
+        EvaluationsFailed, match=r"nothing more is tried\. The last failure: RuntimeError: out of luck\nTrace"
+    ):
+        evaluate(Additive(fails=range(16)), DESIGN)
+
+
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        ("no room", "exit code 3: no room"),
+        ("epoch 1\nno room", "exit code 3: no room\nThe last of its output:\nepoch 1\nno room"),
+        ("", "exit code 3. It printed nothing."),
+    ],
+)
+def test_a_command_says_its_last_words_in_the_first_line(printed, words):
+    script = f"import sys; print({printed!r}); sys.exit(3)"
+    command = ip.evaluators.CommandRetrain(["{python}", "-c", script, "{weights}", "{result}"], targets=["loss"])
+    with pytest.raises(EvaluationsFailed) as error:
+        evaluate(command, DESIGN[:1], retries=0)
+    assert str(error.value).endswith(f"The failure: the command ended with {words}")
 
 
 def test_a_script_that_exits_has_failed():

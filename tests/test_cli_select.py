@@ -194,8 +194,9 @@ def test_groups_and_costs(shell):
     put(pd.DataFrame({"task": TASKS, "tokens": 1e9, "cost": [10, 1, 1, 1, 1, 1]}), "tokens.csv")
     again = chosen(shell(*base, "--tokens", "tokens.csv", "--budget", "4"))
     assert again["tasks"] == line["tasks"]
-    sizes = {text: len(chosen(shell(*base, "--size", text))["tasks"]) for text in ("2", "2-3", "-2", "6-")}
-    assert sizes == {"2": 2, "2-3": 3, "-2": 2, "6-": 6}
+    sizes = {text: len(chosen(shell(*base, "--size", text))["tasks"]) for text in ("2", "2-3", "0-2", "6-")}
+    assert sizes == {"2": 2, "2-3": 3, "0-2": 2, "6-": 6}
+    assert chosen(shell(*base, "--size", "0-2"))["rules"] == ["size 1 to 2"]
 
 
 def test_floors_candidates_and_baselines(shell):
@@ -246,7 +247,7 @@ def test_masks_to_verify_and_back(shell):
     line = chosen(shell(*command, "--verified", "check.csv", "--json"))
     assert line["tasks"] == [task for task in TASKS if best[task]]
     assert line["measured"]["loss"] == pytest.approx(0.5)
-    assert "4 trainings checked it." in shell(*command, "--verified", "check.csv")[1]
+    assert "4 trainings of what was proposed came in." in shell(*command, "--verified", "check.csv")[1]
     refused(shell(*command, "--verify", "4", "--masks-out", "check.csv"), "--masks-out check.csv", "'loss'", "lost")
 
 
@@ -272,13 +273,40 @@ def test_choices_are_trained_by_a_command(shell):
     code, out, _ = shell(*command, "--store", "verified.db", "--command", train)
     assert code == 0
     assert "Train on 3 of 6: en, code, math" in out
-    assert "checked it." in out
+    assert "trainings of what was proposed came in." in out
     assert Path("verified.db").exists()
     again = shell(*command, "--store", "verified.db", "--command", train, "--json")
     assert json.loads(again[1])["tasks"] == ["en", "code", "math"]
     code, out, _ = shell(*command, "--command", train + " fail")
     assert code == 1
     assert "nothing is verified" in out
+    assert (
+        "(the evaluation failed; to try it again: run the same with a store (store=, --store). The failure: the" in out
+    )
+    assert "the command ended with exit code 1: no)" in out
+    with open("train.py", "a") as script:
+        script.write("print('changed')\n")
+    refused(shell(*command, "--store", "verified.db", "--command", train), "Name another one with --store, or delete")
+    code, out, _ = shell(*command, "--store", "verified.db", "--command", train, "--accept-changed")
+    assert (code, "Train on 3 of 6: en, code, math" in out) == (0, True)
+
+
+def test_what_conflicts_can_be_stated_as_it_is_said(shell):
+    put(runs(targets=2))
+    command = ("select", "runs.csv", "--higher-is-better", "other")
+    refused(
+        shell(*command, "--target", "loss + `other`"), "--target: loss + `other`: its", "(x:up=loss + `other` where"
+    )
+    assert chosen(shell(*command, "--target", "x:up=loss + `other`", "--json"))["objective"] == "raise x"
+
+
+def test_commands_that_are_shown_quote_their_files(shell):
+    put(runs())
+    command = ("select", "runs.csv", "--target", "loss", "--size", "3")
+    out = shell(*command, "--verify", "2", "--masks-out", "to check.csv", "--out", "a choice.json")[1]
+    assert "--verified 'to check.csv'." in out
+    assert "interplay evaluate 'to check.csv' --store" in out
+    assert "interplay export 'a choice.json' --to" in out
 
 
 # ---- outputs

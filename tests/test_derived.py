@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interplay import Evaluations, LinearSurrogate
+from interplay import Evaluations, LinearSurrogate, select
 from interplay.cli.inputs import runs_with_derived
 from interplay.derived import parse
 from interplay.evaluations import EvaluationsError
@@ -242,6 +242,21 @@ def test_intervals_measure_the_correlation_of_errors():
 def test_bad_definitions(runs, definition, words):
     with pytest.raises(EvaluationsError, match=f"(?s){words}"):
         runs.derive(definition)
+
+
+def test_a_sum_without_a_name_is_said_as_one_that_can_be_written(runs):
+    sum_ = "arc-easy_acc - gsm_acc"
+    with pytest.raises(
+        EvaluationsError, match=f"^{sum_}: its parts .*State it .x:up={sum_} where higher is better"
+    ) as e:
+        runs.derive({f'"{sum_}"': sum_})
+    stated = str(e.value).split("State it (")[1].split(" where")[0]
+    assert runs.derive(stated).targets[-1] == "x"
+    with pytest.raises(
+        EvaluationsError, match=r"^target: arc-easy_acc - gsm_acc: its .*x:up=arc-easy_acc - gsm_acc where"
+    ):
+        select(runs, sum_)
+    assert select(runs, stated).objective == "raise x"
 
 
 def test_nothing_but_the_grammar_is_evaluated():

@@ -24,7 +24,7 @@ from interplay.selection.mixtures import _worth, best_mixtures
 from interplay.selection.objective import Goal, Objective
 from interplay.selection.recorded import Settled
 from interplay.selection.simplex import kl, project, total_variation
-from interplay.selection.slopes import Remote
+from interplay.selection.slopes import Surface
 from interplay.selection.subsets import best_masks
 
 
@@ -302,8 +302,8 @@ def test_gradients_of_the_worth_equal_differences(target, surrogate):
     at = ip.masks.dirichlet(4, 5, rng)
     step = 1e-5 * np.eye(4)
     for value, slope in (
-        (lambda X: _worth(fit.objective, X)[0][:, 0], _worth(fit.objective, at)[1][:, 0]),
-        (lambda X: Remote(fit.objective).at(X)[0][:, 0], Remote(fit.objective).at(at)[1][:, 0]),
+        (lambda X: _worth(Surface(fit.objective), X)[0][:, 0], _worth(Surface(fit.objective), at)[1][:, 0]),
+        (lambda X: Surface(fit.objective).remote(X)[0][:, 0], Surface(fit.objective).remote(at)[1][:, 0]),
     ):
         numeric = np.stack([(value(at + e) - value(at - e)) / 2e-5 for e in step], axis=1)
         np.testing.assert_allclose(slope, numeric, atol=2e-5 * np.abs(slope).max())
@@ -312,7 +312,7 @@ def test_gradients_of_the_worth_equal_differences(target, surrogate):
 def test_remoteness_agrees_with_that_of_predictions():
     fit = fitted(mixtures(noise=0.05))
     W = grid(0.25)
-    squared = Remote(fit.objective).at(W)[0].max(axis=1)
+    squared = Surface(fit.objective).remote(W)[0].max(axis=1)
     np.testing.assert_allclose(np.sqrt(squared), fit.objective.far(W), rtol=1e-6, atol=1e-9)
 
 

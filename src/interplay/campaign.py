@@ -17,6 +17,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,7 +287,7 @@ class _Campaign:
         if self._done == 0 and len(self._errors) >= GIVE_UP:
             raise EvaluationsFailed(
                 f"the first {len(self._errors)} evaluations failed, none succeeded; nothing more is tried. The last "
-                f"failure: {list(self._errors.values())[-1].strip()}"
+                f"failure: {_reason(list(self._errors.values())[-1])}"
             )
         shown.update(self._done, self._failed + claims.failed)
 
@@ -309,22 +310,38 @@ class _Campaign:
         failed = self.store.failures(self.problem, self.ids)
         if (gone := len(self.ids) - len(failed) - (0 if runs is None else len(runs))) > 0:
             raise EvaluationsFailed(f"{gone} of {len(self.ids)} evaluations were deleted from {self.store.where}.")
-        how = (
-            f"`interplay runs {self.store.where} --retry`" if self.store.lasting else "call evaluate again with a store"
-        )
+        how = "run the same with a store (store=, --store)"
+        if self.store.lasting:
+            how = f"`interplay runs {quote(self.store.where)} --retry`"
         if runs is None:
+            reason = _reason(failed[-1][1])
+            if len(failed) == 1:
+                raise EvaluationsFailed(f"the evaluation failed; to try it again: {how}. The failure: {reason}")
             raise EvaluationsFailed(
-                f"all {len(failed)} evaluations failed; to try them again: {how}. The last failure: "
-                f"{failed[-1][1].strip()}"
+                f"all {len(failed)} evaluations failed; to try them again: {how}. The last failure: {reason}"
             )
         if failed:
-            last = failed[-1][1].strip().splitlines()[-1]
+            from .report.store import last_words
+
             said = [
                 *said,
-                f"{len(failed)} of {len(self.ids)} evaluations failed and are left out ({last}); to try "
-                f"them again: {how}.",
+                f"{len(failed)} of {len(self.ids)} evaluations failed and are left out "
+                f"({last_words(failed[-1][1])}); to try them again: {how}.",
             ]
         return replace(runs, warnings=(*runs.warnings, *said))
+
+
+def _reason(error: str) -> str:
+    """A failure with its last words in its first line, and below that what else it says."""
+    from .report.store import last_words
+
+    lines, last = error.strip().split("\n"), last_words(error)
+    if len(lines) == 1:
+        return lines[0]
+    if lines[0].startswith("Traceback"):
+        return "\n".join([last, *lines])
+    below = [] if len(lines) == 3 and lines[2].strip() == last else lines[1:]
+    return "\n".join([f"{lines[0].rstrip('.')}: {last}", *below])
 
 
 @contextmanager

@@ -194,7 +194,8 @@ def _definition(head: str, text: str) -> Definition:
     if not text.strip():
         raise EvaluationsError(f"{head!r} defines nothing. {_FORM}")
     name, up = _head(head)
-    with _located(written := f"{head.strip()}={text.strip()}"):
+    written = text.strip() if name == text.strip() else f"{head.strip()}={text.strip()}"
+    with _located(written):
         code, members = _code(text.strip())
         try:
             tree = ast.parse(code, mode="eval").body
@@ -313,10 +314,11 @@ def _computed(one: Definition, table: Mapping[str, Column], measured: Sequence[s
         raise EvaluationsError("it uses no target; name at least one.")
     sign = column.sign if one.up is None else 1 if one.up else -1
     if sign is None:
+        form = f"x:up={one.text}" if one.text == one.name else f"{one.name}:up=..."
         used = dict.fromkeys(str(column) for pattern in one.members for column in computation.named(pattern))
         raise EvaluationsError(
             f"its parts pull both ways ({listed(list(used))}; a minus turns one round), so its direction is unclear. "
-            f"State it ({one.name}:up=... where higher is better, or :down), turn some round, or correct theirs with "
+            f"State it ({form} where higher is better, or :down), turn some round, or correct theirs with "
             "higher_is_better (--higher-is-better, --lower-is-better)."
         )
     gaps = np.isnan(column.values)

@@ -27,7 +27,6 @@ from .truth import separate
 Array = NDArray[np.float64]
 LARGEST = 1e100
 #: Masks of a fidelity above which a sample of so many is fitted: time grows with the cube of their number.
-STILL = "no task is switched in the runs; add runs whose masks differ."
 MOST_MASKS = 5000
 
 
@@ -86,13 +85,18 @@ class Design:
         warnings += players.warnings
         if np.isnan(runs.values).any():
             warnings += _unidentified_where_measured(runs)
-        if not players.names:
-            raise EvaluationsError(STILL)
+        switched(players.names)
         seeds = set(runs.seed.tolist())
         stated = at is not None or -1 not in seeds  # estimates have no seed: they share a level
         coupled = runs.notes.get("coupled") is True and len(seeds) > 1 and stated
         X = players.columns(runs.masks)
         return cls(runs, players, X, runs.seed if coupled else None, averaged, tuple(warnings), given, at)
+
+
+def switched(columns: Sequence[Any]) -> None:
+    """Raise an error where no column of the masks differs between runs."""
+    if not len(columns):
+        raise EvaluationsError("no task is switched in the runs; add runs whose masks differ.")
 
 
 def checked(runs: Evaluations) -> Evaluations:

@@ -10,7 +10,8 @@ their covariance. Under several fidelities every k(x, x') has the factor B_ff' o
 
 Beliefs are over tasks, not over `players`: hyper-parameters are those of the fit and are held fixed, every run stands
 for itself (a mean over seeds is taken apart again), and a task that no run switches has the rate that the others have
-on average. So what the runs do not tell apart is what most is unknown of.
+on average. So what the runs do not tell apart is what most is unknown of. Of a target that is a sum of others what is
+unknown is what is unknown of its parts, as far as their errors add up (`counted`).
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from ..surrogates.gaussian import precision
 from ..surrogates.kernels import Kernel
 from ..surrogates.noise import Noise
 from ..surrogates.rows import Rows
+from ..surrogates.sums import Sum
 
 Array = NDArray[np.float64]
 RATE = 0.4  # of the cautious kernel, over the mean squared distance of two runs
 NOISE, LEAST, MOST = 0.1, 0.03, 0.9  # its noise as a share of the variance of the runs: unless repeats tell; bounds
 LIGHT = 0.01  # weight of a member below which it has no say
+SAMPLE = 200  # rows of a fit, about, that deviations of parts of a sum are compared at
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +230,11 @@ def beliefs(design: Design, predictor: Predictor, targets: Sequence[int]) -> lis
         surrogate = choice.surrogate
         scale, slope, spread = np.zeros(len(block)), slopes(predictor, surrogate, block), predictor.spread[block]
         scale[own] = (slope[own] / spread[own]) ** 2
-        for one in surrogate.sums_:  # what is unknown of a sum is what is unknown of its parts
+        for one in surrogate.sums_:
             if one.target in own:
                 scale[one.target] = 0.0
-                scale[one.parts] += (one.coefficients * slope[one.parts] / spread[one.target]) ** 2
+                each = one.coefficients * slope[one.parts] / spread[one.target]
+                scale[one.parts] += counted(surrogate, one) * each**2
         if isinstance(surrogate, FidelitySurrogate):
             found += _joined(design, surrogate, block, scale)
         else:
@@ -242,6 +246,19 @@ def slopes(predictor: Predictor, surrogate: GaussianSurrogate, block: NDArray[np
     """|dF / dz| at the mean of the runs, array (n,): 1, or the distance from the bound under a log link."""
     link = surrogate.link_
     return np.where(link.log, np.abs(predictor.centre[block] - link.bound), 1.0)
+
+
+def counted(surrogate: GaussianSurrogate, one: Sum) -> float:
+    """What the variances of the parts of a sum count, so that they are its own (`surrogates.sums`) when added.
+
+    (together sum_j b_j sd_j)^2 / sum_j b_j^2 sd_j^2, mean over rows of the fit: together^2 to so many times that as
+    there are parts; 1 where nothing is unknown at the rows.
+    """
+    X = surrogate.X_[:: -(-len(surrogate.X_) // SAMPLE)]
+    deviation = surrogate.predict(X, return_std=True)[1]
+    apart = ((deviation[:, one.parts] * one.coefficients) ** 2).sum(axis=1)
+    known = np.isfinite(apart) & (apart > 0)
+    return float(np.mean(one.size(deviation)[known] ** 2 / apart[known])) if known.any() else 1.0
 
 
 def _weights(surrogate: GaussianSurrogate, scale: Array):

@@ -146,9 +146,10 @@ def gradient_batch(
         some = np.argsort(-own, kind="stable")[:PROMISING]
         some = some[free[some]]
         found = np.array([np.mean([knowledge_gradient(m, s[:, c]) for m in means]) for c in some])
-        j = int(some[np.argmax(found / cost[some])])
+        top = int(np.argmax(found / cost[some]))
+        j = int(some[top])
         picks.append(j)
-        gains.append(float(found.max()) if len(some) == 1 else float(found[np.flatnonzero(some == j)[0]]))
+        gains.append(float(found[top]))
         z = rng.standard_normal(FANTASIES // 2)
         means = (means if len(means) > 1 else np.repeat(means, FANTASIES, axis=0)) + np.outer(np.append(z, -z), s[:, j])
         belief, free[j] = belief.after(j), again
@@ -156,17 +157,13 @@ def gradient_batch(
 
 
 def thompson_batch(
-    belief: Beliefs,
-    arm_of: NDArray[np.int64],
-    batch: int,
-    open_: NDArray[np.bool_],
-    rng: np.random.Generator,
+    belief: Beliefs, batch: int, open_: NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[list[int], list[float]]:
-    """Pick the arms of the best points of posterior draws, each point once while there are others.
+    """Pick the best points of posterior draws, each once while there are others.
 
-    ``arm_of`` (N,) is the arm of every point of the pool. Gains are knowledge gradients of the picks in this order.
+    The first N arms are those of the N points of the pool. Gains are knowledge gradients of the picks in this order.
     """
-    allowed = open_[arm_of]
+    allowed = open_[: len(belief.mean)]
     free, picks = allowed.copy(), []
     for drawn in belief.draws(batch, rng):
         if not free.any():
@@ -175,7 +172,7 @@ def thompson_batch(
             break
         best = int(np.argmax(np.where(free, drawn, -np.inf)))
         free[best] = False
-        picks.append(int(arm_of[best]))
+        picks.append(best)
     gains, now = [], belief
     for j in picks:
         gains.append(knowledge_gradient(now.mean, now.changes()[:, j]))

@@ -50,6 +50,8 @@ class Region:
     ------
     EvaluationsError
         For unknown tasks, or conditions that no run can meet.
+    TypeError
+        For a size that is no number, nor two, or a ``feasible`` that cannot be called.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Region:
         feasible: Feasible | None = None,
     ):
         K, self.kind, self.feasible = len(tasks), kind, feasible
+        if feasible is not None and not callable(feasible):
+            raise TypeError(f"feasible is {feasible!r}; give a function of masks (n, K) that returns (n,) of bool.")
         if kind == "mixture" and size is not None:
             raise EvaluationsError(f"size={size!r} (--size) counts the tasks of masks, and the runs are mixtures.")
         self.required, self.forbidden = (
@@ -70,7 +74,9 @@ class Region:
         )
         if (both := self.required & self.forbidden).any():
             raise EvaluationsError(f"task {tasks[int(both.argmax())]!r} is in require= and in forbid=; take one away.")
-        least, most = (1, K) if size is None else (size, size) if isinstance(size, int | np.integer) else size
+        if self.forbidden.all():
+            raise EvaluationsError(f"forbid={forbid!r} (--forbid) leaves no task to run; forbid fewer.")
+        least, most = (1, K) if size is None else _limits(size)
         low, high = max(int(self.required.sum()), 1), K - int(self.forbidden.sum())
         if not (least <= most and low <= most and least <= high):
             raise EvaluationsError(
@@ -78,6 +84,7 @@ class Region:
                 "give a size within that."
             )
         self.least, self.most = max(int(least), low), min(int(most), high)
+        self.limited = size is not None or feasible is not None or bool((self.required | self.forbidden).any())
 
     def brought(self, X: Array, rng: np.random.Generator) -> Array:
         """Masks or mixtures (n, K) changed as little as required, forbidden and size ask for."""
@@ -110,6 +117,18 @@ class Region:
                 )
             ok &= said
         return ok
+
+
+def _limits(size: Any) -> tuple[int, int]:
+    """The least and the largest number of tasks."""
+    both = (size, size) if isinstance(size, int | np.integer) else size
+    whole = lambda n: isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not isinstance(both, Sequence | np.ndarray) or len(both) != 2 or not all(map(whole, both)):
+        raise TypeError(
+            f"size is {size!r} (--size); give a number of tasks, such as 5, or the least and the largest, such as "
+            "(3, 8)."
+        )
+    return int(both[0]), int(both[1])
 
 
 def given(candidates: Any, tasks: Sequence[str], kind: str) -> Array:
@@ -171,6 +190,23 @@ def candidates(asked: Asked, kind: str, X: Array, region: Region, most: int, rng
     if len(run) > most // 3:
         run = run[np.sort(rng.permutation(len(run))[: most // 3])]
     return distinct(np.vstack([first, run, rest]))[:most]
+
+
+def filled(X: Array, question: str, region: Region) -> tuple[Array, bool]:
+    """Candidates X (n, K) and, of few tasks, all other masks that may be run behind them; whether these are all."""
+    K = X.shape[1]
+    if region.kind != "mask" or K > LISTED:
+        return X, False
+    every = subsets(K).astype(float)[1:]
+    if question == "swap":
+        every = every[np.isin(every.sum(axis=1), X.sum(axis=1))]
+    return distinct(np.vstack([X, every[region.holds(every)]])), True
+
+
+def among_rows(X: Array, own: Array) -> NDArray[np.bool_]:
+    """Which rows of X (n, K) are rows of ``own`` (N, K), array (n,)."""
+    there = {(np.round(row, 9) + 0.0).tobytes() for row in own}
+    return np.array([(np.round(row, 9) + 0.0).tobytes() in there for row in X], bool)
 
 
 def near_full(asked: Asked) -> bool:

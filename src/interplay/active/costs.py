@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
 from ..evaluations import Evaluations
-from ..fields import EvaluationsError
+from ..fields import EvaluationsError, as_floats
 from .beliefs import Arms
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ Cost = Callable[[Array], Any] | ArrayLike
 LEAST = 0.5  # of the least stated cost, below which no run is taken to lie
 
 
-def costs(arms: Arms, runs: Evaluations, cost: Cost | None = None) -> Array:
+def costs(arms: Arms, runs: Evaluations, cost: Cost | None = None, at: str | None = None) -> Array:
     """Cost of every arm, array (A,), > 0.
 
     Parameters
@@ -32,13 +32,15 @@ def costs(arms: Arms, runs: Evaluations, cost: Cost | None = None) -> Array:
         Whose costs are taken where none are given.
     cost : callable or array (K,), optional
         Masks (n, K) -> costs (n,); or what every task adds.
+    at : str, optional
+        The fidelity that ``cost`` is of. Others cost in proportion to what runs of theirs do on average, where known.
     """
     if cost is not None:
-        out = _said(cost, arms.weights)
-        for word in set(arms.fidelity.tolist()):  # of other fidelities, in proportion to what runs of them cost
-            own, there = runs.cost[runs.fidelity == word], runs.cost[runs.fidelity != word]
-            if known(own) and known(there) and len(set(runs.fidelity.tolist())) > 1:
-                out[arms.fidelity == word] *= own.mean() / max(runs.cost.max(), 1e-300)
+        out, there = said(cost, arms.weights), runs.cost[runs.fidelity == at]
+        for word in set(arms.fidelity.tolist()) - {at}:
+            own = runs.cost[runs.fidelity == word]
+            if known(own) and known(there):
+                out[arms.fidelity == word] *= own.mean() / there.mean()
         return out
     out = np.ones(len(arms))
     for word in dict.fromkeys(arms.fidelity.tolist()):
@@ -56,11 +58,18 @@ def known(cost: Array) -> bool:
     return bool(len(cost) and np.isfinite(cost).all() and (cost > 0).all())
 
 
-def _said(cost: Cost, X: Array) -> Array:
+def said(cost: Cost, X: Array) -> Array:
+    """What the user says that masks X (n, K) cost, array (n,).
+
+    Raises
+    ------
+    EvaluationsError
+        For another shape, or a cost that is not above 0.
+    """
     if callable(cost):
         out = np.array(cost(X), dtype=float)
     else:
-        each = np.asarray(cost, dtype=float)
+        each = as_floats(cost, "cost")
         if each.shape != (X.shape[1],):
             raise EvaluationsError(f"cost has shape {each.shape}; give one number for each of the {X.shape[1]} tasks.")
         out = X @ each

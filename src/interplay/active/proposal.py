@@ -44,9 +44,9 @@ class Proposal:
         to gain. NaN for designs without a fit.
     unit : str
     worth_it : bool
-        False where what the batch can gain is below the noise.
+        False where what the batch can gain is below the noise, or too little is unknown for more runs.
     leave_one_out : bool
-        Whether plain leave-one-out, repeated over seeds, is the better buy.
+        Whether plain leave-one-out, repeated over seeds, is the better buy of as many runs.
     how : str
         'variance', 'knowledge-gradient', 'thompson', 'factorial', 'd-optimal', 'repeats' or 'design'.
     sentences, warnings : tuple of str

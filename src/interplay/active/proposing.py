@@ -26,12 +26,20 @@ from ..surrogates.base import threads
 from ..surrogates.fidelity import FidelitySurrogate
 from . import best, fixed, words
 from .beliefs import Arms, beliefs, cautious
-from .candidates import Feasible, Region, distinct, given
+from .candidates import Feasible, Region, among_rows, distinct, filled, given
 from .costs import Cost, costs, known
 from .gains import Gains, greedy
 from .proposal import Proposal
 from .questions import asked, check
-from .requests import checked_how, start_for, starting_point, surrogate_for
+from .requests import (
+    check_effect,
+    checked_how,
+    checked_surrogate,
+    start_for,
+    starting_point,
+    surrogate_for,
+    whole,
+)
 from .runnable import Runnable, is_coupled, key
 from .situation import Situation, pool, proposal
 
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 HEDGED = ("auto", "stack", "kernel")
 AT_ONCE = 1000
+AHEAD = 200  # runs, about, up to which the batch is followed to compare it with rounds of leave-one-out
 
 
 def propose(
@@ -72,7 +81,8 @@ def propose(
     Parameters
     ----------
     runs : Evaluations
-        At least 5; with none yet, start from `masks.design` or a `Campaign`.
+        At least 5 with a value of the targets asked about, others count as not done; with none yet, start from
+        `masks.design` or a `Campaign`.
     question : str
         Of masks 'leave-one-out', 'groups', 'pairs', 'shapley', 'banzhaf', 'swap' (runs of one size), 'selection' (the
         best subset); of mixtures 'mixture' (moves), 'groups', 'pairs', 'selection' (the best mixture).
@@ -93,26 +103,28 @@ def propose(
         (`beliefs.cautious`); a surrogate that is named is taken at its word.
     how : str
         'auto' is 'variance', for selection 'knowledge-gradient'; 'thompson' for selection; 'factorial' for pairs (2 to
-        5 tasks around an incumbent: 18 runs for five); 'd-optimal' for mixtures; 'repeats' of runs under another seed,
-        which tell how much reproduces.
+        5 tasks around an incumbent: 18 runs for five, whatever ``batch`` is); 'd-optimal' for mixtures; 'repeats' of
+        runs under another seed, which tell how much reproduces.
     reference : array (K,), optional
         Mixture that moves start from; the mean of the runs if not given.
     size, require, forbid, feasible : optional
         Which masks may be run: number of tasks (or least and most), tasks that are always or never in, and a function
         of masks (n, K) that returns (n,) of bool.
     cost : callable or array (K,), optional
-        Masks (n, K) -> costs (n,), or what each task adds; as the runs state it if not given. Gains are per cost.
+        Masks (n, K) -> costs (n,), or what each task adds, of the fidelity asked about; as the runs state it if not
+        given. Gains are per cost; designs and repeats only state it, and 'thompson' has no part for it.
     repeats : bool
         Whether masks that were run may be run again.
     among : names, optional
-        Tasks that a factorial switches; the five with the largest effects if not given.
+        Tasks that a factorial switches; the five with the largest effects, of those neither required nor forbidden, if
+        not given.
     incumbent : array (K,), optional
         Mask that a factorial stays around; all tasks, or the best run where those are far from all tasks.
     pending : Arms, optional
         Runs under way (`Campaign` keeps them): counted as done.
     budget : int, optional
-        Runs that can be afforded in all from now on, for the comparison with plain leave-one-out; ``batch`` if not
-        given.
+        Runs that can be afforded in all from now on, for the comparison of rounds of plain leave-one-out with as many
+        proposed runs; ``batch`` if not given.
 
     Returns
     -------
@@ -124,7 +136,9 @@ def propose(
         For an unknown question or one that the runs' kind has no meaning for, fewer than 5 runs, unknown names, or
         where no run is left.
     ValueError
-        For a batch below 1 or an unknown ``how``.
+        For a batch below 1, a budget below 0, an unknown ``how``, or what has no effect with it.
+    TypeError
+        For runs that are no `Evaluations`, or what is no whole number.
 
     Examples
     --------
@@ -138,18 +152,23 @@ def propose(
     ((4, 6), True)
     """
     rng = generator(rng)
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
-        raise TypeError(f"batch is {batch!r} (--batch); give a whole number of runs >= 1.")
-    if batch < 1:
-        raise ValueError(f"batch is {batch} (--batch); give at least one run.")
+    if not isinstance(runs, Evaluations):
+        raise TypeError(f"runs is {runs!r:.60}; give Evaluations, such as Evaluations.read('runs.csv').")
+    batch = whole(batch, "batch", 1)
+    budget = batch if budget is None else max(whole(budget, "budget", 0), batch)
     question = check(question, runs.kind)
     how = checked_how(how, question, runs.kind)
-    if len(runs) < MIN_RUNS:
-        raise EvaluationsError(
-            f"runs hold {len(runs)} run{'s' * (len(runs) != 1)}; {question} needs at least {MIN_RUNS} before the next "
-            f"are proposed. Start with masks.design (interplay design --for {start_for(question)}), or with a Campaign."
-        )
+    check_effect(how, question, among=among, incumbent=incumbent, reference=reference, cost=cost, repeats=repeats)
+    checked_surrogate(surrogate, question)
     runs, n = asked_of(runs, target)
+    measured = np.isfinite(runs.values[:, :n]).any(axis=1)
+    if (m := int(measured.sum())) < MIN_RUNS:
+        of = "" if measured.all() else f" with a value of {listed(runs.targets[:n], 4)}"
+        raise EvaluationsError(
+            f"runs hold {m} run{'s' * (m != 1)}{of}; {question} needs at least {MIN_RUNS} before the next are "
+            f"proposed. Start with masks.design (interplay design --for {start_for(question)}), or with a Campaign."
+        )
+    runs = runs if measured.all() else runs.filter(measured)
     region = Region(runs.tasks, runs.kind, size, require, forbid, feasible)
     blocks = phase_blocks(runs.notes, runs.tasks)
     start = None if reference is None else starting_point(reference, runs.kind, runs.K)
@@ -170,19 +189,23 @@ def propose(
         made = (runs, design, predictor, ask, region, believed, _fidelities(design, predictor), under)
         here = Situation(*made, cost, repeats, rng, hedged=surrogate in HEDGED)
         if how == "repeats":
-            return fixed.again(here, int(batch))
+            return fixed.again(here, own, batch)
         if how in ("factorial", "d-optimal"):
-            X = fixed.around(here, among, incumbent) if how == "factorial" else fixed.start(here, own, batch)
+            X = fixed.around(here, own, among, incumbent) if how == "factorial" else fixed.start(here, own, batch)
             return fixed.by_design(here, X, how)
         if question == "selection":
-            return _selection(here, int(batch), how, own)
-        return _by_variance(here, int(batch), own, int(batch) if budget is None else max(int(budget), int(batch)))
+            return _selection(here, batch, how, own)
+        return _by_variance(here, batch, own, budget)
 
 
 def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) -> Proposal:
-    X = pool(here) if own is None else own
-    found = Runnable.of(X, here.design.given, here.fidelities, here.repeats, here.pending)
-    arms, open_, said = _with_pending(here, found, batch)
+    X, every = (pool(here), False) if own is None else (own, True)
+    runnable = lambda X: Runnable.of(X, here.design.given, here.fidelities, here.repeats, here.pending)
+    found = runnable(X)
+    if _short(found, batch) and not every:
+        X, every = filled(X, here.asked.name, here.region)
+        found = runnable(X)
+    arms, open_, said = _with_pending(here, found, batch, every)
     second = cautious(here.beliefs, words.noise_share(here.design, here.predictor)) if here.hedged else None
     gains = Gains(here.beliefs, here.asked.functional, arms, second)  # pyright: ignore[reportArgumentType]
     for j in range(len(found.arms), len(arms)):
@@ -190,7 +213,7 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
     unit, scale = words.unit(here.predictor)
     n = here.moving
     before = float(gains.variance.mean())
-    price = costs(arms, here.design.given, here.cost)
+    price = costs(arms, here.design.given, here.cost, here.design.at)
     unasked, most = _unasked(here, arms, batch)
     unasked &= open_
     picks, falls = greedy(gains, min(most, int(unasked.sum())), price, unasked, False)
@@ -200,11 +223,27 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
     picks, falls = picks + more[0], falls + more[1]
     after = max(before - sum(falls), 0.0)
     ends = scale * np.sqrt(np.array([before, after]) / n)
-    judged = words.Judged.of(here.design, here.predictor, here.asked, before / n, after / n, len(picks), budget)
+    rounds = _rounds(here, own, budget)
+    more = max(rounds * (here.runs.K + 1) - len(picks), 0)
+    if more and not found.again:
+        open_[picks] = False
+    ahead = [*falls, *greedy(gains, more, price, open_, found.again)[1]][: rounds * (here.runs.K + 1)]
+    known_ = (before / n, after / n, rounds, max(before - sum(ahead), 0.0) / n)
+    judged = words.Judged.of(here.design, here.predictor, here.asked, *known_)
     share = np.array(falls) / before if before > 0 else np.zeros(len(falls))
     out = proposal(here, arms[np.array(picks, np.int64)], share, ends, unit, "variance", said)
     told = [*judged.sentences(out, here.asked), *out.sentences]
     return replace(out, worth_it=judged.worth_it, leave_one_out=judged.better, sentences=tuple(told))
+
+
+def _rounds(here: Situation, own: Array | None, budget: int) -> int:
+    """Rounds of plain leave-one-out that a budget has and that the batch is compared with; 0 where it is none."""
+    K = here.runs.K
+    if here.asked.name != "leave-one-out" or budget <= K:
+        return 0
+    X = np.vstack([np.ones((1, K)), 1.0 - np.eye(K)])
+    ok = here.region.holds(X) & (True if own is None else among_rows(X, own))
+    return min(budget // (K + 1), max(AHEAD // (K + 1), 1)) if ok.all() else 0
 
 
 def _unasked(here: Situation, arms: Arms, batch: int) -> tuple[NDArray[np.bool_], int]:
@@ -242,9 +281,13 @@ def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Prop
         points, mean = best.pool(runs.masks, runs.kind, score, here.region, here.rng)
     else:
         points, mean = own, score(own)[0] if len(own) else np.zeros(0)
-    word = here.design.at or str(runs.fidelity[0])
-    found = Runnable.of(points, here.design.given, [word], here.repeats, here.pending, single=True)
-    arms, open_, said = _with_pending(here, found, batch)
+    word, every = here.design.at or str(runs.fidelity[0]), own is not None
+    runnable = lambda X: Runnable.of(X, here.design.given, [word], here.repeats, here.pending, single=True)
+    found = runnable(points)
+    if _short(found, batch) and not every and len(points):
+        points, every = filled(points, here.asked.name, here.region)
+        found, mean = runnable(points), score(points)[0]
+    arms, open_, said = _with_pending(here, found, batch, every)
     places = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
     belief = best.Beliefs.of(here.beliefs, mean, places, arms, T)
     for j in range(len(found.arms), len(arms)):
@@ -252,9 +295,9 @@ def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Prop
     unit, scale = words.unit(predictor)
     left = belief.left(np.random.default_rng(0))
     if how == "thompson":
-        picks, gains = best.thompson_batch(belief, np.arange(len(points)), batch, open_, here.rng)
+        picks, gains = best.thompson_batch(belief, batch, open_, here.rng)
     else:
-        price = costs(arms, here.design.given, here.cost)
+        price = costs(arms, here.design.given, here.cost, here.design.at)
         picks, gains = best.gradient_batch(belief, batch, price, open_, found.again, here.rng)
     brought = min(best.worth(belief, picks, np.random.default_rng(0)), left)
     ends = scale * np.array([left, left - brought])
@@ -264,8 +307,15 @@ def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Prop
     return replace(out, worth_it=worth_it, sentences=(*told, *out.sentences))
 
 
-def _with_pending(here: Situation, found: Runnable, batch: int) -> tuple[Arms, NDArray[np.bool_], list[str]]:
-    """All arms, those under way at the end; which may be picked; a warning where they are too few."""
+def _short(found: Runnable, batch: int) -> bool:
+    """Whether fewer runs may be picked than are asked for."""
+    return not found.again and int(found.open.sum()) < batch
+
+
+def _with_pending(
+    here: Situation, found: Runnable, batch: int, every: bool
+) -> tuple[Arms, NDArray[np.bool_], list[str]]:
+    """All arms, those under way at the end; which may be picked; a warning where they are too few, if ``every`` one."""
     left = int(found.open.sum())
     what = "masks" if here.runs.kind == "mask" else "mixtures"
     if not left:
@@ -274,8 +324,9 @@ def _with_pending(here: Situation, found: Runnable, batch: int) -> tuple[Arms, N
         remedy = "Add a seed, give other candidates, or stop." if coupled else "Give other candidates= or conditions."
         raise EvaluationsError(f"batch is {batch} (--batch), and no {what} are left{why}. {remedy}")
     said = []
-    if left < batch and not found.again:
-        said.append(f"batch is {batch} (--batch): only {left} {what} are left to run; all of them are proposed.")
+    if _short(found, batch):
+        of = "to run" if every else "of those that tell something of this question"
+        said.append(f"batch is {batch} (--batch): only {left} {what} are left {of}; all of them are proposed.")
         python_warnings.warn(said[0], UserWarning, stacklevel=4)
     closed = np.zeros(len(here.pending), bool)
     return found.arms + here.pending, np.append(found.open, closed), said

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..evaluations import EvaluationsError
 from ..fitting import Design
+from ..surrogates.choice import ASKED
 
 Array = NDArray[np.float64]
 HOW = ("auto", "variance", "knowledge-gradient", "thompson", "factorial", "d-optimal", "repeats")
@@ -26,13 +29,71 @@ def starting_point(given_: ArrayLike, kind: str, K: int, name: str = "reference"
     return w / w.sum() if kind == "mixture" else w
 
 
+def whole(value: Any, name: str, least: int) -> int:
+    """A number of runs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no whole number, or one below ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} is {value!r} (--{name}); give a whole number of runs >= {least}.")
+    if value < least:
+        few = "at least one run" if least == 1 else f"a whole number of runs >= {least}"
+        raise ValueError(f"{name} is {value} (--{name}); give {few}.")
+    return int(value)
+
+
+def checked_surrogate(asked_for: str, question: str) -> str:
+    """The surrogate, if there is such a one and it has a say on the question."""
+    if asked_for not in ASKED:
+        raise ValueError(f"surrogate={asked_for!r} (--surrogate); choose {', '.join(map(repr, ASKED))}.")
+    if asked_for == "ridge" and question == "pairs":
+        raise ValueError("surrogate='ridge' (--surrogate): tasks only add up in it, it has no pairs. Take 'kernel'.")
+    return asked_for
+
+
 def surrogate_for(asked_for: str, question: str, design: Design) -> str:
     """What is fitted: the stack where ridge alone, in which tasks only add up, has no say on what is asked."""
-    if question != "pairs":
-        return asked_for
-    if asked_for == "ridge":
-        raise ValueError("surrogate='ridge' (--surrogate): tasks only add up in it, it has no pairs. Take 'kernel'.")
-    return "kernel" if asked_for == "auto" and design.at is None else asked_for
+    checked_surrogate(asked_for, question)
+    stack = question == "pairs" and asked_for == "auto" and design.at is None
+    return "kernel" if stack else asked_for
+
+
+def check_effect(
+    how: str,
+    question: str,
+    *,
+    among: Any = None,
+    incumbent: Any = None,
+    reference: Any = None,
+    cost: Any = None,
+    repeats: bool = True,
+) -> None:
+    """Refuse what would have no effect on how runs are chosen, ``how`` being definite.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, given_ in (("among= (--among)", among), ("incumbent=", incumbent)):
+        if given_ is not None and how != "factorial":
+            raise ValueError(
+                f"{name} is for a factorial, and how is {how!r}; leave it out, or ask for 'pairs' of masks with "
+                "how='factorial' (--for pairs --how factorial)."
+            )
+    if reference is not None and question == "selection":
+        raise ValueError("reference= is where moves start, and a selection looks for the best mixture; leave it out.")
+    if cost is not None and how == "thompson":
+        raise ValueError(
+            "cost= has no part in how='thompson', which takes the best of each draw; leave it out, or take "
+            "how='knowledge-gradient', whose gains are per cost."
+        )
+    if how == "repeats" and not repeats:
+        raise ValueError(
+            "repeats=False (--no-repeats) rules out all that how='repeats' (--how repeats) proposes; leave one out."
+        )
 
 
 def checked_how(how: str, question: str, kind: str) -> str:

@@ -64,7 +64,7 @@ def proposal(
         fidelity=tuple(arms.fidelity.tolist()),
         repeats=again,
         gain=gain,
-        cost=costs(arms, given_runs, here.cost) if len(arms) else np.zeros(0),
+        cost=costs(arms, given_runs, here.cost, here.design.at) if len(arms) else np.zeros(0),
         before=float(ends[0]),
         after=float(ends[1]),
         unit=unit,
@@ -72,7 +72,8 @@ def proposal(
         leave_one_out=False,
         how=how,
     )
-    told = [*words.of_design(out, left), *words.of_runs(out, here.design, here.predictor)]
+    weighed = how == "variance" and len(here.fidelities) > 1
+    told = [*words.of_design(out, left), *words.of_runs(out, here.design, here.predictor, weighed)]
     links = words.of_links(here.predictor) if np.isfinite(gain).any() else []
     noted = [*here.predictor.warnings, *said, *links]
     return replace(out, sentences=tuple(told), warnings=tuple(dict.fromkeys(noted)))

@@ -5,9 +5,10 @@ s^2 = spread of the stated effects around their mean + before^2       (what true
 the batch is worth it unless after > .98 before (it tells nothing beside the noise), or before^2 < .01 s^2 (effects are
 told apart: their expected correlation with the truth is above .995)
 
-leave-one-out over R seeds, K + 1 runs each, correlates with the truth by  sqrt(s^2 / (s^2 + 2 noise / R)); the batch by
-sqrt((s^2 - after^2) / s^2), and while there are fewer than two masks for every task by no more than the root of the
-held-out R^2 (`trust.evidence`): nothing else tells noise from effects then. noise is that of repeats, or the mean
+leave-one-out over R seeds, K + 1 runs each, correlates with the truth by  sqrt(s^2 / (s^2 + 2 noise / R)); as many runs
+that are proposed, those of the batch first, by sqrt((s^2 - ahead^2) / s^2), and while there are fewer than two masks
+for every task by no more than the root of the held-out R^2 (`trust.evidence`): nothing else tells noise from effects
+then. noise is that of repeats, or the mean
 squared held-out error where no mask is repeated, which is no less.
 """
 
@@ -26,6 +27,7 @@ from ..readings.functional import read
 from ..surrogates.rows import Rows
 from ..trust import signal
 from .beliefs import coupled_seeds, slopes
+from .costs import known
 from .proposal import Proposal
 from .questions import Asked, asked
 from .runnable import is_coupled
@@ -84,10 +86,10 @@ class Judged:
     spread : float
         s^2.
     reached, plain : float
-        Expected correlation with the truth after the batch, and of plain leave-one-out; plain is NaN where it is no
-        question of leave-one-out, or there are too few runs for a round.
+        Expected correlation with the truth of plain leave-one-out, and of as many runs that are proposed; NaN where it
+        is no question of leave-one-out, or there are too few runs for a round.
     rounds : int
-    budget : int
+        Of plain leave-one-out; 0 where it is none.
     confounded : tuple of str
         Tasks that so far switch with the file that runs come from alone.
     """
@@ -98,30 +100,39 @@ class Judged:
     reached: float
     plain: float
     rounds: int
-    budget: int
     confounded: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, design: Design, predictor: Predictor, question: Asked, before: float, after: float, n: int, budget: int
+        cls,
+        design: Design,
+        predictor: Predictor,
+        question: Asked,
+        before: float,
+        after: float,
+        rounds: int = 0,
+        ahead: float = np.nan,
     ) -> Judged:
-        """Judge ``n`` runs that bring the mean variance from ``before`` to ``after``."""
+        """Judge a batch that brings the mean variance from ``before`` to ``after``.
+
+        As many proposed runs as ``rounds`` of leave-one-out have bring it to ``ahead``.
+        """
         effects = stated(design, predictor, question.name, question)[:, predictor.asked]
         spread = float(effects.var(axis=0).mean()) + before
-        reached = float(np.sqrt(max(spread - after, 0.0) / max(spread, 1e-300)))
-        masks, K = len(np.unique(design.X, axis=0)) + n, len(predictor.tasks)
-        if masks < MANY * K:
+        tied = with_table(design.runs)
+        if not rounds:
+            return cls(np.sqrt(before), np.sqrt(after), spread, np.nan, np.nan, 0, tied)
+        K = len(predictor.tasks)
+        reached = float(np.sqrt(max(spread - ahead, 0.0) / max(spread, 1e-300)))
+        if len(np.unique(design.X, axis=0)) + rounds * (K + 1) < MANY * K:
             skill = [
                 s
                 for block, choice in predictor.choices
                 for s in choice.skill.get(choice.name, np.zeros(len(block)))[predictor.asked[block]]
             ]
             reached = min(reached, float(np.sqrt(np.clip(np.mean(skill), 0.0, 1.0))))
-        rounds, plain = budget // (K + 1), np.nan
-        if question.name == "leave-one-out" and rounds:
-            plain = float(np.sqrt(spread / (spread + 2.0 * noise(design, predictor) / rounds)))
-        tied = with_table(design.runs)
-        return cls(np.sqrt(before), np.sqrt(after), spread, reached, plain, rounds, budget, tied)
+        plain = float(np.sqrt(spread / (spread + 2.0 * noise(design, predictor) / rounds)))
+        return cls(np.sqrt(before), np.sqrt(after), spread, reached, plain, rounds, tied)
 
     @property
     def falls(self) -> float:
@@ -162,7 +173,11 @@ class Judged:
                 "newer file was run, and put them there."
             )
         elif self.apart:
-            said.append("The effects are told apart already: what more runs of this kind can gain is below the noise.")
+            unknown = self.before**2 / self.spread
+            said.append(
+                f"The effects are told apart already: what is unknown of them is {unknown:.2%} of their variance, "
+                f"below {APART:.0%}."
+            )
         elif not self.worth_it:
             said.append(
                 f"What {runs} can gain is below the noise ({self.falls:.1%} of the deviation): stop here, or run many."
@@ -171,7 +186,7 @@ class Judged:
             said.append(
                 f"For this one question leave-one-out itself is the better buy: {self.rounds} "
                 f"round{'s' * (self.rounds > 1)} of {len(proposal.tasks) + 1} runs, each with its own seed, should "
-                f"correlate {self.plain:.2f} with the truth, {runs} {self.reached:.2f}."
+                f"correlate {self.plain:.2f} with the truth, as many proposed runs {self.reached:.2f}."
             )
         return said
 
@@ -206,8 +221,8 @@ def noise_share(design: Design, predictor: Predictor) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[str]:
-    """Repeats, seeds, fidelities, and tasks that no run switched."""
+def of_runs(proposal: Proposal, design: Design, predictor: Predictor, weighed: bool) -> list[str]:
+    """Repeats, seeds, fidelities, and tasks that no run switched; ``weighed``: whether fidelities were, by cost."""
     said, n, given = [], len(proposal), design.given
     if again := int(proposal.repeats.sum()):
         which = "All" if again == n else f"{again} of {n}"
@@ -226,10 +241,12 @@ def of_runs(proposal: Proposal, design: Design, predictor: Predictor) -> list[st
     if design.at is not None:
         names = list(dict.fromkeys(map(str, given.fidelity)))
         counts = ", ".join(f"{proposal.fidelity.count(w)} {w}" for w in words)
-        if set(proposal.fidelity) != {design.at} or np.isfinite(given.cost).all():
+        if weighed:
             said.append(f"By gain per cost the batch is of: {counts} (for {design.at}; there are {listed(names)}).")
-        else:
+        elif proposal.how == "variance" and not known(given.cost):
             said.append(f"All are {design.at}; state the cost of runs to weigh other fidelities against it.")
+        else:
+            said.append(f"All are {design.at}.")
     never = [t for members in predictor.players.members if len(members) > 1 for t in members]
     apart = [predictor.tasks[k] for k in never]
     if lost := predictor.players.unidentified:
@@ -249,11 +266,11 @@ def of_links(predictor: Predictor) -> list[str]:
 def of_selection(proposal: Proposal, noise_: float, mean: float) -> tuple[list[str], bool]:
     """What runs for a selection bring, and whether they are worth it; all numbers in the unit of the proposal."""
     brings = proposal.before - proposal.after
-    what = proposal.kind
+    what, n = proposal.kind, len(proposal)
     said = [
-        f"The best {what} so far is predicted {mean:+.3g} {proposal.unit} from the mean of the runs; the true best "
-        f"should lie about {proposal.before:.3g} above it, of which these {len(proposal)} runs should find "
-        f"{brings:.3g}.",
+        f"The best {what} so far is predicted {'better' if mean >= 0 else 'worse'} than the mean of the runs by "
+        f"{abs(mean):.3g} {proposal.unit}; the true best should be better still by about {proposal.before:.3g}, of "
+        f"which {f'these {n} runs' if n > 1 else 'this run'} should find {brings:.3g}.",
     ]
     worth_it = bool(brings > LEFT * noise_ / np.sqrt(len(proposal))) and proposal.before > LEFT * noise_
     if not worth_it:
@@ -265,8 +282,12 @@ def of_design(proposal: Proposal, left_out: int) -> list[str]:
     """What a fixed design is; nothing of runs that were looked for."""
     n = len(proposal)
     if proposal.how == "factorial":
-        held = len({row.tobytes() for row in proposal.masks})
-        said = [f"A factorial of {held} masks around the incumbent, {n} runs: no pair is confounded with another."]
+        different, counts = np.unique(proposal.masks, axis=0, return_counts=True)
+        times = f", the incumbent {counts.max()} times among them" if counts.max() > 1 else ""
+        said = [
+            f"A factorial of {len(different)} masks around the incumbent, {n} runs{times}: no pair is confounded with "
+            "another. It is run whole, whatever batch is."
+        ]
     elif proposal.how == "repeats":
         return [f"{n} {proposal.kind}{'s' * (n != 1)} that were run, once more: they tell how much reproduces."]
     elif proposal.how != "d-optimal":
@@ -279,5 +300,5 @@ def of_design(proposal: Proposal, left_out: int) -> list[str]:
             f"{proposal.after:.3g} {proposal.unit}."
         )
     if left_out:
-        said.append(f"{left_out} of it were run already under their seed and are left out.")
+        said.append(f"{left_out} of its runs would repeat another and are left out.")
     return said

@@ -10,7 +10,7 @@ import typer
 
 from . import inputs
 from .compare import At
-from .reading import File, Name, Names, RunsFiles, Surrogate, option, reads_runs, summary
+from .reading import File, Name, Names, RunsFiles, option, reads_runs, summary
 
 if TYPE_CHECKING:
     from ..active import Proposal
@@ -30,8 +30,12 @@ QUESTION = (
     "leave-one-out, groups, pairs, shapley, banzhaf, swap, selection; mixtures: mixture, groups, pairs, selection."
 )
 HOW = (
-    "auto; selection: knowledge-gradient or thompson; pairs: factorial; mixtures: d-optimal; repeats (of runs, under "
-    "another seed)."
+    "auto, which is variance, or knowledge-gradient for selection; selection: thompson (no cost); pairs of masks: "
+    "factorial (18 runs for five tasks, whatever --batch); mixtures: d-optimal; repeats (of runs, under another seed)."
+)
+FITTED = (
+    "What is fitted: auto chooses, beside a cautious second opinion (for pairs the stack); kernel is the stack; a name "
+    "is taken at its word. ridge has no pairs."
 )
 
 
@@ -39,7 +43,7 @@ HOW = (
 def next_runs(
     file: RunsFiles,
     question: Annotated[str, typer.Option("--for", metavar="QUESTION", help=QUESTION)] = "leave-one-out",
-    batch: Annotated[int, typer.Option(metavar="N", help="How many runs to propose.")] = 8,
+    batch: Annotated[int, typer.Option(metavar="N", help="How many runs to propose; a factorial is run whole.")] = 8,
     at: At = None,
     groups: Annotated[File, option("FILE", "Table task,group, for --for groups.")] = None,
     candidates: Annotated[File, option("FILE", "The only masks or mixtures that may be run.")] = None,
@@ -49,10 +53,10 @@ def next_runs(
     forbid: Annotated[Names, option("TASK", "A task that no run holds; repeatable, globs allowed.")] = None,
     among: Annotated[Name, option("A,B,...", "Tasks that --how factorial switches, 2 to 5.")] = None,
     budget: Annotated[
-        Whole, option("N", "Runs that you can afford in all, to compare with plain leave-one-out.")
+        Whole, option("N", "Runs that you can afford in all: is leave-one-out by hand the better buy?")
     ] = None,
     repeats: Annotated[bool, typer.Option(help="Whether masks that were run may be run again.")] = True,
-    surrogate: Surrogate = "auto",
+    surrogate: Annotated[str, option("auto|ridge|rbf|ard|stack|kernel", FITTED)] = "auto",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the draw of candidates.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON lines.")] = False,
     out: Annotated[File, option("FILE", "Write the masks for `interplay evaluate`: .csv or .parquet.")] = None,

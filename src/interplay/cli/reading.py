@@ -198,6 +198,11 @@ class RunsFiles:
             judge = inputs.runs_with_derived(read, own, made)
         except ValueError as error:
             words = str(error).removeprefix("--derive: ").replace("(tag=, --tag)", f"({name}-tag)")
+            absent = [target for target in own if f" is called {target!r}. " in words]
+            if absent and words.startswith(f"no target of {source.title} "):
+                words = (
+                    f"{source.title} has no column {absent[0]!r}, a target of the runs. Add it, with what each row got."
+                )
             raise ValueError(f"{name}: {words}") from error
         held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
         if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +57,24 @@ def named() -> AbstractContextManager[None]:
     return arguments.named(ARGUMENTS, OTHERS)
 
 
-def read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluations:
-    """Read the runs with what an objective is made of: a target, or the members of an expression; and ``others``."""
+def read(file: RunsFiles, target: str | None, beside: Mapping[str, Sequence[str]]) -> Evaluations:
+    """Read the runs with what an objective is made of: a target, or the members of an expression; and ``beside``.
+
+    These are the names and globs of other options, which an error about one of them names.
+    """
+    try:
+        return _read(file, target, [name for names in beside.values() for name in names])
+    except ValueError as error:
+        if not (found := re.fullmatch(r"(no target of .+ is called (.+)\. )There are (\d+), (.+)", str(error))):
+            raise
+        given = [option for option, names in beside.items() if found[2] in map(repr, names)]
+        if not given and target is not None and not file.derive and found[2][1:-1] in target:
+            given = ["--target"]
+        words = f"{found[1]}It has {found[3]} columns that may be one, {found[4]}"
+        raise ValueError(": ".join([*given[:1], words])) from error
+
+
+def _read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluations:
     from ..derived import parse
 
     reading = lambda names: replace(file, target=list(dict.fromkeys([*names, *others])) or None).read()
@@ -109,15 +125,15 @@ def shares(
 
 
 def sizes(text: str | None) -> int | tuple[int | None, int | None] | None:
-    """--size: N, MIN-MAX, or one of its ends."""
+    """--size: N, MIN-MAX, or MIN- for at least so many."""
     if text is None:
         return None
-    if not (found := re.fullmatch(r"\s*(\d*)\s*(-?)\s*(\d*)\s*", text)) or not (found[1] or found[3]):
-        raise ValueError(f"--size {text}: give how many tasks, such as 8, or MIN-MAX, such as 4-9.")
+    if not (found := re.fullmatch(r"\s*(\d+)\s*(?:(-)\s*(\d*)\s*)?", text)):
+        raise ValueError(f"--size {text}: give how many tasks, such as 8, or MIN-MAX, such as 4-9; 1-9 is at most 9.")
     least, dash, most = found.groups()
-    if not dash:
-        return int(least)
-    return (int(least) if least else None, int(most) if most else None)
+    if most and int(least) > int(most):
+        raise ValueError(f"--size {text}: give the fewest first, then the most, such as {most}-{least}.")
+    return (int(least), int(most) if most else None) if dash else int(least)
 
 
 def at_most(given: Sequence[str], members: Path | None, tasks: Sequence[str]) -> dict[str, tuple[list[str], float]]:

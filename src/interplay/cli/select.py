@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -77,6 +78,9 @@ def select(
     ] = None,
     store: Annotated[Name, option("STORE", "Where results of --command are kept, so that it can go on.")] = None,
     seeds: Annotated[Name, option("N", "Seeds of --command, as in `evaluate`; those of the runs if not given.")] = None,
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed", help="Go on with --store though the script differs, as in `evaluate`.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings of --command at once.")] = 1,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks of a mixture to show.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print the choice as one line of JSON.")] = False,
@@ -95,6 +99,8 @@ def select(
 
     wanted, worst, pareto = _one(target), inputs.names(worst), inputs.names(pareto)
     _check_command(file, train, verify, verified, masks_out, {"--store": store, "--seeds": seeds})
+    if accept_changed and (train is None or store is None):
+        raise ValueError("--accept-changed: it is about trainings of --command that --store holds; give both.")
     more = truth_of(verified, None)
     stored = (more.path,) if more is not None and isinstance(more.path, Path) else ()
     given = (*file.files, *stored, groups, costs, tokens, near, among, None if against is None else Path(against))
@@ -107,7 +113,7 @@ def select(
     kept = rules.tolerances(within or ())
     number, caps, floors = rules.sizes(size), rules.shares(cap or (), "--cap"), rules.shares(floor or (), "--floor")
     with waiting("reading the runs"):
-        runs = rules.read(file, wanted, [*worst, *pareto, *kept])
+        runs = rules.read(file, wanted, {"--worst": worst, "--pareto": pareto, "--within": list(kept)})
         asked: dict[str, Any] = {"at_most": rules.at_most(at_most or (), groups, runs.tasks)}
         asked |= rules.priced(runs, inputs.tokens(tokens, runs.tasks), costs, budget)
         asked |= {"near": rules.near(near, runs), "against": rules.baseline(against, runs)}
@@ -125,7 +131,7 @@ def select(
     asked |= {"caps": caps, "floors": floors, "max_epochs": max_epochs, "kl": kl, "beyond": beyond}
     asked |= {"surrogate": surrogate, "at": at, **({} if risk is None else {"risk": risk})}
     if train is not None and verify is not None:
-        chosen = _trained(runs, wanted, asked, train, verify, store, seeds, workers)
+        chosen = _trained(runs, wanted, asked, train, verify, store, seeds, accept_changed, workers)
     else:
         with waiting("fitting and searching"), rules.named():
             chosen = select_from(runs, wanted, verified=checks, **asked)
@@ -139,7 +145,9 @@ def select(
             typer.echo(f"Note: {plain(warning, 300)}", err=True)
         say([_line(chosen, None if train else verify)])
     else:
-        following = _following(chosen, None if train else verify, masks_out, runs.targets[own:])
+        made = {str(key).rpartition(":")[0] for key in runs.notes.get("derived") or {}}
+        measured = [name for name in runs.targets[:own] if name not in made]
+        following = _following(chosen, None if train else verify, masks_out, measured, runs.targets[own:])
         say([summary(runs, file), text(chosen, top), *following])
         say(_kept(out))
     if train is not None and not chosen.verified:
@@ -204,6 +212,7 @@ def _trained(
     trainings: int,
     store: str | None,
     seeds: str | None,
+    accept_changed: bool,
     workers: int,
 ) -> Selection:
     """Let the most promising choices be trained, and choose among what came out."""
@@ -211,6 +220,7 @@ def _trained(
     from ..evaluators import CommandRetrain
     from ..report.words import plain
     from ..selection import verify
+    from ..store import ProblemMismatch, Store
 
     held = sorted(set(map(str, runs.fidelity)))
     if asked["at"] is None and len(held) > 1:
@@ -222,10 +232,18 @@ def _trained(
     given = None if seeds is None else seeds_of(seeds)
     which = list(range(given)) if isinstance(given, int) else given
     try:
+        if accept_changed and store is not None:
+            with Store(store) as kept:
+                kept.settle(evaluator, runs.tasks, accept_changed=True)
         with rules.named():
             return verify(
                 runs, evaluator, wanted, trainings=trainings, seeds=which, store=store, workers=workers, **asked
             )
+    except ProblemMismatch as error:  # --tag is that of RUNS here
+        both = "Keep both under tags of their own (tag='...', --tag), name another store"
+        words = str(error).replace(both, "Name another one with --store")
+        words = words.replace("give these a tag of their own (tag='...', --tag)", "name another store with --store")
+        raise ValueError(words) from error
     except Interrupted as stopped:
         typer.echo(f"interplay: {plain(str(stopped), 600)}", err=True)
         raise typer.Exit(130) from None
@@ -280,14 +298,16 @@ def _kept(out: Path | None) -> Iterator[str]:
     from ..report.words import plain
 
     if out is not None:
-        name = plain(out.name)
-        yield f"\nWritten: {name}"
+        yield f"\nWritten: {plain(out.name)}"
         if out.suffix == ".json":
+            name = plain(quote(out.name), 200)
             yield f"Next: interplay export {name} --to TRAINER --out FILE (interplay export --formats lists them)"
 
 
-def _following(chosen: Selection, n: int | None, path: Path | None, parts: Sequence[str]) -> Iterator[str]:
-    """What to run to verify the choice, and how to go on."""
+def _following(
+    chosen: Selection, n: int | None, path: Path | None, measured: Sequence[str], parts: Sequence[str]
+) -> Iterator[str]:
+    """What to run to verify the choice, which targets to measure, and how to go on."""
     from ..report.words import plain
 
     if n is None:
@@ -300,15 +320,16 @@ def _following(chosen: Selection, n: int | None, path: Path | None, parts: Seque
         yield from (f"{i}  {_told(chosen, row)}" for i, row in enumerate(weights, 1))
         yield "Write them as masks with --masks-out FILE, run them, and give their results back with --verified."
         return
-    results = plain(", ".join(chosen.targets) if len(chosen.targets) <= 3 else "the targets", 100)
+    results = plain(listed(measured, 6), 300)
     results += f"; where you have them, {plain(listed(parts, 3), 100)} too: it is predicted by these" * bool(parts)
+    name = plain(quote(path.name), 200)
     yield f"\n{plain(path.name)}: {these}, to verify it."
     yield (
         f"Train each as the runs were trained, add a column for each target that the runs have ({results}), then give "
-        f"the same command with --verified {plain(path.name)}."
+        f"the same command with --verified {name}."
     )
     yield (
-        f"Or let them be trained: interplay evaluate {plain(path.name)} --store verified.db --command '...', then "
+        f"Or let them be trained: interplay evaluate {name} --store verified.db --command '...', then "
         "--verified verified.db"
     )
 

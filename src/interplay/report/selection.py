@@ -62,7 +62,8 @@ def sentences(chosen: Selection) -> list[str]:
                 "better: keep that run, or verify the choice first."
             )
         else:
-            said.append("It is not certain to be better than the best run that keeps the rules: verify it first.")
+            first = "." if chosen.choice.runs else ": verify it first."
+            said.append(f"It is not certain to be better than the best run that keeps the rules{first}")
     if chosen.rules and not chosen.of(result.RUN):
         said.append("No run keeps the rules, so there is no best run to set it beside.")
     for free in chosen.of(result.FREE):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..evaluations import Evaluations, EvaluationsError
 from ..fields import match, unknown
-from ..fitting import STILL
+from ..fitting import switched
 from ..phases import phase_blocks
 from ..provenance import provenance
 from ..tokens import Tokens
@@ -125,8 +125,7 @@ def select(
     together, fresh = runs, None
     if verified is not None:
         together, fresh = runs + verified, np.arange(len(runs) + len(verified)) >= len(runs)
-    if not np.ptp(together.masks, axis=0).any():
-        raise EvaluationsError(STILL)
+    switched(np.flatnonzero(np.ptp(together.masks, axis=0)).tolist())
     tokens = None if tokens is None else tokens.over(runs.tasks)
     costs = costs.over(runs.tasks) if isinstance(costs, Tokens) else costs
     together, goals, kept, words = asked_for(together, target, worst, pareto, within or {})

@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 from .objective import Objective
 from .region import Region
 from .simplex import kl
-from .slopes import Remote, slopes
+from .slopes import Surface
 from .subsets import Found, Pool
 
 Array = NDArray[np.float64]
@@ -59,7 +59,7 @@ def best_mixtures(
     mean : array (P,)
         The mean of the best `BEST` of `DRAWS` random mixtures within the region.
     """
-    pool, remote = Pool(objective, region, farthest), Remote(objective)
+    pool, surface = Pool(objective, region, farthest), Surface(objective)
     drawn = draws(region, runs, rng, DRAWS // max(len(objective.targets) // 8, 1))
     worth = _in_parts(pool, drawn)
     order = np.argsort(-worth, kind="stable")
@@ -69,12 +69,12 @@ def best_mixtures(
     known = pool.add(inside) if len(inside) else np.zeros(0)
     best_runs = inside[np.argsort(-known, kind="stable")[: STARTS // 3]]
     starts = np.vstack([average, best_runs, region.interior[None], drawn[order[: STARTS - len(best_runs) - 2]]])
-    ends = _ascend(objective, region, remote, starts, farthest)
+    ends = _ascend(surface, region, starts, farthest)
     pool.add(ends)
-    values = _penalised(objective, remote, ends, farthest)[0]
+    values = _penalised(surface, ends, farthest)[0]
     polished = []
     for i in np.argsort(-values, kind="stable")[:POLISHED]:
-        polished.append(_polish(objective, region, remote, ends[i], farthest))
+        polished.append(_polish(surface, region, ends[i], farthest))
     polished = np.array(polished)
     worth = pool.add(region.project(polished))
     best = worth.max() if len(worth) else -np.inf
@@ -107,53 +107,49 @@ def _in_parts(pool: Pool, X: Array, at_once: int = 2000) -> Array:
     return np.concatenate([pool.add(X[start : start + at_once]) for start in range(0, len(X), at_once)])
 
 
-def _worth(objective: Objective, W: Array) -> tuple[Array, Array, Array, Array]:
+def _worth(surface: Surface, W: Array) -> tuple[Array, Array, Array, Array]:
     """Benefits less risk (n, J) of goals and (n, U) of kept targets, each with gradients (n, ., P)."""
-    p, A, J = objective.predictor, objective.matrix(), len(objective.goals)
+    objective = surface.objective
+    A, J = objective.matrix(), len(objective.goals)
     sign, centre, scale = objective.scales
     low = np.tile(sign * scale * ([goal.offset for goal in objective.everything] - centre), (len(W), 1))
     slope = np.zeros((len(W), len(A), W.shape[1]))
-    for own, choice in p.choices:
-        columns = np.flatnonzero(np.abs(A[:, own]).any(axis=0))
-        if not len(columns):
-            continue
-        there, a = slopes(choice.surrogate, columns, W), A[:, own[columns]]
-        gains = (sign * scale)[:, None] * a
-        risks = (objective.risk * objective.together * scale)[:, None] * np.abs(a)
+    for used, there in surface.slopes(W):
+        gains = (sign * scale)[:, None] * A[:, used]
+        risks = (objective.risk * objective.together * scale)[:, None] * np.abs(A[:, used])
         low += there.mean @ gains.T - there.deviation @ risks.T
-        slope += np.einsum("jt,ntp->njp", gains, there.mean_slope) - np.einsum(
-            "jt,ntp->njp", risks, there.deviation_slope
-        )
+        slope += np.einsum("jt,ntp->njp", gains, there.mean_slope, optimize=True)
+        slope -= np.einsum("jt,ntp->njp", risks, there.deviation_slope, optimize=True)
     return low[:, :J], slope[:, :J], low[:, J:], slope[:, J:]
 
 
-def _penalised(objective: Objective, remote: Remote, W: Array, farthest: float) -> tuple[Array, Array]:
+def _penalised(surface: Surface, W: Array, farthest: float) -> tuple[Array, Array]:
     """Worth (n,) less penalties for what is not kept, and its gradient (n, P); the worst target is smoothed."""
-    low, slope, kept, kept_slope = _worth(objective, W)
+    low, slope, kept, kept_slope = _worth(surface, W)
     share = np.exp(-(low - low.min(axis=1, keepdims=True)) / SOFT)
     total = share.sum(axis=1, keepdims=True)
     value = low.min(axis=1) - SOFT * (np.log(total[:, 0]) - np.log(low.shape[1]))
     gradient = np.einsum("nj,njp->np", share / total, slope)
     if kept.shape[1]:
-        lacking = np.maximum(objective.floors - kept, 0.0)
+        lacking = np.maximum(surface.objective.floors - kept, 0.0)
         value = value - STEEP * lacking.sum(axis=1)
         gradient = gradient + STEEP * np.einsum("nu,nup->np", (lacking > 0).astype(float), kept_slope)
     if np.isfinite(farthest):
-        r, dr = remote.at(W)
+        r, dr = surface.remote(W)
         beyond = np.maximum(r - farthest**2, 0.0)
         value = value - STEEP * beyond.sum(axis=1)
         gradient = gradient - STEEP * np.einsum("nr,nrp->np", (beyond > 0).astype(float), dr)
     return value, gradient
 
 
-def _ascend(objective: Objective, region: Region, remote: Remote, W: Array, farthest: float) -> Array:
+def _ascend(surface: Surface, region: Region, W: Array, farthest: float) -> Array:
     """Projected gradient ascent of all starts (n, P) together."""
     W = region.project(W)
-    value, gradient = _penalised(objective, remote, W, farthest)
+    value, gradient = _penalised(surface, W, farthest)
     step = 0.05 / np.maximum(np.abs(gradient).max(axis=1), 1e-12)
     for _ in range(STEPS):
         trial = region.project(W + step[:, None] * gradient)
-        found, slope = _penalised(objective, remote, trial, farthest)
+        found, slope = _penalised(surface, trial, farthest)
         better = found > value
         W[better], value[better], gradient[better] = trial[better], found[better], slope[better]
         step = np.where(better, 1.5 * step, 0.4 * step)
@@ -162,12 +158,12 @@ def _ascend(objective: Objective, region: Region, remote: Remote, W: Array, fart
     return W
 
 
-def _polish(objective: Objective, region: Region, remote: Remote, w: Array, farthest: float) -> Array:
+def _polish(surface: Surface, region: Region, w: Array, farthest: float) -> Array:
     """Climb from weights (P,) to the nearest stationary point that keeps everything.
 
     The worst of several targets is a variable t of its own: maximise t while every target is above it.
     """
-    P, J = len(w), len(objective.goals)
+    P, J, floors = len(w), len(surface.objective.goals), surface.objective.floors
     low, high = region.bounds
     A, least, most = region.rows
     above, below = np.isfinite(least), np.isfinite(most)
@@ -178,7 +174,7 @@ def _polish(objective: Objective, region: Region, remote: Remote, w: Array, fart
         key = x[:P].tobytes()
         if key not in latest:
             latest.clear()
-            latest[key] = (*_worth(objective, x[None, :P]), *_far(remote, x[None, :P], farthest))
+            latest[key] = (*_worth(surface, x[None, :P]), *_far(surface, x[None, :P], farthest))
         return latest[key]
 
     def worth(x: Array) -> tuple[float, Array]:
@@ -190,7 +186,7 @@ def _polish(objective: Objective, region: Region, remote: Remote, w: Array, fart
     def limits(x: Array) -> Array:
         values, _, kept, _, r, _ = at(x)
         rows = A @ x[:P]
-        parts = [values[0] - x[P] if J > 1 else np.zeros(0), kept[0] - objective.floors, farthest**2 - r[0]]
+        parts = [values[0] - x[P] if J > 1 else np.zeros(0), kept[0] - floors, farthest**2 - r[0]]
         parts += [(rows - least)[above], (most - rows)[below]]
         parts += [] if near is None else [region.kl - kl(x[None, :P], near)]
         return np.concatenate(parts)
@@ -222,7 +218,7 @@ def _polish(objective: Objective, region: Region, remote: Remote, w: Array, fart
     return x if np.isfinite(x).all() else w
 
 
-def _far(remote: Remote, W: Array, farthest: float) -> tuple[Array, Array]:
+def _far(surface: Surface, W: Array, farthest: float) -> tuple[Array, Array]:
     if np.isfinite(farthest):
-        return remote.at(W)
+        return surface.remote(W)
     return np.zeros((len(W), 0)), np.zeros((len(W), 0, W.shape[1]))

@@ -221,17 +221,22 @@ class Region:
             sums = "shares sum to 1" if len(self.totals) == 1 else f"those of their phase sum to {total:.4g}"
             if (share := float(own @ highest)) < total - TOLERANCE:
                 words = f"Together they leave a share of {share:.4g}, and {sums}"
-                reads = [rule for rule in clash if rule.about == "reads"]
-                if not reads or not share or {rule.about for rule in clash} - {"reads", "forbid"}:
-                    return f"{words}. Loosen one of them."
-                budget, epochs = reads[0].budget * share / total, reads[0].epochs * total / share
-                return (
-                    f"{words}: a budget= (--budget) of {_digits(budget, up=False):g} fits, or max_epochs= "
-                    f"(--max-epochs) of {_digits(epochs, up=True):g}."
-                )
+                return f"{words}{self._fitting(loose, clash, own, total)}"
             if (share := float(own @ lowest)) > total + TOLERANCE:
                 return f"Together they need a share of {share:.4g}, and {sums}. Loosen one of them."
         return ""
+
+    def _fitting(self, loose: Region, clash: Sequence[Rule], own: Array, total: float) -> str:
+        """The budget of tokens, and how often they may be read, with which shares sum to what they must."""
+        reads = next((rule for rule in clash if rule.about == "reads"), None)
+        if reads is not None and all(rule.about in ("reads", "forbid") for rule in clash):
+            limits = [rule for rule in self.rules if rule.about in ("reads", "forbid")]
+            highest = loose._solve(limits, -own)
+            if highest is not None and (share := float(own @ highest)) > TOLERANCE:
+                budget = _digits(reads.budget * share / total, up=False)
+                epochs = _digits(reads.epochs * total / share, up=True)
+                return f": a budget= (--budget) of {budget:g} fits, or max_epochs= (--max-epochs) of {epochs:g}."
+        return ". Loosen one of them."
 
     @staticmethod
     def words(rules: Sequence[Rule]) -> str:
