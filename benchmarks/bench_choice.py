@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 import interplay as ip
-from interplay.selection import chooser
+from interplay.selection import fitted
 
 from . import methods, rivals
 from .draws import WHOLE, Figures, Method, Recording, Run, Split, difference, olmix, regmix, rows_of, wanted
@@ -82,14 +82,14 @@ def metric_names(data: Path) -> list[str]:
 @contextmanager
 def one_fit() -> Iterator[None]:
     """Let choices from the same runs share one fit, which hangs on neither risk nor candidates: it takes the time."""
-    fit, kept = chooser.fit_design, []
+    fit, kept = fitted.fit_design, []
 
     def first(*args: Any) -> Any:
         if not kept:
             kept.append(fit(*args))
         return kept[0]
 
-    with patch.object(chooser, "fit_design", first):
+    with patch.object(fitted, "fit_design", first):
         yield
 
 

@@ -17,7 +17,8 @@ from interplay.held_out import HeldOut
 from interplay.problems import games
 from interplay.report.selection import _cost
 from interplay.selection import Constraints, result
-from interplay.selection.chooser import Chooser, Fitted
+from interplay.selection.chooser import Chooser
+from interplay.selection.fitted import Fitted
 from interplay.selection.judgement import Proposals, unexplained, verdict_on
 from interplay.selection.landscape import Landscape
 from interplay.selection.mixtures import _worth, best_mixtures

@@ -11,7 +11,7 @@ from interplay.evaluations import EvaluationsError
 from interplay.evaluators import Retrain
 from interplay.problems import games
 from interplay.selection import verify
-from interplay.selection.chooser import Fitted
+from interplay.selection.fitted import Fitted
 from interplay.selection.judgement import Proposals, verdict_on
 from interplay.selection.objective import Goal
 from interplay.selection.slopes import Surface, slopes

@@ -57,11 +57,21 @@ def means(runs: Evaluations) -> dict[str, np.ndarray]:
     return {**same, "values": mean, "seed": seed, "cost": cost}
 
 
+def keys(X: np.ndarray) -> list[bytes]:
+    """Masks or mixtures (m, P), comparable: to nine decimals."""
+    return [row.tobytes() for row in np.round(X, 9) + 0.0]  # -0 is 0
+
+
+def key(row: np.ndarray) -> bytes:
+    """One of them (P,)."""
+    return keys(row[None])[0]
+
+
 def first_of_each(X: np.ndarray) -> np.ndarray:
     """Where each distinct row of X (m, P) stands first, (n,), in this order; rows are alike to nine decimals."""
     seen: dict[bytes, int] = {}
-    for i, row in enumerate(np.round(X, 9) + 0.0):  # -0 is 0
-        seen.setdefault(row.tobytes(), i)
+    for i, row in enumerate(keys(X)):
+        seen.setdefault(row, i)
     return np.array(list(seen.values()), dtype=np.int64)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from .beliefs import Arms, Belief
-from .candidates import Region, distinct
+from .candidates import Region, among_rows, distinct
 
 Array = NDArray[np.float64]
 POOL = 240
@@ -233,8 +233,7 @@ def pool(
         near = _neighbours(points[leaders], kind, rng)
         near = distinct(region.brought(near, rng))
         near = near[region.holds(near)]
-        known = {row.tobytes() for row in np.round(points, 9) + 0.0}
-        near = near[[row.tobytes() not in known for row in np.round(near, 9) + 0.0]]
+        near = near[~among_rows(near, points)]
         if not len(near):
             break
         more, spread = score(near)

@@ -24,6 +24,7 @@ from ..draws import generator
 from ..evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from ..fidelities import estimated
 from ..fields import as_column, as_floats, as_names, match, unknown
+from ..repeats import key, keys
 from .beliefs import Arms
 from .candidates import Region, distinct, given
 from .costs import said
@@ -31,7 +32,6 @@ from .proposal import Proposal
 from .proposing import propose
 from .questions import MASKS, QUESTIONS, asked, check
 from .requests import check_effect, checked_how, checked_surrogate, starting_point, whole
-from .runnable import key
 from .starting import start_masks, start_proposal
 
 Array = NDArray[np.float64]
@@ -221,8 +221,8 @@ class Campaign:
         if masks is None:
             self.pending = self.pending[np.zeros(0, np.int64)]
             return
-        under = [key(x) for x in self.pending.weights]
-        given_up = [key(x) for x in np.atleast_2d(as_floats(masks, "masks"))]
+        under = keys(self.pending.weights)
+        given_up = keys(np.atleast_2d(as_floats(masks, "masks")))
         if lost := [i for i, one in enumerate(given_up) if one not in under]:
             raise EvaluationsError(f"masks: row {lost[0]} is not pending; give rows of pending.weights.")
         self.pending = self.pending[np.array([i for i, one in enumerate(under) if one not in given_up], np.int64)]
@@ -329,7 +329,7 @@ class Campaign:
 def _stated(runs: Arms | Evaluations) -> list[Stated]:
     """Mask, fidelity and seed of every run."""
     X = runs.weights if isinstance(runs, Arms) else runs.masks
-    return list(zip(map(key, X), runs.fidelity.tolist(), runs.seed.tolist(), strict=True))
+    return list(zip(keys(X), runs.fidelity.tolist(), runs.seed.tolist(), strict=True))
 
 
 def _apart(told: Stated, pending: Stated, words: set[str]) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..draws import subsets
 from ..fields import EvaluationsError, match
 from ..kinds import fault
-from ..repeats import first_of_each
+from ..repeats import first_of_each, keys
 from .questions import Asked
 
 Array = NDArray[np.float64]
@@ -205,8 +205,8 @@ def filled(X: Array, question: str, region: Region) -> tuple[Array, bool]:
 
 def among_rows(X: Array, own: Array) -> NDArray[np.bool_]:
     """Which rows of X (n, K) are rows of ``own`` (N, K), array (n,)."""
-    there = {(np.round(row, 9) + 0.0).tobytes() for row in own}
-    return np.array([(np.round(row, 9) + 0.0).tobytes() in there for row in X], bool)
+    there = set(keys(own))
+    return np.array([row in there for row in keys(X)], bool)
 
 
 def near_full(asked: Asked) -> bool:

@@ -40,7 +40,7 @@ from .requests import (
     surrogate_for,
     whole,
 )
-from .runnable import Runnable, is_coupled, key
+from .runnable import Runnable, is_coupled
 from .situation import Situation, pool, proposal
 
 if TYPE_CHECKING:
@@ -258,8 +258,8 @@ def _unasked(here: Situation, arms: Arms, batch: int) -> tuple[NDArray[np.bool_]
     if here.asked.name != "shapley":
         return apart, most
     done = distinct(np.vstack([here.design.given.masks, here.pending.weights]))
-    run, size = {key(x) for x in done}, arms.weights.sum(axis=1)
-    ends = ((size == 1) | (size == here.runs.K - 1)) & np.array([key(x) not in run for x in arms.weights])
+    size = arms.weights.sum(axis=1)
+    ends = ((size == 1) | (size == here.runs.K - 1)) & ~among_rows(arms.weights, done)
     owed = -(-(len(done) + batch) // 2) - int(np.isin(done.sum(axis=1), (1, here.runs.K - 1)).sum())
     return apart | ends, int(np.clip(owed, most if len(columns) else 0, batch))
 

@@ -14,15 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluations import Evaluations
+from ..repeats import key
 from .beliefs import Arms, coupled_seeds
 
 Array = NDArray[np.float64]
 SEEDS = 4  # coupled seeds under which runs are proposed: those with most runs
-
-
-def key(row: Array) -> bytes:
-    """A mask or mixture, comparable."""
-    return (np.round(row, 9) + 0.0).tobytes()
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,7 +237,7 @@ def _logarithmic(surrogate: GaussianSurrogate, block: Combination, member: Membe
     for i, j in zip(*np.triu_indices(J, 1), strict=True):
         between[j, i] = between[i, j]
     link, v = surrogate.link_, np.stack([between[j, j] for j in range(J)])
-    E = np.exp(np.clip(mean + 0.5 * np.minimum(v, link.most), -FARTHEST, FARTHEST))
+    E = link.size(mean, v, FARTHEST)
     weighted = c[:, None, None] * E
     spread = link.relative(v.max(axis=0), np.minimum(between, FARTHEST))
     variance = np.einsum("jnt,lnt,jlnt->nt", weighted, weighted, spread, optimize=True)

@@ -19,8 +19,9 @@ from ..fitting import switched
 from ..phases import phase_blocks
 from ..provenance import provenance
 from ..tokens import Tokens
-from .chooser import Chooser, Fitted
+from .chooser import Chooser
 from .constraints import Constraints, Shares
+from .fitted import Fitted
 from .objective import Goal
 from .result import Selection
 
@@ -144,10 +145,6 @@ def select(
     return replace(chosen, front=chooser.front(chosen.weights, base)) if pareto else chosen
 
 
-def _several(names: Sequence[str]) -> Sequence[str]:
-    return (names,) if isinstance(names, str) else names
-
-
 def _given(value: Any) -> bool:
     return value is not None and not (isinstance(value, tuple | dict) and not value)
 
@@ -165,7 +162,7 @@ def asked_for(
         if not (np.isfinite(tolerance) and tolerance >= 0):
             raise EvaluationsError(f"within: {name}={tolerance!r}; give by how much it may be worse, >= 0.")
     if worst or pareto:
-        wanted = match([*_several(worst), *_several(pareto)], runs.targets, "target")
+        wanted = match(worst or pareto, runs.targets, "target")
         if pareto and not 2 <= len(wanted) <= MOST_GOALS:
             raise EvaluationsError(f"pareto names {len(wanted)} targets; give 2 to {MOST_GOALS}, or a mean of some.")
     elif target is None:

@@ -6,7 +6,7 @@ The steps are those of `choose`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,52 +16,27 @@ from numpy.typing import ArrayLike, NDArray
 from ..evaluations import Evaluations, EvaluationsError
 from ..fidelities import estimated
 from ..fields import match
-from ..fitting import Design, checked, fit_design, with_parts
 from ..formats.points import Points
-from ..held_out import HeldOut
-from ..predictor import Predictor, as_points
+from ..predictor import as_points
 from ..readings.effects import contrast
 from . import pareto, result
 from .baseline import Baseline, baseline, other_size
 from .constraints import Constraints
 from .drawn import Drawn
-from .judgement import AT_THE_END, Proposals, about_seeds, beside, unexplained, verdict_on
+from .fitted import Fitted
+from .judgement import AT_THE_END, about_seeds, beside, unexplained, verdict_on
 from .mixtures import best_mixtures
 from .objective import Goal, Objective
 from .recorded import Recorded, Settled
 from .region import Region
 from .result import APART, Candidate, Selection
-from .simplex import total_variation
+from .simplex import alike, total_variation
 from .subsets import Found, Pool, best_masks
 
 Array = NDArray[np.float64]
 SHOWN = 10  # alternatives that are kept
-SAME = 1e-6  # weights that lie no farther apart are the same
 ENDS = 0.999  # of how far a choice may lie from the runs
 NONE: Mapping[int, Drawn] = MappingProxyType({})  # no row is an average
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a choice is made from."""
-
-    design: Design
-    predictor: Predictor
-    objective: Objective
-    held: HeldOut
-    proposals: Proposals
-
-    @classmethod
-    def of(
-        cls, runs: Evaluations, goals: Sequence[Goal], wanted: int, risk: float, surrogate: str, at: str | None
-    ) -> Fitted:
-        """Fit the targets that goals use, the first ``wanted`` of which count; see what held-out proposals come to."""
-        members = dict.fromkeys(member for goal in goals for member in goal.members)
-        design = Design.of(checked(with_parts(runs, list(members))), at)
-        predictor = fit_design(design, surrogate)
-        held = HeldOut.of(design, predictor)
-        objective = Objective.of(predictor, goals[:wanted], held, risk)
-        return cls(design, predictor, objective, held, Proposals.of(objective, held))
 
 
 class Chooser:
@@ -91,7 +66,8 @@ class Chooser:
             if goal.parts
         ]
         self.free: Array | None = None
-        self.average = self.given = self.free
+        self.average: Array | None = None
+        self.given: Array | None = None
         self.keeping: tuple[str, ...] = ()
 
     def _recorded(self, runs: Evaluations) -> Recorded:
@@ -184,7 +160,7 @@ class Chooser:
         X = None if among is None else self._candidates_given(as_points(among, self.runs.tasks, self.kind))
         if self.fresh is not None:
             ran = np.unique(self.players.columns(self.runs.masks), axis=0)
-            some = ran if X is None else ran[[bool((np.abs(X - x).max(axis=1) < SAME).any()) for x in ran]]
+            some = ran if X is None else ran[[bool(alike(X, x).any()) for x in ran]]
             if not len(some):
                 self.warnings.append("none of the candidates was run: the choice is by prediction.")
             X = some if len(some) or X is None else X
@@ -382,7 +358,7 @@ class Chooser:
         # the covariance of g(x_0) and g(x_i) follows from the variance of their difference
         variance = rest[0] * rest * apart + (rest[0] - rest) * (rest[0] * own[0] - rest * own)
         variance = np.maximum(variance, 0.0) + settled.left[0] + settled.left
-        same = np.abs(X - X[0]).max(axis=1) < SAME
+        same = alike(X, X[0])
         same[list(drawn)] = False
         variance[same] = 0.0
         return gain, np.sqrt(variance)

@@ -114,7 +114,7 @@ def _logarithmic(surrogate: GaussianSurrogate, member: Member, c: Array, points:
     (own,) = np.nonzero(surrogate.link_.log)
     mean, variance = (a[:, own] for a in member.at(points, surrogate.X_, level, T))
     link, most = surrogate.link_[own], variance.max(axis=0)
-    weighted = c[:, None] * np.exp(np.clip(mean + 0.5 * np.minimum(variance, link.most), -FARTHEST, FARTHEST))
+    weighted = c[:, None] * link.size(mean, variance, FARTHEST)
     shared = [(kernel, kernel.matrix(points, X), fits) for kernel, fits in by_kernel(member.fits)]
     size, spread = np.zeros((2, T))
     size[own] = weighted.sum(axis=0)

@@ -24,6 +24,7 @@ from ..predictor import Z
 from ..repeats import averaged, reproduced, share_shown
 from .objective import LEAST, Objective
 from .region import Region
+from .simplex import alike
 
 Array = NDArray[np.float64]
 
@@ -121,7 +122,7 @@ class Recorded:
     def of(self, x: Array, values: Array | None = None) -> Measured:
         """What a choice (P,) measured; ``values`` (m, J) in place of those that were."""
         values = self.values if values is None else values
-        y = values[(np.abs(self.masks - x).max(axis=1) < 1e-6) & np.isfinite(values).all(axis=1)]
+        y = values[alike(self.masks, x) & np.isfinite(values).all(axis=1)]
         nothing = np.full(values.shape[1], np.nan)
         if not len(y):
             return Measured(nothing, nothing, 0)

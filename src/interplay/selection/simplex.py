@@ -34,6 +34,11 @@ def kl(W: Array, prior: Array) -> Array:
     return np.where(np.isnan(terms), np.inf, terms).sum(axis=1) - W.sum(axis=1) + prior.sum()
 
 
+def alike(X: Array, w: Array) -> NDArray[np.bool_]:
+    """Which rows of X (n, P) are the weights w (P,), but for rounding, array (n,)."""
+    return np.abs(X - w).max(axis=1) < 1e-6
+
+
 def total_variation(A: Array, B: Array) -> Array:
     """Half the sum of absolute differences of rows (n, P) and (m, P), array (n, m): the weight that moves."""
     if np.isin(A, (0.0, 1.0)).all() and np.isin(B, (0.0, 1.0)).all():

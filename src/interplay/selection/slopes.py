@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from ..surrogates.base import GaussianSurrogate, threads
 from ..surrogates.features import derivative, transform
+from ..surrogates.gaussian import Posterior
 from ..surrogates.kernels import Kernel
 from ..surrogates.links import FARTHEST
-from ..surrogates.members import Fit, Member, by_kernel
+from ..surrogates.members import Member, by_kernel
 from .objective import Objective
 
 Array = NDArray[np.float64]
@@ -126,13 +127,14 @@ class _Plan:
     level : float
     centre : array (J,)
     kernels : list
-        Each with its fits: which targets they have (j,), and what these take of the components (r, j).
+        Each with its posteriors: which targets they have (j,), coefficients (m, r), intercepts (r,), what the targets
+        take of these (r, j), and amplitudes (j,).
     """
 
     X: Array
     level: float
     centre: Array
-    kernels: list[tuple[Kernel, list[tuple[Fit, Index, Array, Array]]]]
+    kernels: list[tuple[Kernel, list[tuple[Posterior, Index, Array, Array, Array, Array]]]]
 
     @classmethod
     def of(cls, surrogate: GaussianSurrogate, member: Member, columns: Index) -> _Plan:
@@ -145,8 +147,10 @@ class _Plan:
                 js = np.flatnonzero(place[columns] >= 0)
                 if len(js):
                     own = place[columns[js]]
-                    share = np.eye(len(fit.targets))[:, own] if fit.loadings is None else fit.loadings[:, own]
-                    asked.append((fit, js, share, fit.amplitude[own]))
+                    used = own if fit.loadings is None else slice(None)  # targets, or components of all of them
+                    share = np.eye(len(own)) if fit.loadings is None else fit.loadings[:, own]
+                    theta, intercept = fit.posterior.theta[:, used], fit.posterior.intercept[used]
+                    asked.append((fit.posterior, js, theta, intercept, share, fit.amplitude[own]))
             if asked:
                 kernels.append((kernel, asked))
         centre = (np.zeros(surrogate.n_targets_) + member.centre)[columns]
@@ -160,9 +164,8 @@ class _Plan:
         with threads(len(self.X)):
             for kernel, asked in self.kernels:
                 pull = _Pull.of(kernel, W, self.X)
-                for fit, js, share, amplitude in asked:
-                    posterior = fit.posterior
-                    mean[:, js] += (level * posterior.intercept + pull.matrix @ posterior.theta) @ share
+                for posterior, js, theta, intercept, share, amplitude in asked:
+                    mean[:, js] += (level * intercept + pull.matrix @ theta) @ share
                     kQ = pull.matrix @ posterior.precision
                     v = posterior.prior * pull.own - (kQ * pull.matrix).sum(axis=1)
                     v += level**2 * posterior.constant_variance - 2.0 * level * (pull.matrix @ posterior.constant)
@@ -170,7 +173,7 @@ class _Plan:
                     dv[v <= 0] = 0.0
                     variance[:, js] += np.multiply.outer(np.maximum(v, 0.0), amplitude)
                     dvariance[:, js] += amplitude[:, None] * dv[:, None]
-                    dmean[:, js] += np.einsum("nrp,rj->njp", pull.gradients(posterior.theta), share, optimize=True)
+                    dmean[:, js] += np.einsum("nrp,rj->njp", pull.gradients(theta), share, optimize=True)
         return mean, variance, dmean, dvariance
 
 

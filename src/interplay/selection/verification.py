@@ -24,6 +24,7 @@ from ..predictor import Z
 from . import result
 from .choose import select
 from .result import Selection
+from .simplex import alike
 
 if TYPE_CHECKING:
     from ..evaluators import Evaluator
@@ -153,7 +154,7 @@ class _Trainer:
     def knows(self, weights: Array) -> bool:
         """Whether a choice (K,) was run, or tried in vain."""
         known = np.vstack([self.together.masks, *self.tried])
-        return bool((np.abs(known - weights).max(axis=1) < 1e-6).any())
+        return bool(alike(known, weights).any())
 
     def train(self, weights: Array) -> bool:
         """Train a choice (K,) under all seeds; a failure is kept, and costs its trainings too."""
@@ -173,7 +174,7 @@ class _Trainer:
 
 def _as_said(first: Selection, proven: Evaluations) -> list[str]:
     """What was predicted of the first choice before it was trained, and what it came to; of one measured target."""
-    own, (target, *others) = np.abs(proven.masks - first.weights).max(axis=1) < 1e-6, first.targets
+    own, (target, *others) = alike(proven.masks, first.weights), first.targets
     if others or target not in proven.targets or not own.any():
         return []
     measured, half = float(proven[target].values[own].mean()), Z * float(first.choice.deviation[0])

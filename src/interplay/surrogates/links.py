@@ -85,9 +85,9 @@ class Link:
             return mean
         return np.where(self.log, self.bound + self.sign * self.size(mean, variance), mean)
 
-    def size(self, mean: Array, variance: Array) -> Array:
-        """E exp z: the distance from the bound."""
-        return np.exp(np.clip(mean + 0.5 * np.minimum(variance, self.most), -FARTHEST, FARTHEST))
+    def size(self, mean: Array, variance: Array, farthest: float = FARTHEST) -> Array:
+        """E exp z: the distance from the bound; exponents are cut at ``farthest``."""
+        return np.exp(np.clip(mean + 0.5 * np.minimum(variance, self.most), -farthest, farthest))
 
     def backward_variance(self, mean: Array, variance: Array) -> Array:
         """Variances in the targets' own units."""
