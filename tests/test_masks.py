@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interplay import masks
+from interplay.masks import drawn
 
 RANDOM = {
     "bernoulli": lambda K, m, rng, **k: masks.bernoulli(K, m, rng, p=0.6, **k),
@@ -88,10 +89,10 @@ def test_bernoulli_has_the_chance_asked_for(K, rng):
 
 def test_listing_draws_without_replacement_like_repeated_draws(monkeypatch):
     def shares(listed):
-        monkeypatch.setattr(masks, "LISTED", listed)
+        monkeypatch.setattr(drawn, "LISTED", listed)
         rng = np.random.default_rng(0)
-        drawn = [masks.bernoulli(3, 3, rng, p=0.8) for _ in range(4000)]
-        return np.mean([d.mean(axis=0) for d in drawn], axis=0), np.mean([d[0] for d in drawn], axis=0)
+        rows = [masks.bernoulli(3, 3, rng, p=0.8) for _ in range(4000)]
+        return np.mean([r.mean(axis=0) for r in rows], axis=0), np.mean([r[0] for r in rows], axis=0)
 
     for one, other in zip(shares(16), shares(0), strict=True):
         np.testing.assert_allclose(one, other, atol=0.03)

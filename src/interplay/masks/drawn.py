@@ -1,10 +1,4 @@
-"""Designs: which masks s in {0,1}^K (or mixtures) to evaluate, as float64 arrays with one row per run.
-
-Every design returns distinct rows, drawn without replacement (`draws`). When fewer exist than were asked for, all of
-them are returned, with a `UserWarning`.
-
-``exclude`` takes masks (n, K) that must not be drawn: those of the truth, of a test set, or those already run.
-"""
+"""Masks and mixtures drawn at random: distinct rows, without replacement (`draws`)."""
 
 from __future__ import annotations
 
@@ -15,31 +9,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .draws import LISTED, draw_distinct, draw_listed, excluded, generator, keys_of, say_fewer, sizes_of, subsets
-from .repeats import first_of_each
-
-__all__ = [
-    "QUESTIONS",
-    "all_subsets",
-    "antithetic",
-    "bernoulli",
-    "design",
-    "dirichlet",
-    "fixed_size",
-    "leave_one_out",
-    "leave_two_out",
-    "stratified",
-]
-
-#: Questions that `design` knows, with the words the command line shows.
-QUESTIONS: dict[str, str] = {
-    "leave-one-out": "the full mask, then near-full masks with p = 1 - 2/K, kept within .75 and .95",
-    "shapley": "as many masks of each size, from the full mask to single tasks",
-    "banzhaf": "p = 1/2 in antithetic pairs: a mask and its complement",
-    "pairs": "p = 1/2 in antithetic pairs: a mask and its complement",
-    "selection": "p = 1/2",
-    "mixture": "weights on the simplex from a flat Dirichlet distribution",
-}
+from ..draws import LISTED, draw_distinct, draw_listed, excluded, generator, keys_of, say_fewer, sizes_of, subsets
 
 
 def bernoulli(
@@ -241,54 +211,6 @@ def stratified(
     return masks[rng.permutation(len(masks))]
 
 
-def leave_one_out(K: int) -> np.ndarray:
-    """List the full mask, then K masks that each lack one task: row 1 + k lacks task k.
-
-    Returns
-    -------
-    array (K + 1, K)
-
-    Examples
-    --------
-    >>> leave_one_out(2)
-    array([[1., 1.],
-           [0., 1.],
-           [1., 0.]])
-    """
-    K, _ = sizes_of(K, 0)
-    return np.vstack([np.ones((1, K)), 1 - np.eye(K)])
-
-
-def leave_two_out(K: int) -> np.ndarray:
-    """List the full mask, the K masks that lack one task, and the K (K - 1) / 2 that lack two (i < j).
-
-    These are the masks from which pairs at the full mask are read exactly.
-
-    Returns
-    -------
-    array (1 + K + K (K - 1) / 2, K)
-    """
-    singles = leave_one_out(K)
-    i, j = np.triu_indices(K, 1)
-    pairs = np.ones((len(i), K))
-    pairs[np.arange(len(i)), i] = pairs[np.arange(len(i)), j] = 0
-    return np.vstack([singles, pairs])
-
-
-def all_subsets(K: int, *, empty: bool = True) -> np.ndarray:
-    """List all 2^K masks in binary order: the empty mask first (or not at all), the full mask last.
-
-    Returns
-    -------
-    array (2^K, K)
-    """
-    K, _ = sizes_of(K, 0)
-    if K > 24:
-        raise ValueError(f"K is {K}: 2^{K} masks do not fit in memory; draw some with bernoulli or stratified.")
-    masks = subsets(K).astype(float)
-    return masks if empty else masks[1:]
-
-
 def dirichlet(
     K: int,
     m: int,
@@ -338,82 +260,3 @@ def dirichlet(
     if len(found) < m:
         say_fewer(len(found), m, f"dirichlet(K={K}, m={m})")
     return np.array(found).reshape(-1, K)
-
-
-def design(
-    tasks: int | Sequence[str],
-    runs: int,
-    question: str,
-    rng: np.random.Generator,
-    *,
-    exclude: ArrayLike | None = None,
-) -> np.ndarray:
-    """Choose masks to run for a question.
-
-    Parameters
-    ----------
-    tasks : int or sequence of str
-        The tasks, or how many there are.
-    runs : int
-        Number of runs that can be afforded.
-    question : str
-        One of `QUESTIONS`: leave-one-out, shapley, banzhaf, pairs, selection, mixture.
-    rng : numpy.random.Generator
-    exclude : array (n, K), optional
-        Masks that must not be drawn. The empty mask is never drawn: nothing is trained on it.
-
-    Returns
-    -------
-    array (runs, K)
-        Fewer rows, with a `UserWarning`, when fewer distinct masks exist.
-
-    Notes
-    -----
-    For leave-one-out the full mask, and masks near it. For Shapley values half of the runs are single tasks, then all
-    but one, and the rest of all sizes (benchmark `shapley`). For Banzhaf values and pairs random halves of the tasks,
-    each with its complement; for selection random halves.
-
-    Examples
-    --------
-    >>> design(["a", "b", "c", "d"], 5, "leave-one-out", np.random.default_rng(0))[0]
-    array([1., 1., 1., 1.])
-    """
-    if isinstance(tasks, str):
-        raise TypeError(f"tasks is the text {tasks!r}; give a list of names or their number.")
-    names = [] if isinstance(tasks, int | np.integer) else [str(t) for t in tasks]
-    if doubled := sorted({t for t in names if names.count(t) > 1}):
-        raise ValueError(f"tasks names {doubled[0]!r} twice; give every task its own name.")
-    K, runs = sizes_of(int(tasks) if isinstance(tasks, int | np.integer) else len(names), runs)
-    if runs < 1:
-        raise ValueError(f"runs is {runs}; give at least one run.")
-    if question not in QUESTIONS:
-        raise ValueError(f"question is {question!r}; choose one of {', '.join(QUESTIONS)}.")
-    if question == "mixture":
-        return dirichlet(K, runs, rng, exclude=exclude)
-    out = np.vstack([excluded(exclude, K), np.zeros((1, K), dtype=np.uint8)])
-    if question == "leave-one-out":
-        p = float(np.clip(1 - 2 / K, 0.75, 0.95))
-        full = np.ones((1, K))
-        lead = full[: 0 if (out == 1).all(axis=1).any() else 1]
-        rest = bernoulli(K, runs - len(lead), rng, p=p, exclude=np.vstack([out, full]))
-        return np.vstack([lead, rest])
-    if question == "shapley":
-        ends = _ends(K, runs // 2, rng, out)
-        rest = stratified(K, runs - len(ends), rng, sizes=range(1, K + 1), exclude=np.vstack([out, ends]))
-        masks = np.vstack([ends, rest])
-        return masks[rng.permutation(len(masks))]
-    if question == "selection":
-        return bernoulli(K, runs, rng, p=0.5, exclude=out)
-    return antithetic(K, runs, rng, exclude=out)
-
-
-def _ends(K: int, most: int, rng: np.random.Generator, exclude: np.ndarray) -> np.ndarray:
-    """Draw single tasks, then all but one, array (n, K), n <= ``most``.
-
-    Each of these weighs K - 1 times what a mask of two weighs in Shapley values, and single tasks differ most.
-    """
-    eye = np.eye(K)
-    barred = np.vstack([exclude, np.ones((1, K))])
-    listed = np.vstack([barred, eye[rng.permutation(K)], 1.0 - eye[rng.permutation(K)]])
-    new = first_of_each(listed)
-    return listed[new[new >= len(barred)][:most]]
