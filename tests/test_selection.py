@@ -21,7 +21,7 @@ from interplay.selection.chooser import Chooser
 from interplay.selection.fitted import Fitted
 from interplay.selection.judgement import Proposals, unexplained, verdict_on
 from interplay.selection.landscape import Landscape
-from interplay.selection.mixtures import _worth, best_mixtures
+from interplay.selection.mixtures import best_mixtures
 from interplay.selection.objective import Goal, Objective
 from interplay.selection.recorded import Settled
 from interplay.selection.simplex import kl, project, total_variation
@@ -289,24 +289,25 @@ def test_tokens_limit_how_often_a_source_is_read():
     np.testing.assert_allclose(chosen.of(result.BASELINE)[0].weights, tokens.mixture)
 
 
-@pytest.mark.parametrize("target", ["y", "mean(y, z)"])
+@pytest.mark.parametrize("goals", [["y"], ["mean(y, z)"], ["y", "z", "w"], ["mean(y, z, w)", "w"]])
 @pytest.mark.parametrize("surrogate", ["ridge", "stack"])
-def test_gradients_of_the_worth_equal_differences(target, surrogate):
+def test_benefits_and_remoteness_with_gradients_that_equal_differences(goals, surrogate):
     rng = np.random.default_rng(1)
     W = ip.masks.dirichlet(4, 40, rng)
-    Y = np.column_stack([2 + np.exp(-3 * W[:, 0]) + W[:, 1], np.exp(W @ [1, -1, 0.5, 0])])
+    Y = np.column_stack([2 + np.exp(-3 * W[:, 0]) + W[:, 1], np.exp(W @ [1, -1, 0.5, 0]), W[:, 2] - W[:, 3] ** 2])
     Y += 0.05 * rng.normal(size=Y.shape)  # nearly noiseless fits have deviations that differences cannot resolve
-    runs = runs_of(Y, W, targets=("y", "z"), kind="mixture")
-    if target not in runs.targets:
-        runs = runs.derive({"m": target})
-    fit = fitted(runs, [runs.targets[-1] if "(" in target else target], surrogate=surrogate)
-    at = ip.masks.dirichlet(4, 5, rng)
+    runs = runs_of(Y, W, targets=("y", "z", "w"), kind="mixture")
+    formulas = [goal for goal in goals if goal not in runs.targets]
+    if formulas:
+        runs = runs.derive({"m": formulas[0]})
+    fit = fitted(runs, ["m" if goal in formulas else goal for goal in goals], surrogate=surrogate)
+    at, surface, objective = ip.masks.dirichlet(4, 5, rng), Surface(fit.objective), fit.objective
+    z, deviation = objective.standardised(*fit.predictor.at(at))
+    np.testing.assert_allclose(surface.benefits(at)[0], z - objective.risk * deviation, rtol=1e-9, atol=1e-9)
     step = 1e-5 * np.eye(4)
-    for value, slope in (
-        (lambda X: _worth(Surface(fit.objective), X)[0][:, 0], _worth(Surface(fit.objective), at)[1][:, 0]),
-        (lambda X: Surface(fit.objective).remote(X)[0][:, 0], Surface(fit.objective).remote(at)[1][:, 0]),
-    ):
-        numeric = np.stack([(value(at + e) - value(at - e)) / 2e-5 for e in step], axis=1)
+    for function in (surface.benefits, surface.remote):
+        slope = function(at)[1]
+        numeric = np.stack([(function(at + e)[0] - function(at - e)[0]) / 2e-5 for e in step], axis=2)
         np.testing.assert_allclose(slope, numeric, atol=2e-5 * np.abs(slope).max())
 
 

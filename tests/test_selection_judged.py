@@ -14,7 +14,7 @@ from interplay.selection import verify
 from interplay.selection.fitted import Fitted
 from interplay.selection.judgement import Proposals, verdict_on
 from interplay.selection.objective import Goal
-from interplay.selection.slopes import Surface, slopes
+from interplay.selection.slopes import Surface
 
 
 def runs_of(y, X, seed=0):
@@ -72,12 +72,13 @@ def test_remoteness_with_its_slopes_is_that_of_the_worst_goal():
     np.testing.assert_allclose(slope, numeric, atol=5e-4 * np.abs(slope).max())
 
 
-def test_deviations_beside_gradients_hold_at_a_high_level():
+def test_benefits_beside_gradients_hold_at_a_high_level():
     X = np.random.default_rng(0).dirichlet(np.ones(4), 40)
     y = 1e7 + X @ [1.0, 0.3, -0.5, 0.2] + 0.05 * np.random.default_rng(1).normal(size=40)
-    fitted = ip.KernelSurrogate(links=("identity",)).fit(X, y)
-    expected = fitted.predict(X[:5], return_std=True)[1]
-    np.testing.assert_allclose(slopes(fitted, np.array([0]), X[:5]).deviation[:, 0], expected, rtol=1e-4)
+    runs = ip.Evaluations.from_arrays(X, y, targets=["loss"])
+    fit = Fitted.of(runs, [Goal.of(runs, "loss")], 1, 1.0, "stack", None)
+    z, deviation = fit.objective.standardised(*fit.predictor.at(X[:5]))
+    np.testing.assert_allclose(Surface(fit.objective).benefits(X[:5])[0], z - deviation, atol=1e-4)
 
 
 PAIRS = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0]], float)

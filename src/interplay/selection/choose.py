@@ -6,7 +6,7 @@ by held-out proposals -> beside the baseline, the best run, and what the rules c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -157,12 +157,17 @@ def asked_for(
         raise EvaluationsError(
             "give one of target, worst and pareto: one target; the worst of several; or the front of several."
         )
-    kept = match(list(within), runs.targets, "target") if within else []
+    if not isinstance(within, Mapping):
+        raise EvaluationsError(f"within is {within!r}; give by how much each may be worse, such as {{'mmlu': 0.01}}.")
+    kept = match(list(within), runs.targets, "target", argument="within") if within else []
     for name, tolerance in within.items():
         if not (np.isfinite(tolerance) and tolerance >= 0):
             raise EvaluationsError(f"within: {name}={tolerance!r}; give by how much it may be worse, >= 0.")
     if worst or pareto:
-        wanted = match(worst or pareto, runs.targets, "target")
+        name, several = ("worst", worst) if worst else ("pareto", pareto)
+        if not isinstance(several, Iterable):
+            raise EvaluationsError(f"{name} is {several!r}; give names of targets, such as {list(runs.targets[:2])}.")
+        wanted = match(several, runs.targets, "target", argument=name)
         if pareto and not 2 <= len(wanted) <= MOST_GOALS:
             raise EvaluationsError(f"pareto names {len(wanted)} targets; give 2 to {MOST_GOALS}, or a mean of some.")
     elif target is None:
@@ -190,7 +195,7 @@ def asked_for(
 def _derived(runs: Evaluations, target: str) -> Evaluations:
     """Add the target that an expression, or NAME=EXPRESSION, stands for."""
     if not any(c in target for c in "()+*/,-=\"'` "):
-        raise unknown(target, runs.targets, "target")
+        raise unknown(target, runs.targets, "target", argument="target")
     name, _, expression = target.partition("=")
     try:
         return runs.derive({name: expression} if expression else {f'"{target}"': target})

@@ -160,10 +160,7 @@ class _Reader:
     def _index(self, names: str | Sequence[str], what: str) -> list[int]:
         if not isinstance(names, Iterable):
             raise EvaluationsError(f"{what} is {names!r}; give names of tasks, such as {list(self.tasks[:2])}.")
-        try:
-            return [self.tasks.index(name) for name in match(names, self.tasks, "task")]
-        except EvaluationsError as error:
-            raise EvaluationsError(f"{what}: {error}") from None
+        return [self.tasks.index(name) for name in match(names, self.tasks, "task", argument=what)]
 
     def _row(self, index: Sequence[int], weights: Sequence[float] | None = None) -> tuple[Array, float, list[int]]:
         """Coefficients (P,) of some tasks over players, what those that are always on add, and those always off."""

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ..surrogates.base import threads
 from .objective import Objective
 from .region import Region
 from .simplex import kl
@@ -69,13 +70,11 @@ def best_mixtures(
     known = pool.add(inside) if len(inside) else np.zeros(0)
     best_runs = inside[np.argsort(-known, kind="stable")[: STARTS // 3]]
     starts = np.vstack([average, best_runs, region.interior[None], drawn[order[: STARTS - len(best_runs) - 2]]])
-    ends = _ascend(surface, region, starts, farthest)
+    with threads(len(runs)):
+        ends = _ascend(surface, region, starts, farthest)
+        highest = np.argsort(-_penalised(surface, ends, farthest)[0], kind="stable")[:POLISHED]
+        polished = np.array([_polish(surface, region, ends[i], farthest) for i in highest])
     pool.add(ends)
-    values = _penalised(surface, ends, farthest)[0]
-    polished = []
-    for i in np.argsort(-values, kind="stable")[:POLISHED]:
-        polished.append(_polish(surface, region, ends[i], farthest))
-    polished = np.array(polished)
     worth = pool.add(region.project(polished))
     best = worth.max() if len(worth) else -np.inf
     agreed = float(np.mean(worth >= best - 1e-3)) if np.isfinite(best) else 0.0
@@ -107,25 +106,11 @@ def _in_parts(pool: Pool, X: Array, at_once: int = 2000) -> Array:
     return np.concatenate([pool.add(X[start : start + at_once]) for start in range(0, len(X), at_once)])
 
 
-def _worth(surface: Surface, W: Array) -> tuple[Array, Array, Array, Array]:
-    """Benefits less risk (n, J) of goals and (n, U) of kept targets, each with gradients (n, ., P)."""
-    objective = surface.objective
-    A, J = objective.matrix(), len(objective.goals)
-    sign, centre, scale = objective.scales
-    low = np.tile(sign * scale * ([goal.offset for goal in objective.everything] - centre), (len(W), 1))
-    slope = np.zeros((len(W), len(A), W.shape[1]))
-    for used, there in surface.slopes(W):
-        gains = (sign * scale)[:, None] * A[:, used]
-        risks = (objective.risk * objective.together * scale)[:, None] * np.abs(A[:, used])
-        low += there.mean @ gains.T - there.deviation @ risks.T
-        slope += np.einsum("jt,ntp->njp", gains, there.mean_slope, optimize=True)
-        slope -= np.einsum("jt,ntp->njp", risks, there.deviation_slope, optimize=True)
-    return low[:, :J], slope[:, :J], low[:, J:], slope[:, J:]
-
-
 def _penalised(surface: Surface, W: Array, farthest: float) -> tuple[Array, Array]:
     """Worth (n,) less penalties for what is not kept, and its gradient (n, P); the worst target is smoothed."""
-    low, slope, kept, kept_slope = _worth(surface, W)
+    benefit, slopes = surface.benefits(W)
+    J = len(surface.objective.goals)
+    low, slope, kept, kept_slope = benefit[:, :J], slopes[:, :J], benefit[:, J:], slopes[:, J:]
     share = np.exp(-(low - low.min(axis=1, keepdims=True)) / SOFT)
     total = share.sum(axis=1, keepdims=True)
     value = low.min(axis=1) - SOFT * (np.log(total[:, 0]) - np.log(low.shape[1]))
@@ -174,7 +159,7 @@ def _polish(surface: Surface, region: Region, w: Array, farthest: float) -> Arra
         key = x[:P].tobytes()
         if key not in latest:
             latest.clear()
-            latest[key] = (*_worth(surface, x[None, :P]), *_far(surface, x[None, :P], farthest))
+            latest[key] = (*surface.benefits(x[None, :P]), *_far(surface, x[None, :P], farthest))
         return latest[key]
 
     def worth(x: Array) -> tuple[float, Array]:
@@ -184,25 +169,25 @@ def _polish(surface: Surface, region: Region, w: Array, farthest: float) -> Arra
         return -float(values[0, 0]), -slope[0, 0]
 
     def limits(x: Array) -> Array:
-        values, _, kept, _, r, _ = at(x)
+        values, _, r, _ = at(x)
         rows = A @ x[:P]
-        parts = [values[0] - x[P] if J > 1 else np.zeros(0), kept[0] - floors, farthest**2 - r[0]]
+        parts = [values[0, :J] - x[P] if J > 1 else np.zeros(0), values[0, J:] - floors, farthest**2 - r[0]]
         parts += [(rows - least)[above], (most - rows)[below]]
         parts += [] if near is None else [region.kl - kl(x[None, :P], near)]
         return np.concatenate(parts)
 
     def limit_slopes(x: Array) -> Array:
-        _, slope, _, kept_slope, _, dr = at(x)
-        parts = [kept_slope[0], -dr[0], A[above], -A[below]]
+        _, slope, _, dr = at(x)
+        parts = [slope[0, J:], -dr[0], A[above], -A[below]]
         if near is not None:
             parts.append(-np.log(np.maximum(x[:P], 1e-12) / np.maximum(near, 1e-300))[None])
         parts = np.vstack(parts)
         if J == 1:
             return parts
-        return np.vstack([np.hstack([slope[0], -np.ones((J, 1))]), np.hstack([parts, np.zeros((len(parts), 1))])])
+        return np.vstack([np.hstack([slope[0, :J], -np.ones((J, 1))]), np.hstack([parts, np.zeros((len(parts), 1))])])
 
     width = P + (J > 1)
-    start = np.append(w, at(w)[0][0].min()) if J > 1 else w
+    start = np.append(w, at(w)[0][0, :J].min()) if J > 1 else w
     constraints: list[dict[str, Any]] = []
     if len(limits(start)):
         constraints.append({"type": "ineq", "fun": limits, "jac": limit_slopes})
