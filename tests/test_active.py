@@ -235,7 +235,7 @@ def test_gradients_of_a_batch(rng):
         [pytest.approx(one[int(np.argmax(one / price))])],
     )
     assert worth(belief, picks[:1], rng) == pytest.approx(max(one), rel=0.1)
-    assert worth(belief, picks, rng) <= belief.left(rng) + 0.02
+    assert worth(belief, picks, rng) <= belief.left(rng).mean() + 0.02
     after = belief.after(picks[0])
     assert np.diagonal(after.pool).sum() < np.diagonal(belief.pool).sum()
     only = np.arange(n) == 3

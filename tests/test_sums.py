@@ -308,7 +308,8 @@ def test_proposals_for_a_sum_know_its_parts(runs):
         found = propose(runs, question, 3, target="loss", rng=np.random.default_rng(0))
         assert found.unit == "in loss"
         alone = propose(runs.select(["loss"]), question, 3, rng=np.random.default_rng(0))
-        assert found.before < alone.before  # less is unknown
+        if question != "selection":  # there other surrogates of the sum itself have their say
+            assert found.before < alone.before  # less is unknown
     others = propose(runs, "selection", 3, target="loss/2", rng=np.random.default_rng(0))
     assert others.unit == "in loss/2"
 

@@ -27,13 +27,16 @@ from .beliefs import Arms, Belief
 from .candidates import Region, among_rows, distinct
 
 Array = NDArray[np.float64]
-POOL = 240
+POOL = 200
+WIDE = 100
 DRAWN = 3000
 ROUNDS = 6
 FROM = 12  # whose neighbours are tried in every round
 FANTASIES = 4
 PROMISING = 40  # whose knowledge gradient is computed in every step
 DRAWS = 2000
+SPARSE = 0.3  # of the Dirichlet distribution of mixtures of few tasks
+DEVIATIONS = 2.0  # above the mean: what U may well be
 
 
 def knowledge_gradient(mean: Array, change: Array) -> float:
@@ -126,11 +129,10 @@ class Beliefs:
         z = rng.standard_normal((n, len(self.mean)))
         return self.mean + (z * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
-    def left(self, rng: np.random.Generator) -> float:
-        """What knowing g exactly would still bring: E max_x U - max_x E U, by draws."""
+    def left(self, rng: np.random.Generator) -> Array:
+        """What knowing g exactly would still bring, max_x U - U(argmax_x E U), in draws (DRAWS,)."""
         drawn = self.draws(DRAWS, rng)
-        best = int(np.argmax(self.mean))
-        return max(float((drawn.max(axis=1) - drawn[:, best]).mean()), 0.0)
+        return drawn.max(axis=1) - drawn[:, int(np.argmax(self.mean))]
 
 
 def gradient_batch(
@@ -206,48 +208,59 @@ def pool(
         Those that were run.
     kind : {'mask', 'mixture'}
     score : callable
-        Points (n, K) -> means and deviations of U, (n,) each.
+        Points (n, K) -> means of U, and what it may well be at most, (n,) each.
     region : Region
     rng : numpy.random.Generator
 
     Returns
     -------
     points, mean : array (N, K), (N,)
-        Half of them of the highest mean, the others of the highest mean + 2 deviations.
+        Half of `POOL` of the highest mean, half of the highest that U may well be, and `WIDE` of everywhere: what leads
+        is alike, and what may be best elsewhere is not seen beside it.
     """
-    K = start.shape[1]
-    if kind == "mask":
-        p = rng.random((DRAWN, 1))
-        drawn = (rng.random((DRAWN, K)) < p).astype(float)
-    else:
-        drawn = rng.dirichlet(np.full(K, 1.0), size=DRAWN // 2)
-        centre = np.maximum(start.mean(axis=0), 1e-3)
-        drawn = np.vstack([drawn, rng.dirichlet(centre * K, size=DRAWN // 2)])
-    points = distinct(region.brought(np.vstack([start, np.ones((1, K)) / (1 if kind == "mask" else K), drawn]), rng))
-    points = points[region.holds(points)]
+    K, whole = start.shape[1], 1.0 if kind == "mask" else 1.0 / start.shape[1]
+    wide = np.vstack([np.eye(K), _drawn(start, kind, rng)])
+    wide = distinct(region.brought(wide, rng))
+    points = distinct(np.vstack([region.brought(np.vstack([start, np.full((1, K), whole)]), rng), wide]))
+    points, wide = points[region.holds(points)], wide[region.holds(wide)]
     if not len(points):
         return points, np.zeros(0)
-    mean, deviation = score(points)
+    wide = np.vstack([wide[:K], rng.permutation(wide[K:])])[:WIDE]
+    mean, upper = score(points)
     for _ in range(ROUNDS):
-        leaders = np.union1d(np.argsort(-mean)[:FROM], np.argsort(-(mean + 2.0 * deviation))[:FROM])
+        leaders = np.union1d(np.argsort(-mean)[:FROM], np.argsort(-upper)[:FROM])
         near = _neighbours(points[leaders], kind, rng)
         near = distinct(region.brought(near, rng))
         near = near[region.holds(near)]
         near = near[~among_rows(near, points)]
         if not len(near):
             break
-        more, spread = score(near)
-        points, mean, deviation = np.vstack([points, near]), np.append(mean, more), np.append(deviation, spread)
-        kept = _leading(mean, deviation, 2 * POOL)
-        points, mean, deviation = points[kept], mean[kept], deviation[kept]
-    kept = _leading(mean, deviation, POOL)
-    return points[kept], mean[kept]
+        more, most = score(near)
+        points, mean, upper = np.vstack([points, near]), np.append(mean, more), np.append(upper, most)
+        kept = leading(mean, upper, 2 * POOL, 0, rng)
+        points, mean, upper = points[kept], mean[kept], upper[kept]
+    kept = leading(mean, upper, POOL, 0, rng)
+    points, mean = points[kept], mean[kept]
+    wide = wide[~among_rows(wide, points)]
+    return np.vstack([points, wide]), np.append(mean, score(wide)[0] if len(wide) else wide[:, 0])
 
 
-def _leading(mean: Array, deviation: Array, n: int) -> NDArray[np.int64]:
-    upper = np.argsort(-(mean + 2.0 * deviation), kind="stable")
+def _drawn(start: Array, kind: str, rng: np.random.Generator) -> Array:
+    """Masks of all sizes; mixtures of all kinds, of few tasks, and like those that were run (n, K)."""
+    K = start.shape[1]
+    if kind == "mask":
+        return (rng.random((DRAWN, K)) < rng.random((DRAWN, 1))).astype(float)
+    centre = np.maximum(start.mean(axis=0), 1e-3)
+    return np.vstack([rng.dirichlet(alpha, size=DRAWN // 3) for alpha in (np.ones(K), np.full(K, SPARSE), centre * K)])
+
+
+def leading(mean: Array, upper: Array, n: int, wide: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Points (at most n + wide,): half of n of the highest mean, half of the highest upper, others at random."""
+    by_upper = np.argsort(-upper, kind="stable")
     by_mean = np.argsort(-mean, kind="stable")[: n // 2]
-    return np.concatenate([by_mean, upper[~np.isin(upper, by_mean)][: n - len(by_mean)]])
+    by_upper = by_upper[~np.isin(by_upper, by_mean)]
+    k = n - len(by_mean)
+    return np.concatenate([by_mean, by_upper[:k], rng.permutation(by_upper[k:])[:wide]])
 
 
 def _neighbours(X: Array, kind: str, rng: np.random.Generator) -> Array:

@@ -44,12 +44,15 @@ class Proposal:
         to gain. NaN for designs without a fit.
     unit : str
     worth_it : bool
-        False where what the batch can gain is below the noise, or too little is unknown for more runs.
+        False where what the batch can gain is below the noise, or too little is unknown for more runs; for selection
+        where ``most`` is below the noise of a run.
     leave_one_out : bool
         Whether plain leave-one-out, repeated over seeds, is the better buy of as many runs.
     how : str
         'variance', 'knowledge-gradient', 'thompson', 'factorial', 'd-optimal', 'repeats' or 'design'.
     sentences, warnings : tuple of str
+    most : float
+        For selection: what is left to gain is less than this with a probability of 90 %. NaN otherwise.
     """
 
     masks: Array
@@ -70,6 +73,7 @@ class Proposal:
     how: str
     sentences: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    most: float = float("nan")
 
     def __len__(self) -> int:
         return len(self.masks)

@@ -7,7 +7,6 @@ times the slope of the link at the mean of the runs.
 
 from __future__ import annotations
 
-import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from ..phases import phase_blocks
 from ..predictor import Predictor
 from ..surrogates.base import threads
 from ..surrogates.fidelity import FidelitySurrogate
-from . import best, fixed, words
+from . import fixed, words
 from .beliefs import Arms, beliefs, cautious
 from .candidates import Feasible, Region, among_rows, distinct, filled, given
 from .costs import Cost, costs, known
@@ -40,15 +39,15 @@ from .requests import (
     surrogate_for,
     whole,
 )
-from .runnable import Runnable, is_coupled
-from .situation import Situation, pool, proposal
+from .runnable import Runnable
+from .selecting import selection
+from .situation import Situation, pool, proposal, short, with_pending
 
 if TYPE_CHECKING:
     from ..formats.points import Points
 
 Array = NDArray[np.float64]
 HEDGED = ("auto", "stack", "kernel")
-AT_ONCE = 1000
 AHEAD = 200  # runs, about, up to which the batch is followed to compare it with rounds of leave-one-out
 
 
@@ -100,7 +99,8 @@ def propose(
         For the question 'groups'.
     surrogate : str
         See `fit`; 'auto' is the stack for pairs. Beside 'auto' and the stack a cautious kernel has its say
-        (`beliefs.cautious`); a surrogate that is named is taken at its word.
+        (`beliefs.cautious`), for selection many (`opinions`); a surrogate that is named is taken at its word, also on
+        what is left to gain.
     how : str
         'auto' is 'variance', for selection 'knowledge-gradient'; 'thompson' for selection; 'factorial' for pairs (2 to
         5 tasks around an incumbent: 18 runs for five, whatever ``batch`` is); 'd-optimal' for mixtures; 'repeats' of
@@ -194,7 +194,7 @@ def propose(
             X = fixed.around(here, own, among, incumbent) if how == "factorial" else fixed.start(here, own, batch)
             return fixed.by_design(here, X, how)
         if question == "selection":
-            return _selection(here, batch, how, own)
+            return selection(here, batch, how, own)
         return _by_variance(here, batch, own, budget)
 
 
@@ -202,10 +202,10 @@ def _by_variance(here: Situation, batch: int, own: Array | None, budget: int) ->
     X, every = (pool(here), False) if own is None else (own, True)
     runnable = lambda X: Runnable.of(X, here.design.given, here.fidelities, here.repeats, here.pending)
     found = runnable(X)
-    if _short(found, batch) and not every:
+    if short(found, batch) and not every:
         X, every = filled(X, here.asked.name, here.region)
         found = runnable(X)
-    arms, open_, said = _with_pending(here, found, batch, every)
+    arms, open_, said = with_pending(here, found, batch, every)
     second = cautious(here.beliefs, words.noise_share(here.design, here.predictor)) if here.hedged else None
     gains = Gains(here.beliefs, here.asked.functional, arms, second)  # pyright: ignore[reportArgumentType]
     for j in range(len(found.arms), len(arms)):
@@ -262,74 +262,6 @@ def _unasked(here: Situation, arms: Arms, batch: int) -> tuple[NDArray[np.bool_]
     ends = ((size == 1) | (size == here.runs.K - 1)) & ~among_rows(arms.weights, done)
     owed = -(-(len(done) + batch) // 2) - int(np.isin(done.sum(axis=1), (1, here.runs.K - 1)).sum())
     return apart | ends, int(np.clip(owed, most if len(columns) else 0, batch))
-
-
-def _selection(here: Situation, batch: int, how: str, own: Array | None) -> Proposal:
-    predictor, runs, T = here.predictor, here.runs, here.moving
-
-    def score(X: Array) -> tuple[Array, Array]:
-        mean, deviation = (np.empty(len(X)) for _ in range(2))
-        for start in range(0, len(X), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            mu, sd = predictor.at(X[part][:, here.design.players.first])
-            mean[part] = predictor.benefit(mu)
-            moving = predictor.asked
-            deviation[part] = np.sqrt(((sd[:, moving] / predictor.spread[moving]) ** 2).sum(axis=1)) / T
-        return mean, deviation
-
-    if own is None:
-        points, mean = best.pool(runs.masks, runs.kind, score, here.region, here.rng)
-    else:
-        points, mean = own, score(own)[0] if len(own) else np.zeros(0)
-    word, every = here.design.at or str(runs.fidelity[0]), own is not None
-    runnable = lambda X: Runnable.of(X, here.design.given, [word], here.repeats, here.pending, single=True)
-    found = runnable(points)
-    if _short(found, batch) and not every and len(points):
-        points, every = filled(points, here.asked.name, here.region)
-        found, mean = runnable(points), score(points)[0]
-    arms, open_, said = _with_pending(here, found, batch, every)
-    places = Arms(points, np.full(len(points), -2, np.int64), np.full(len(points), word))
-    belief = best.Beliefs.of(here.beliefs, mean, places, arms, T)
-    for j in range(len(found.arms), len(arms)):
-        belief = belief.after(j)
-    unit, scale = words.unit(predictor)
-    left = belief.left(np.random.default_rng(0))
-    if how == "thompson":
-        picks, gains = best.thompson_batch(belief, batch, open_, here.rng)
-    else:
-        price = costs(arms, here.design.given, here.cost, here.design.at)
-        picks, gains = best.gradient_batch(belief, batch, price, open_, found.again, here.rng)
-    brought = min(best.worth(belief, picks, np.random.default_rng(0)), left)
-    ends = scale * np.array([left, left - brought])
-    out = proposal(here, arms[np.array(picks, np.int64)], scale * np.array(gains), ends, unit, how, said)
-    noise = scale * float(np.sqrt(np.median(belief.noise)))
-    told, worth_it = words.of_selection(out, noise, scale * float(mean.max()))
-    return replace(out, worth_it=worth_it, sentences=(*told, *out.sentences))
-
-
-def _short(found: Runnable, batch: int) -> bool:
-    """Whether fewer runs may be picked than are asked for."""
-    return not found.again and int(found.open.sum()) < batch
-
-
-def _with_pending(
-    here: Situation, found: Runnable, batch: int, every: bool
-) -> tuple[Arms, NDArray[np.bool_], list[str]]:
-    """All arms, those under way at the end; which may be picked; a warning where they are too few, if ``every`` one."""
-    left = int(found.open.sum())
-    what = "masks" if here.runs.kind == "mask" else "mixtures"
-    if not left:
-        why = " of those that may be run" if len(found.arms) else ": no candidate meets the conditions"
-        coupled = is_coupled(here.design.given) or not here.repeats
-        remedy = "Add a seed, give other candidates, or stop." if coupled else "Give other candidates= or conditions."
-        raise EvaluationsError(f"batch is {batch} (--batch), and no {what} are left{why}. {remedy}")
-    said = []
-    if _short(found, batch):
-        of = "to run" if every else "of those that tell something of this question"
-        said.append(f"batch is {batch} (--batch): only {left} {what} are left {of}; all of them are proposed.")
-        python_warnings.warn(said[0], UserWarning, stacklevel=4)
-    closed = np.zeros(len(here.pending), bool)
-    return found.arms + here.pending, np.append(found.open, closed), said
 
 
 def _fidelities(design: Design, predictor: Predictor) -> tuple[str, ...]:

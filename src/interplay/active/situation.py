@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluations import Evaluations
+from ..evaluations import Evaluations, EvaluationsError
 from ..fitting import Design
 from ..predictor import Predictor
 from . import words
@@ -17,7 +18,7 @@ from .candidates import Region, candidates
 from .costs import Cost, costs
 from .proposal import Proposal
 from .questions import Asked
-from .runnable import seeded
+from .runnable import Runnable, is_coupled, seeded
 
 Array = NDArray[np.float64]
 HELD = 3e7  # numbers that are kept in memory for the rows of all candidates in all fits
@@ -86,3 +87,28 @@ def pool(here: Situation) -> Array:
     return candidates(
         here.asked, here.runs.kind, here.runs.masks, here.region, int(np.clip(most, FEWEST, MOST)), here.rng
     )
+
+
+def short(found: Runnable, batch: int) -> bool:
+    """Whether fewer runs may be picked than are asked for."""
+    return not found.again and int(found.open.sum()) < batch
+
+
+def with_pending(
+    here: Situation, found: Runnable, batch: int, every: bool
+) -> tuple[Arms, NDArray[np.bool_], list[str]]:
+    """All arms, those under way at the end; which may be picked; a warning where they are too few, if ``every`` one."""
+    left = int(found.open.sum())
+    what = "masks" if here.runs.kind == "mask" else "mixtures"
+    if not left:
+        why = " of those that may be run" if len(found.arms) else ": no candidate meets the conditions"
+        coupled = is_coupled(here.design.given) or not here.repeats
+        remedy = "Add a seed, give other candidates, or stop." if coupled else "Give other candidates= or conditions."
+        raise EvaluationsError(f"batch is {batch} (--batch), and no {what} are left{why}. {remedy}")
+    said = []
+    if short(found, batch):
+        of = "to run" if every else "of those that tell something of this question"
+        said.append(f"batch is {batch} (--batch): only {left} {what} are left {of}; all of them are proposed.")
+        warnings.warn(said[0], UserWarning, stacklevel=4)
+    closed = np.zeros(len(here.pending), bool)
+    return found.arms + here.pending, np.append(found.open, closed), said

@@ -28,6 +28,7 @@ from ..surrogates.rows import Rows
 from ..trust import signal
 from .beliefs import coupled_seeds, slopes
 from .costs import known
+from .opinions import SURE
 from .proposal import Proposal
 from .questions import Asked, asked
 from .runnable import is_coupled
@@ -37,7 +38,7 @@ SMALL = 0.02  # share by which the deviation falls, below which a batch is not w
 APART = 0.01  # share of the variance of effects that is unknown, below which they are told apart
 BETTER = 0.03  # of the expected correlation, as in `trust.advice`
 MANY = 2  # masks for every task, see `trust.evidence`
-LEFT = 0.1  # of a run's noise, below which what is left to gain in a selection cannot be seen
+LEFT = 0.1  # of a run's noise, below which what runs find for a selection cannot be seen
 
 
 def unit(predictor: Predictor) -> tuple[str, float]:
@@ -267,14 +268,20 @@ def of_selection(proposal: Proposal, noise_: float, mean: float) -> tuple[list[s
     """What runs for a selection bring, and whether they are worth it; all numbers in the unit of the proposal."""
     brings = proposal.before - proposal.after
     what, n = proposal.kind, len(proposal)
+    these = f"these {n} runs" if n > 1 else "this run"
     said = [
         f"The best {what} so far is predicted {'better' if mean >= 0 else 'worse'} than the mean of the runs by "
-        f"{abs(mean):.3g} {proposal.unit}; the true best should be better still by about {proposal.before:.3g}, of "
-        f"which {f'these {n} runs' if n > 1 else 'this run'} should find {brings:.3g}.",
+        f"{abs(mean):.3g} {proposal.unit}; the true best should be better still by about {proposal.before:.3g} (with "
+        f"{SURE:.0%} probability by less than {proposal.most:.3g}), of which {these} should find {brings:.3g}."
     ]
-    worth_it = bool(brings > LEFT * noise_ / np.sqrt(len(proposal))) and proposal.before > LEFT * noise_
+    worth_it = proposal.most > noise_
     if not worth_it:
         said.append(f"That is below the noise of a run ({noise_:.3g}): stop here, and verify the best {what}.")
+    elif brings <= LEFT * noise_ / np.sqrt(n):
+        said.append(
+            f"{these[0].upper()}{these[1:]} should find little beside the noise of a run ({noise_:.3g}), and something "
+            "may be left: run many at once, or verify the best and leave it at that."
+        )
     return said, worth_it
 
 
