@@ -14,7 +14,7 @@ import interplay as ip
 from interplay.blocks import read_effects
 from interplay.evaluations import EvaluationsError
 from interplay.fitting import Design, checked, fit_design
-from interplay.lasting import completed, shapley_weights, value_of_none
+from interplay.lasting import completed, left_out, shapley_weights, value_of_none
 from interplay.readings import question
 
 K = 5
@@ -158,3 +158,78 @@ def test_the_command_line_states_it(shell, tmp_path):
     code, _, err = shell("attribute", "runs.csv", "--reading", "banzhaf", "--empty", "0.5")
     assert code == 2
     assert "Shapley" in err
+
+
+# ---- leave-one-out tables
+
+EFFECTS = np.array([0.30, 0.25, 0.20, 0.15, 0.10])
+
+
+def table(seeds=2, noise=0.005, rng=None, levels=0.0, **how):
+    """Leave-one-out under some seeds of a loss that every task lowers."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    X = np.tile(ip.masks.leave_one_out(K), (seeds, 1))
+    seed = np.repeat(np.arange(seeds), K + 1)
+    y = 2.0 - X @ EFFECTS + noise * rng.normal(size=len(X)) + levels * seed
+    return ip.Evaluations.from_arrays(X, y, targets=["loss"], kind="mask", seed=seed, **how)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+@pytest.mark.parametrize("surrogate", ["auto", "rbf"])
+def test_a_leave_one_out_table_says_what_was_measured(seeds, surrogate):
+    """The best fit by held-out masks is flat: each task is out in one mask alone."""
+    runs = table(seeds)
+    answer = ip.attribute(runs, surrogate=surrogate)
+    measured = ip.metrics.leave_one_out_effects(runs).effects
+    np.testing.assert_allclose(answer.effects, measured, rtol=0.03)
+    assert (answer.upper - answer.lower).max() < 0.05
+    assert answer.trust.verdict == "solid"
+    assert "better buy" not in answer.trust.advice
+
+
+def test_intervals_of_leave_one_out_tables_hold_the_effects():
+    inside = []
+    for seed in range(60):
+        answer = ip.attribute(table(2 + seed % 3, 0.1, np.random.default_rng(seed)), surrogate="ridge", pairs=False)
+        inside.append((answer.lower[:, 0] <= EFFECTS) & (answer.upper[:, 0] >= EFFECTS))
+    assert np.mean(inside) > 0.9
+
+
+def test_a_table_that_was_run_once_could_be_noise():
+    runs = table(1)
+    answer = ip.attribute(runs)
+    np.testing.assert_allclose(answer.effects, ip.metrics.leave_one_out_effects(runs).effects, rtol=1e-9)
+    assert (answer.lower < 0).all()
+    assert answer.trust.verdict == "not supported"
+    assert answer.trust.reason.startswith("Leave-one-out was run once")
+    assert "another seed" in answer.trust.advice
+    certain = ip.attribute(replace(runs, notes={"deterministic": True}))
+    np.testing.assert_allclose(certain.effects, answer.effects, rtol=1e-9)
+    assert (certain.upper - certain.lower).max() < 0.05
+
+
+def test_levels_of_coupled_seeds_are_no_effects():
+    runs = table(3, levels=5.0, notes={"coupled": True})
+    answer = ip.attribute(runs.filter(np.arange(len(runs)) != 3))
+    np.testing.assert_allclose(answer.effects[:, 0], EFFECTS, atol=0.02)
+
+
+def test_of_pairs_and_groups_a_leave_one_out_table_says_nothing():
+    """A fit to a logarithm bends, and would have tasks act together."""
+    X = np.tile(ip.masks.leave_one_out(3), (3, 1))
+    runs = ip.Evaluations.from_arrays(X, 2 - X @ [0.3, 0.1, -0.1], targets=["loss"], seed=np.repeat(np.arange(3), 4))
+    answer = ip.attribute(runs, groups={"both": ["task_0", "task_1"]})
+    assert np.isnan(answer.interactions).all()
+    assert "no run lacks two tasks" in answer.untested
+    assert answer.groups is None
+    assert any("groups and contrasts are left out" in said for said in answer.warnings)
+
+
+def test_runs_of_other_masks_without_repeats_are_read_as_they_were():
+    rng = np.random.default_rng(0)
+    X = np.vstack([ip.masks.leave_one_out(K), ip.masks.bernoulli(K, 9, rng, p=0.6, exclude=ip.masks.leave_one_out(K))])
+    runs = checked(runs_of(X, X @ EFFECTS + 0.1 * rng.normal(size=len(X))))
+    design = Design.of(runs)
+    predictor = fit_design(design, "ridge")
+    read = read_effects(predictor, question(design.X, "mask", "leave-one-out"), False)
+    assert left_out(read, design, predictor) is read

@@ -14,19 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from .amounts import amounts
 from .attribution import Attribution
-from .blocks import over_links, read_discoveries, read_effects, read_fidelities, read_orders
+from .blocks import over_links, read_discoveries, read_effects, read_fidelities, read_orders, student
 from .coverage import Coverage
 from .evaluations import Evaluations
 from .fitting import Design, asked_of, checked, fit_design, without_truth
 from .held_out import HeldOut
-from .lasting import completed, value_of_none
+from .lasting import completed, left_out, value_of_none, without_none
 from .named import read_contrasts, read_groups
 from .phases import phase_blocks
 from .provenance import provenance
 from .readings import question
 from .readings.questions import supported
 from .reference import starting_point
-from .trust import CERTAIN, gather, judge, of_pairs
+from .trust import CERTAIN, VERDICTS, gather, judge, of_pairs, outlying
 from .truth import compare as compare_with_truth
 
 if TYPE_CHECKING:
@@ -139,16 +139,22 @@ def attribute(
     answer = over_links(read_effects(predictor, asked, pairs), design, predictor, asked)
     if asked.name == "shapley":
         answer = completed(answer, design, predictor, none)
+        warnings += without_none(predictor, none)
+    rows = np.isfinite(runs.values).sum(axis=0)
+    if asked.name == "leave-one-out" and (itself := left_out(answer, design, predictor)) is not answer:
+        answer, rows = itself, np.full(runs.T, np.inf)
     warnings += predictor.warnings
     present = runs.masks.sum(axis=1)
     if runs.kind == "mask" and runs.K > 1 and present.max() == runs.K and present.min() >= runs.K - 1:
         warnings.append(
-            "these runs are leave-one-out retraining itself: their differences are the effects "
-            "(metrics.leave_one_out_effects), and no surrogate can add to them; pass them as the truth of other runs."
+            "these runs are leave-one-out retraining itself: the effects are their differences, and no surrogate can "
+            "add to them; pass them as the truth of other runs."
         )
     evidence, answer = gather(design, predictor, asked, answer).first(n), answer.first(n)
-    verdict = judge(design, predictor, asked, evidence, answer)
-    coverage, answer = Coverage.of(design, answer), answer.widened(evidence.extra)
+    far = outlying(design, predictor)
+    verdict = judge(design, predictor, asked, evidence, answer, far)
+    coverage, wider = Coverage.of(design, answer), student(rows[:n] - 1.0 - answer.told)
+    answer = answer.widened(evidence.extra, wider)
     comparison = None
     if truth is not None:
         if asked.name == "leave-one-out":
@@ -158,6 +164,12 @@ def attribute(
                 f"the truth is leave-one-out and the reading {asked.name}: they are not compared. "
                 "Ask for leave-one-out with reading='leave-one-out' (--reading leave-one-out)."
             )
+    if evidence.table and (groups is not None or contrasts is not None):
+        groups = contrasts = None
+        warnings.append(
+            "groups and contrasts are left out: no run lacks two tasks, so nothing is known of several. Run masks that "
+            "do (masks.design, interplay design)."
+        )
     named, said = (None, ()) if groups is None else read_groups(predictor, asked, groups)
     contrasted, more = (None, ()) if contrasts is None else read_contrasts(predictor, asked, contrasts)
     counted, uncounted = (None, ()) if tokens is None else amounts(tokens, players, asked, budget)
@@ -165,6 +177,9 @@ def attribute(
     warnings += [*said, *more, *uncounted]
     orders = np.full((2, 3, n), np.nan)
     supported = (np.array(verdict.p) <= CERTAIN) & (np.array(verdict.skill) > 0)
+    if discovered is not None:
+        unknown = ~supported & (np.array(verdict.targets) == VERDICTS[0])
+        discovered = discovered.silent(unknown | np.isin(np.arange(n), [one.target for one in far]))
     if asked.random_masks and supported.any():
         orders = np.where(supported, np.array(read_orders(predictor))[..., :n], np.nan)
     return Attribution(
@@ -190,8 +205,8 @@ def attribute(
         warnings=tuple(dict.fromkeys(warnings)),
         size=asked.size,
         reference=None if runs.kind == "mask" else asked.reference,
-        groups=None if named is None else named.first(n),
-        contrasts=None if contrasted is None else contrasted.first(n),
+        groups=None if named is None else named.first(n).widened(wider),
+        contrasts=None if contrasted is None else contrasted.first(n).widened(wider),
         links=predictor.links[:n],
         orders=orders[0],
         orders_deviation=orders[1],

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from .fidelities import Fidelities, described, worth_of_runs
 from .fitting import Design
-from .predictor import Predictor
+from .predictor import Predictor, Z
 from .readings import Question, Reading, walsh_spectrum
 from .readings.discoveries import LEAST, Discoveries, discover
 from .surrogates.alternatives import extra_variance
@@ -26,6 +27,7 @@ from .units import OWN, unit
 
 Array = NDArray[np.float64]
 AFFORDABLE = 5e10
+INSIDE = 0.95  # of the intervals
 RESOLVED = 3.0  # runs for each task and pair of a mixture, from which links are told apart well enough
 MANY_TARGETS = 20  # above, testing the pairs of all targets would take longer than everything else
 
@@ -61,10 +63,21 @@ class Effects:
         kept: dict[str, Any] = {name: getattr(self, name)[..., :n] for name in each}
         return replace(self, **kept, unit=self.unit[:n])
 
-    def widened(self, extra: Array) -> Effects:
-        """The same with a variance ``extra`` (T,) beside the posterior's in every effect."""
+    @property
+    def told(self) -> Array:
+        """How many effects the runs tell, array (T,): sum of 1 - posterior / prior variance (MacKay 1992)."""
+        ratio = np.divide(self.deviation, self.prior, out=np.ones_like(self.prior), where=self.prior > 0)
+        return np.nansum(1.0 - np.minimum(ratio, 1.0) ** 2, axis=0)
+
+    def widened(self, extra: Array, student: Array) -> Effects:
+        """The same with deviations ``student`` (T,) times as large, and a variance ``extra`` (T,) beside."""
         known = self.deviation > 0  # what never changes stays certain
-        return replace(self, deviation=np.where(known, np.sqrt(self.deviation**2 + extra), self.deviation))
+        return replace(self, deviation=np.where(known, np.sqrt(student**2 * self.deviation**2 + extra), self.deviation))
+
+
+def student(freedom: Array) -> Array:
+    """How much wider 95 % intervals are where noise is known by so many degrees of freedom (T,): Student's t."""
+    return student_t.ppf(0.5 * (1.0 + INSIDE), np.maximum(freedom, 1.0)) / Z
 
 
 def read_effects(predictor: Predictor, asked: Question, pairs: bool) -> Effects:
@@ -82,7 +95,15 @@ def read_effects(predictor: Predictor, asked: Question, pairs: bool) -> Effects:
     single = gathered(predictor, asked.effects, np.eye(P), scale)
     k, l = np.triu_indices(P if pairs else 0, 1)
     both = gathered(predictor, asked.pairs if pairs else None, np.eye(P)[k] + np.eye(P)[l], scale)
+    for targets, choice in predictor.choices:
+        if _one_at_a_time(choice.surrogate.X_):
+            both.mean[:, targets] = both.deviation[:, targets] = np.nan
     return Effects(single.mean, single.deviation, single.prior, both.mean, both.deviation, skill, over, tuple(units))
+
+
+def _one_at_a_time(X: Array) -> bool:
+    """Whether these are masks (m, P) none of which lacks two tasks: what two do together is the prior's alone."""
+    return bool(np.isin(X, (0.0, 1.0)).all() and (X == 0).sum(axis=1).max() < 2)
 
 
 def over_links(found: Effects, design: Design, predictor: Predictor, asked: Question) -> Effects:
@@ -153,6 +174,8 @@ def read_discoveries(design: Design, predictor: Predictor) -> tuple[Discoveries 
         try:
             found = discover(surrogate.X_, _level(Z, surrogate, own), higher_is_better=up)
         except ValueError as error:
+            if _one_at_a_time(surrogate.X_):
+                return None, "no run lacks two tasks, so nothing is known of pairs (interplay design --for pairs)"
             fewest = P + 1 + LEAST - len(np.unique(surrogate.X_, axis=0))
             return None, f"{fewest} more masks are needed for that" if fewest > 0 else str(error)
         parts.append((targets[own], found))

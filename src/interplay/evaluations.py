@@ -153,7 +153,7 @@ class Evaluations:
             values=y,
             tasks=tuple(tasks),
             targets=targets,
-            higher_is_better=as_directions(higher_is_better, targets),
+            higher_is_better=as_directions(higher_is_better, targets, y),
             kind=guess_kind(x) if kind is None else kind,
             fidelity=np.asarray(fidelity),
             seed=np.asarray(-1 if seed is None else seed),

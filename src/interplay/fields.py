@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from .directions import guess_direction
+from .directions import GUESSED, guess_direction
 from .kinds import KINDS, fault
 
+#: What is said of values that are NaN holds this.
+UNMEASURED = "not measured"
+
 __all__ = [
+    "UNMEASURED",
     "EvaluationsError",
     "MissingFileError",
+    "UnknownName",
     "as_column",
     "as_directions",
     "as_floats",
@@ -26,6 +31,8 @@ __all__ = [
     "enough",
     "enough_measured",
     "frozen",
+    "gaps",
+    "guessed",
     "joined_notes",
     "listed",
     "match",
@@ -41,28 +48,67 @@ class MissingFileError(EvaluationsError, FileNotFoundError):
     """A file that is not there."""
 
 
-def match(patterns: str | Sequence[str], names: Sequence[str], what: str, *, also: Sequence[str] = ()) -> list[str]:
+class UnknownName(EvaluationsError):
+    """A name, or a glob, that stands for nothing; its parts for whoever says it in other words.
+
+    Attributes
+    ----------
+    name : str
+    known : tuple of str
+        What there is.
+    what : str
+        What it should be the name of: 'target'.
+    of : str
+        What should hold it, such as a file; '' where that is plain.
+    argument : str
+        Which gave the name; '' where that is plain.
+    """
+
+    def __init__(self, name: str, known: Sequence[str], what: str, of: str = "", argument: str = ""):
+        self.name, self.known, self.what, self.of, self.argument = str(name), tuple(known), what, of, argument
+        super().__init__(self.name, self.known, what, of, argument)  # what a pickle keeps
+
+    def __str__(self) -> str:
+        n, what = len(self.known), f"{self.what} of {self.of}" if self.of else self.what
+        there = f"are {n}, such as {self.near}" if n > 1 else f"is only {self.near}" if n else "is none"
+        words = f"no {what} is called {self.name!r}. There {there}."
+        return f"{self.argument}: {words}" if self.argument else words
+
+    @property
+    def near(self) -> str:
+        """The known names that are nearest to it, or the first ones."""
+        holding = [other for other in self.known if self.name and self.name.casefold() in other.casefold()][:3]
+        close = get_close_matches(self.name, self.known, n=3, cutoff=0.5)
+        near = list(dict.fromkeys([*holding, *close]))[: max(3, len(holding))] or self.known[:5]
+        return ", ".join(map(repr, near))
+
+
+def match(
+    patterns: str | Sequence[str],
+    names: Sequence[str],
+    what: str,
+    *,
+    also: Sequence[str] = (),
+    of: str = "",
+    argument: str = "",
+) -> list[str]:
     """Return the names that patterns (names or globs) stand for, each once, in the order of the patterns.
 
-    A pattern that stands for none of the names, nor for one of those in `also`, is an error.
+    A pattern that stands for none of the names, nor for one of those in `also`, is an `UnknownName`, to which `what`,
+    `of` and `argument` are handed.
     """
     found: dict[str, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else [str(p) for p in patterns]:
         hits = [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
         if not hits and not any(n == pattern or fnmatchcase(n, pattern) for n in also):
-            raise unknown(pattern, names, what)
+            raise UnknownName(pattern, names, what, of, argument)
         found.update(dict.fromkeys(hits))
     return list(found)
 
 
-def unknown(name: str, names: Sequence[str], what: str) -> EvaluationsError:
+def unknown(name: str, names: Sequence[str], what: str, *, argument: str = "") -> UnknownName:
     """Return the error that says that a name is not among others, and which of them are near it."""
-    holding = [other for other in names if name and name.casefold() in other.casefold()][:3]
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
-    near = list(dict.fromkeys([*holding, *close]))[: max(3, len(holding))] or list(names)[:5]
-    counted = "is only" if len(names) == 1 else f"are {len(names)}, such as"
-    there = f"There {counted} {', '.join(map(repr, near))}." if names else "There is none."
-    return EvaluationsError(f"no {what} is called {name!r}. {there}")
+    return UnknownName(name, names, what, argument=argument)
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +141,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         "values": values,
         "tasks": tasks,
         "targets": targets,
-        "higher_is_better": as_directions(given["higher_is_better"], targets),
+        "higher_is_better": as_directions(given["higher_is_better"], targets, values),
         **rows,
         "notes": as_notes(given["notes"]),
         "warnings": tuple(dict.fromkeys(str(w) for w in given["warnings"])),
@@ -121,21 +167,49 @@ def enough_measured(values: np.ndarray, targets: Sequence[str], least: int, name
         )
 
 
-def as_directions(given: Any, targets: Sequence[str]) -> tuple[bool, ...]:
-    """Read directions: one bool, one for each target, names or globs of those that go up; None: guessed."""
+def gaps(values: np.ndarray, targets: Sequence[str]) -> str:
+    """Say which values (m, T) were not measured, NaN; '' where all were."""
+    missing, m = np.isnan(values).sum(axis=0), len(values)
+    short = [f"{targets[t]} on {m - missing[t]} of {m} runs" for t in np.flatnonzero(missing).tolist()]
+    were = "1 value was" if missing.sum() == 1 else f"{missing.sum()} values were"
+    return f"{were} {UNMEASURED}; fitted on fewer runs: {listed(short)}" if short else ""
+
+
+def as_directions(given: Any, targets: Sequence[str], values: np.ndarray | None = None) -> tuple[bool, ...]:
+    """Read directions: one bool, one for each target, names or globs of those that go up; None: guessed.
+
+    Values (m, T) help to guess.
+    """
     if given is None:
-        return tuple(bool(guess_direction(t)) for t in targets)
+        return tuple(bool(guess_direction(t, None if values is None else values[:, j])) for j, t in enumerate(targets))
     if isinstance(given, bool | np.bool_):
         return (bool(given),) * len(targets)
     given = [given] if isinstance(given, str) else list(given)
     if all(isinstance(g, str) for g in given):
-        up = set(match(given, targets, "target"))
+        up = set(match(given, targets, "target", argument="higher_is_better"))
         return tuple(t in up for t in targets)
     if len(given) != len(targets):
         raise EvaluationsError(
             f"higher_is_better has {len(given)} entries for {len(targets)} targets; give one for each."
         )
     return tuple(bool(g) for g in given)
+
+
+def guessed(names: Sequence[str]) -> str:
+    """Say that directions of targets were guessed, whose names do not say them.
+
+    Examples
+    --------
+    >>> guessed(["x"])
+    'x is taken as lower is better: its name does not say; if higher is better, name it with --higher-is-better'
+    """
+    one = len(names) == 1
+    said = "its name does" if one else "their names do"
+    end = "name it" if one else "name those where it is"
+    return (
+        f"{listed(names)} {'is' if one else 'are'} {GUESSED}: {said} not say; if higher is better, {end} with "
+        "--higher-is-better"
+    )
 
 
 def as_floats(values: Any, name: str) -> np.ndarray:

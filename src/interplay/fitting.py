@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from .fidelities import asked_about, estimated
-from .fields import listed, match
+from .fields import UNMEASURED, gaps, listed, match
 from .identifiability import identifiability, identifiability_by_target
 from .players import Players
 from .predictor import Predictor
@@ -84,6 +84,8 @@ class Design:
         players = Players.of(runs.masks, runs.tasks, runs.kind)
         warnings += players.warnings
         if np.isnan(runs.values).any():
+            if not any(UNMEASURED in said for said in runs.warnings):  # runs of a file say it as they are read
+                warnings.append(gaps(runs.values, runs.targets))
             warnings += _unidentified_where_measured(runs)
         switched(players.names)
         seeds = set(runs.seed.tolist())
@@ -120,7 +122,7 @@ def asked_of(runs: Evaluations, target: str | Sequence[str] | None) -> tuple[Eva
     """Runs with the targets that are asked about (names or globs) first, how many these are, and their parts behind."""
     if target is None:
         return runs, runs.T
-    names = match(target, runs.targets, "target")
+    names = match(target, runs.targets, "target", argument="target")
     return with_parts(runs, names), len(names)
 
 

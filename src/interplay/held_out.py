@@ -33,6 +33,8 @@ class HeldOut:
     seed : array (m,) of int
         -1 where not stated, or where seeds were averaged.
     origin : tuple of str (m,)
+    places : tuple of int (m,)
+        Rows of the table of runs that these are; empty in answers of earlier versions.
     """
 
     measured: Array
@@ -41,6 +43,7 @@ class HeldOut:
     weights: Array
     seed: NDArray[np.int64]
     origin: tuple[str, ...]
+    places: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, design: Design, predictor: Predictor) -> HeldOut:
@@ -65,6 +68,7 @@ class HeldOut:
             design.X[some],
             runs.seed[some],
             tuple(map(str, runs.origin[some])),
+            tuple(np.flatnonzero(some).tolist()),
         )
 
     def first(self, n: int) -> HeldOut:

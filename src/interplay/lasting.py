@@ -1,4 +1,4 @@
-"""Shapley values with what measured sets show beyond the surrogate, and with the value of no task.
+"""Effects with what measured sets show beyond the surrogate; of Shapley values with the value of no task.
 
 F(s) = g(s) + l(s), l(s) of variance L independent of one set to the next: what a smooth g does not follow.
 
@@ -10,6 +10,10 @@ Var phi = Var phi(g) + L (sum over all s of w_k(s)^2 - sum over sets that were r
 All and none weigh 1 / K, so a level that the surrogate missed there moves all values alike: with both known they add up
 to F(all) - F(none). None is no neighbour of other sets (a model that was not trained, a prompt without examples), which
 is why its run is not fitted. That g and l give and take is left out of the variance: it is an upper bound.
+
+Leave-one-out tables say F(all) - F(all but k) themselves, with variance N (1 / n + 1 / n_k) of n and n_k runs, N by
+the repeats (deviations are those of Student's distribution). One run of every mask does not tell noise from effects:
+then N is taken as large as the variance of the masks.
 """
 
 from __future__ import annotations
@@ -20,20 +24,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
+from scipy.stats import t as student
 
 from .blocks import Effects
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
-from .fields import match
+from .fields import listed, match
 from .fitting import Design
 from .players import Players
-from .predictor import Predictor
-from .repeats import averaged, reproduced, share_shown
+from .predictor import Predictor, Z
+from .repeats import TOLD, averaged, noise_of_repeats, reproduced, share_shown, sides_of
 from .units import OWN
 
 Array = NDArray[np.float64]
 Empty = float | Mapping[str, float] | None
 
-__all__ = ["completed", "shapley_weights", "value_of_none"]
+__all__ = ["completed", "left_out", "shapley_weights", "value_of_none", "without_none"]
 
 
 def value_of_none(runs: Evaluations, empty: Empty) -> tuple[Evaluations, Array, list[str]]:
@@ -63,7 +68,8 @@ def value_of_none(runs: Evaluations, empty: Empty) -> tuple[Evaluations, Array, 
     for name, value in empty.items() if isinstance(empty, Mapping) else [(t, empty) for t in runs.targets]:
         if not np.isfinite(value):
             raise EvaluationsError(f"empty is {value!r} for target {name!r}; give what it is without any task.")
-        none[[runs.targets.index(target) for target in match(name, runs.targets, "target")]] = value
+        found = match(name, runs.targets, "target", argument="empty")
+        none[[runs.targets.index(target) for target in found]] = value
     players = Players.of(rest.masks, runs.tasks, "mask")
     if players.always_on:
         raise EvaluationsError(
@@ -111,13 +117,76 @@ def completed(effects: Effects, design: Design, predictor: Predictor, none: Arra
     )
 
 
+def without_none(predictor: Predictor, none: Array) -> list[str]:
+    """Say for which targets the value of no task (T,) is not known, and what it is predicted as."""
+    unknown = np.flatnonzero(np.isnan(none) & ~predictor.constant & predictor.asked)
+    if not len(unknown):
+        return []
+    mean = predictor.at(np.zeros((1, len(predictor.players.names))))[0][0]
+    found = listed([f"{predictor.targets[j]} {mean[j]:.4g}" for j in unknown], 3)
+    return [
+        f"no run says what no task at all comes to; it is predicted ({found}), far from all runs. Where that is off, "
+        f"all Shapley values of a target are, by 1 / {len(predictor.players.names)} of it and beyond their intervals: "
+        "their differences hold, their signs may not. Say what it is (empty=, --empty)."
+    ]
+
+
+def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
+    """Leave-one-out effects as they were measured, where there are fewer masks beside such masks than tasks.
+
+    Every task is out in one mask alone then: no held-out mask can be predicted, and the best g by held-out error is
+    flat. With more of other masks these tell how far to believe g.
+    """
+    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    X, y = predictor.players.columns(runs.masks), runs.values
+    masks, count, measured = _without_levels(X, y, None if design.seeds is None else runs.seed)
+    lacking = X.shape[1] - masks.sum(axis=1)
+    (full,), (one,) = np.nonzero(lacking == 0), np.nonzero(lacking == 1)
+    if not np.isin(masks, (0.0, 1.0)).all() or not len(full) or not len(one) or (lacking > 1).sum() >= X.shape[1]:
+        return effects
+    found, deviation, own = (np.full(effects.effects.shape, np.nan) for _ in range(3))
+    task = np.argmin(masks[one], axis=1)
+    found[task] = measured[full] - measured[one]
+    known = (count[full] > 0) & (count[one] > 0)
+    runs_of_both = np.where(known, 1.0 / np.maximum(count[full], 1) + 1.0 / np.maximum(count[one], 1), np.nan)
+    for j in range(y.shape[1]):
+        noise, freedom = noise_of_repeats(X, y[:, [j]], runs.seed)
+        if runs.notes.get("deterministic") is True:
+            deviation[task, j] = 0.0 * runs_of_both[:, j]
+        elif freedom >= TOLD:
+            deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student.ppf(0.975, freedom) / Z
+        else:
+            deviation[task, j] = np.sqrt(measured[count[:, j] > 0, j].var(ddof=1) * runs_of_both[:, j])
+    own = np.isfinite(deviation) & ~predictor.constant
+    size = np.sqrt(np.nanmean(np.where(own, found**2, np.nan), axis=0)) if own.any() else np.zeros(1)
+    return replace(
+        effects,
+        effects=np.where(own, predictor.sign * found, effects.effects),
+        deviation=np.where(own, deviation, effects.deviation),
+        prior=np.where(own, size, effects.prior),
+    )
+
+
+def _without_levels(X: Array, y: Array, seed: NDArray[np.int64] | None) -> tuple[Array, Array, Array]:
+    """`averaged`, but that levels of coupled seeds come off where every seed shares masks with the others."""
+    masks, count, measured = averaged(X, y)
+    if seed is None:
+        return masks, count, measured
+    sides = sides_of(np.unique(X, axis=0, return_inverse=True)[1].ravel(), seed)
+    whole = np.isfinite(y).all(axis=0) & (np.linalg.matrix_rank(sides) == sides.shape[1] - 1)
+    found = np.linalg.lstsq(sides, np.where(whole, y, 0.0), rcond=None)[0]
+    own, levels = found[: len(masks)], found[len(masks) :]
+    return masks, count * whole, own + levels.mean(axis=0)
+
+
 def _split(design: Design, predictor: Predictor, X: Array, runs: Evaluations) -> tuple[Array, Array]:
     """Variances L and N (T,); all of it lasts where evaluations have no noise."""
     spread = [predictor.at(design.X, noise=noise)[1] ** 2 for noise in (True, False)]
     nugget = np.maximum(spread[0] - spread[1], 0.0).mean(axis=0)
     if runs.notes.get("deterministic") is True:
         return nugget, np.zeros_like(nugget)
-    parts = [reproduced(X, runs.values[:, [t]], runs.seed, nugget[[t]], predictor.averaged) for t in range(len(nugget))]
+    one = lambda j: reproduced(X, runs.values[:, [j]], runs.seed, nugget[[j]], predictor.averaged)
+    parts = [one(j) for j in range(len(nugget))]
     lasting, noise = (np.concatenate(part) for part in zip(*parts, strict=True))
     return lasting, noise
 

@@ -52,6 +52,10 @@ class Named:
         """The same of the first ``n`` targets."""
         return replace(self, **{name: getattr(self, name)[:, :n] for name in ("effects", "deviation", "coverage")})
 
+    def widened(self, student: Array) -> Named:
+        """The same with deviations ``student`` (T,) times as large."""
+        return replace(self, deviation=self.deviation * student)
+
     @property
     def lower(self) -> Array:
         """Lower ends of the 95 % intervals, array (n, T)."""

@@ -24,6 +24,7 @@ from .figures.look import Spec
 from .figures.printed import DPI, FORMATS, WIDTH
 from .figures.printed import save as save_printed
 from .formats.shapiq import column
+from .report.pairs import additive
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -84,6 +85,8 @@ def interactions(answer: Attribution, target: str | None = None, *, most: int = 
             raise ValueError(f"{_name(answer, t)} has effects of one task; interactions need two.")
         if not len(answer.interactions):
             raise ValueError("this answer holds no pairs; ask for them with attribute(..., pairs=True).")
+        if additive(answer, t):
+            raise ValueError(f"the fit of {_name(answer, t)} is additive: all of its interactions are 0.")
         raise ValueError(
             f"no pairs were read for {_name(answer, t)} by {answer.reading!r} over {len(answer.tasks)} tasks; "
             "ask for another reading, such as attribute(..., reading='leave-one-out') of masks, 'move' of mixtures."
@@ -216,8 +219,8 @@ def selection_gains(chosen: Selection, target: str | None = None) -> Figure:
     EvaluationsError
         For a target that is none of the objective.
     """
-    (name,) = match(target, chosen.targets, "target")[:1] if target is not None else chosen.targets[:1]
-    return _figure(choice.gains(chosen, chosen.targets.index(name)))
+    found = chosen.targets if target is None else match(target, chosen.targets, "target", argument="target")
+    return _figure(choice.gains(chosen, chosen.targets.index(found[0])))
 
 
 def save(figure: Figure, path: str | Path, *, width: float = WIDTH, dpi: float = DPI) -> Path:

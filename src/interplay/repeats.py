@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["averaged", "first_of_each", "groups", "means", "reproduced", "share_shown"]
+__all__ = ["averaged", "first_of_each", "groups", "means", "noise_of_repeats", "reproduced", "share_shown"]
 
 LASTING = 0.8  # of what a fit leaves unexplained belongs to the mask, where no repeats tell
 TOLD = 3  # repeats from which the noise of a run is told
@@ -108,21 +108,33 @@ def reproduced(
         Variances of the part that belongs to the mask and of a single run's noise. From repeated masks, the level of
         each seed taken out; `LASTING` of it where fewer than `TOLD` repeats tell.
     """
-    unknown = LASTING * nugget, (1.0 - LASTING) * nugget * averaged
+    noise, freedom = noise_of_repeats(X, y, seed)
+    if freedom < TOLD:
+        return LASTING * nugget, (1.0 - LASTING) * nugget * averaged
+    return np.maximum(nugget - noise / averaged, 0.0), noise
+
+
+def noise_of_repeats(X: np.ndarray, y: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, int]:
+    """Variance (J,) of a single run's noise by repeated masks, the level of each seed taken out, and its freedom.
+
+    See `reproduced`.
+    """
     _, mask = np.unique(np.round(X, 9), axis=0, return_inverse=True)
     mask = mask.ravel()
     (several,) = np.nonzero((np.bincount(mask)[mask] > 1) & np.isfinite(y).all(axis=1))
     if not len(several):
-        return unknown
+        return np.full(y.shape[1], np.nan), 0
     y, mask, seed = y[several], np.unique(mask[several], return_inverse=True)[1], seed[several]
-    seeds, which = np.unique(seed, return_inverse=True)
-    sides = np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
+    sides = sides_of(mask, seed)
     left = y - sides @ np.linalg.lstsq(sides, y, rcond=None)[0]
     freedom = len(y) - int(np.linalg.matrix_rank(sides))
-    if freedom < TOLD:
-        return unknown
-    noise = (left**2).sum(axis=0) / freedom
-    return np.maximum(nugget - noise / averaged, 0.0), noise
+    return (left**2).sum(axis=0) / max(freedom, 1), freedom
+
+
+def sides_of(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Indicators (m, n + seeds) of the masks, numbered from 0, and of the seeds of runs."""
+    seeds, which = np.unique(seed, return_inverse=True)
+    return np.hstack([np.eye(mask.max() + 1)[mask], np.eye(len(seeds))[which]])
 
 
 def share_shown(lasting: np.ndarray, noise: np.ndarray, runs: np.ndarray | int) -> np.ndarray:

@@ -17,8 +17,13 @@ MOST = 40
 
 
 def interactions(answer: Attribution, target: int = 0, most: int = MOST) -> Spec | None:
-    """Heat map of one target (column), of the tasks in the strongest pairs; None where no pairs were read."""
+    """Heat map of one target (column), of the tasks in the strongest pairs.
+
+    None where no pairs were read, or the fit is additive: of rounding errors nothing is drawn.
+    """
     if not len(answer.interactions) or not np.isfinite(value := answer.interactions[:, target]).any():
+        return None
+    if pairs.additive(answer, target):
         return None
     half = Z * answer.interaction_deviation[:, target]
     P, (k, l) = len(answer.tasks), answer.pairs[: len(value)].T

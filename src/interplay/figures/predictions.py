@@ -55,5 +55,6 @@ def measured_vs_predicted(answer: Attribution, target: int = 0) -> Spec | None:
 def run_name(held: HeldOut, row: int) -> str:
     """What a run is called: its place, its origin and its seed, where they are stated."""
     origin, seed = held.origin[row], held.seed[row]
-    said = origin and origin != str(row + 1)
-    return f"run {row + 1}" + (f", {plain(origin)}" if said else "") + (f", seed {seed}" if seed >= 0 else "")
+    place = (held.places[row] if len(held.places) == len(held.seed) else row) + 1
+    said = origin and origin != str(place)
+    return f"run {place}" + (f", {plain(origin)}" if said else "") + (f", seed {seed}" if seed >= 0 else "")

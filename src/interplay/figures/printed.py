@@ -223,7 +223,7 @@ def _stroke(line: Spec, default: str = INK) -> Spec:
     return {"color": colour(line.get("color", default)), "linewidth": line.get("width", 2) * POINT, "linestyle": dash}
 
 
-def _markers(marker: Spec, alpha: float, size: float = 6) -> Iterator[tuple[Any, Any, Spec]]:
+def _markers(marker: Spec, alpha: float) -> Iterator[tuple[Any, Any, Spec]]:
     """Properties of markers, by colour and symbol."""
     colours, symbols = marker.get("color", INK), marker.get("symbol", "circle")
     n = max((len(given) for given in (colours, symbols) if not isinstance(given, str)), default=0)
@@ -233,7 +233,7 @@ def _markers(marker: Spec, alpha: float, size: float = 6) -> Iterator[tuple[Any,
         ink, symbol = colour(kind[0]), kind[1]
         open_ = symbol.endswith("-open")
         edge = marker.get("line", {}).get("width", 1.3 if open_ else 0)
-        look = {"marker": SYMBOLS[symbol.removesuffix("-open")], "markersize": marker.get("size", size) * POINT}
+        look = {"marker": SYMBOLS[symbol.removesuffix("-open")], "markersize": marker.get("size", 6) * POINT}
         look |= {"markerfacecolor": ("none" if symbol in SEEN_THROUGH else "white") if open_ else ink}
         look |= {"markeredgecolor": ink, "markeredgewidth": edge * POINT}
         look |= {"alpha": alpha * marker.get("opacity", 1.0), "linestyle": "none"}

@@ -17,7 +17,7 @@ strength, and at most that share of additive games names a pair (`benchmarks/ben
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,6 +84,16 @@ class Discoveries:
         (k, l), both = self.pairs[pair], float(self.interaction[pair, target])
         alone = self.effects[[k, l], target] - self.presence[[l, k]] * both  # while the other is out
         return kind_of_pair(both, float(alone[0]), float(alone[1]), 0.0)
+
+    def silent(self, targets: NDArray[np.bool_]) -> Discoveries:
+        """The same without names on some targets (T,), of which the runs tell too little: `withheld`."""
+        away = targets[None, :]
+        unknown = {name: np.where(away, np.nan, getattr(self, name)) for name in ("q", "probability")}
+        return replace(self, named=self.named & ~away, **unknown)
+
+    def withheld(self, target: int = 0) -> bool:
+        """Whether pairs were tested on one target (column) and none is named, since too little is known of it."""
+        return bool(np.isfinite(self.statistic[:, target]).any() and np.isnan(self.q[:, target]).all())
 
     def sentence(self, target: int = 0, limit: int = 5) -> str:
         """What was found on one target (column) in words, the ``limit`` surest pairs by name; by t among equals.

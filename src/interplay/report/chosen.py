@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from . import frames
 from .page import PLOTLY, packed, rendered
 from .selection import sentences
 from .tables import Table, table
-from .words import plainly, shortened, shown
+from .words import plainly, safe_cell, sentence, shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ def whole(chosen: Selection) -> dict[str, Any]:
         "title": shown(f"Choice to {chosen.objective}"),
         "verdict": chosen.verdict,
         "meaning": WORDS[chosen.verdict],
-        "reason": _sentence(shown(chosen.why, 600)),
+        "reason": sentence(shown(chosen.why, 600)),
         "short": short(chosen),
         "reading": f"From {chosen.runs} runs of {len(chosen.tasks)} tasks.",
         "rules": [shown(rule) for rule in chosen.rules],
@@ -157,7 +158,7 @@ def candidates(chosen: Selection, j: int) -> Table:
 def made(chosen: Selection) -> list[tuple[str, str]]:
     """What was done, in rows of a name and words."""
     done = chosen.made
-    rows = [("Search", _sentence(chosen.search)), ("Surrogate", shown(chosen.surrogate, 1000))]
+    rows = [("Search", sentence(chosen.search)), ("Surrogate", shown(chosen.surrogate, 1000))]
     if "interplay" in done:
         rows.append(("Version", f"interplay {done['interplay']}"))
     if options := done.get("options"):
@@ -189,8 +190,6 @@ def _numbered(chosen: Selection) -> list[tuple[str, Candidate]]:
 
 
 def _text(frame: pd.DataFrame) -> str:
-    from .words import safe_cell
-
     frame = frames.safe(frame, ("task", "candidate", "target", "run")).rename(columns=lambda name: safe_cell(str(name)))
     return frame.to_csv(index=False, lineterminator="\r\n", float_format="%.7g")
 
@@ -242,8 +241,6 @@ def _front(chosen: Selection) -> Table | None:
 
 def titled(chosen: Selection) -> list[tuple[str, Candidate]]:
     """What is compared under the names of the figures, as text."""
-    from html import unescape
-
     return [(unescape(title), c) for title, c in figures.compared(chosen)]
 
 
@@ -288,8 +285,3 @@ def _share(weight: float, percent: bool) -> str:
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:
     return listed([shown(name, 60) for name in names], NAMED)
-
-
-def _sentence(text: str) -> str:
-    text = text.rstrip(".")
-    return text[:1].upper() + text[1:] + "." if text else ""

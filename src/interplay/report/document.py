@@ -9,6 +9,7 @@ import numpy as np
 from .. import figures
 from ..fields import listed
 from ..figures.spectrum import unread
+from ..provenance import counted
 from ..trust import VERDICTS
 from ..trust.facts import limits
 from ..units import OWN
@@ -16,10 +17,10 @@ from ..units import meaning as meaning_of
 from . import tables
 from .average import AGAINST, OVER, against, on_average, task_by_task
 from .brief import Brief
-from .pairs import pairs_lines
+from .pairs import pairs_lines, still
 from .steps import steps
 from .summary import Summary
-from .table import head, links, notes, orders_lines, truth_line
+from .table import doubts, head, links, notes, orders_lines, truth_line
 from .words import plainly, shown
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def whole(answer: Attribution) -> Part:
     title, reading, *_ = head(answer)
     brief, unseen = Brief.of(answer), limits(answer.trust.facts)
     first = [*short(brief.answer, 0), ("Unit", f"{unit(answer, 0)}; {HALF}")] if T == 1 else short_over(brief.answer)
+    moves = not all(still(answer, t) for t in range(T))
+    first = first if moves else []
     part: Part = {
         "title": title,
         "reading": reading,
@@ -63,9 +66,10 @@ def whole(answer: Attribution) -> Part:
         "headline": answer.trust.headline,
         "meaning": meaning(answer),
         "reason": answer.trust.reason,
+        "doubts": doubts(answer),
         "steps": steps(answer),
         "fidelities": [] if answer.fidelities is None else list(answer.fidelities.sentences),
-        "surrogate": answer.surrogate,
+        "surrogate": answer.surrogate if moves else "",
         "links": links(answer),
         "facts": list(answer.trust.facts),
         "notes": [note.removeprefix("Note: ") for note in notes(answer)],
@@ -77,7 +81,7 @@ def whole(answer: Attribution) -> Part:
         "verdicts": list(answer.trust.targets),
     }
     part["figures"] = {"overview": figures.overview(answer), "learning_curve": figures.learning_curve(answer)}
-    held: dict[str, tables.Table | None] = {"surrogates": tables.surrogates(answer)}
+    held: dict[str, tables.Table | None] = {"surrogates": tables.surrogates(answer) if moves else None}
     if T > 1:
         held |= {"over_targets": tables.over_targets(brief.answer), "targets": tables.targets(brief.answer)}
         for kind, given in (("group", answer.groups), ("contrast", answer.contrasts)):
@@ -119,6 +123,13 @@ def of_target(answer: Attribution, t: int, brief: Brief | None = None) -> Part:
         (trust.agreement, trust.skill, trust.ranks, trust.ceiling, trust.coverage),
         strict=True,
     )
+    if still(answer, t):
+        return {
+            "name": shown(answer.targets[t]),
+            "verdict": trust.targets[t],
+            "about": never(answer, t),
+            "known": "",
+        } | {"short": [], "pairs": pairs_lines(short_names, t, 60), "orders": [], "figures": {}, "tables": {}}
     known = "; ".join(f"{name} {one[t]:.2f}" for name, one in values if len(one) and np.isfinite(one[t]))
     return {
         "name": shown(answer.targets[t]),
@@ -144,6 +155,11 @@ def of_target(answer: Attribution, t: int, brief: Brief | None = None) -> Part:
             "outliers": tables.outliers(short_names, t),
         },
     }
+
+
+def never(answer: Attribution, t: int) -> str:
+    """That one target (column) never changes, which is all that there is to say."""
+    return f"{shown(answer.targets[t], 80)} never changes: there is nothing to attribute."
 
 
 def short(answer: Attribution, t: int) -> list[tuple[str, str]]:
@@ -176,13 +192,17 @@ def _never(answer: Attribution) -> list[tuple[str, str]]:
 def made(answer: Attribution) -> list[tuple[str, str]]:
     """What was done, in rows of a name and words."""
     done = answer.made
-    rows = [("Reading", f"{answer.reading}: {answer.words}; {answer.why}"), ("Surrogate", answer.surrogate)]
+    rows = [("Reading", f"{answer.reading}: {answer.words}; {answer.why}")]
+    if not all(still(answer, t) for t in range(len(answer.targets))):
+        rows.append(("Surrogate", answer.surrogate))
     if done:
         options = shown(plainly(done["options"]), 2000)
         rows += [("Version", f"interplay {done['interplay']}"), ("Options", options)]
         for name in ("runs", "truth"):
             if name in done:
-                rows.append((name.capitalize(), f"{done[name]['rows']} rows, fingerprint {done[name]['fingerprint']}"))
+                of = shown(answer.targets[0], 80) if len(answer.targets) == 1 else "each target"
+                words = f"{counted(done[name], of)}, fingerprint {done[name]['fingerprint']}"
+                rows.append((name.capitalize(), words))
         rows += [("Command", shown(done["command"], 2000))] if "command" in done else []
     kinds = [name for name in ("coupled", "absent_tasks", "training", "optimizer") if name in answer.notes]
     noted = {name: plainly(one) if isinstance(one := answer.notes[name], dict) else str(one) for name in kinds}

@@ -150,7 +150,8 @@ def held_out(answer: Attribution) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     m, T = held.predicted.shape
     off = np.stack([held.standardised(t) for t in range(T)], axis=1)
-    cells = [np.repeat(np.arange(1, m + 1), T), np.repeat(np.array(held.origin, dtype=object), T)]
+    places = np.array(held.places if len(held.places) == m else range(m)) + 1
+    cells = [np.repeat(places, T), np.repeat(np.array(held.origin, dtype=object), T)]
     cells += [np.repeat(held.seed, T), np.tile(np.array(answer.targets, dtype=object), m)]
     cells += [values.ravel() for values in (held.measured, held.predicted, held.deviation, off)]
     frame = pd.DataFrame(dict(zip(columns, cells, strict=True)))

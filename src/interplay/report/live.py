@@ -145,7 +145,7 @@ def _standing(stands: Sequence[Standing]) -> str:
     return "; ".join([*said, *more]) or "no runs yet"
 
 
-def latest(runs: Sequence[Run], targets: Sequence[str] = ()) -> Table:
+def latest(runs: Sequence[Run], targets: Sequence[str]) -> Table:
     """Rows of a store as a table of the page: status, what was left out, values, the last words of errors.
 
     Parameters

@@ -12,6 +12,7 @@ from ..figures.look import HELPS, HURTS, OPEN
 from .average import of_average
 from .steps import steps
 from .summary import Summary
+from .table import doubts, notes
 from .words import plain
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ def html(answer: Attribution) -> str:
     runs = f"{min(answer.rows)} to {max(answer.rows)}" if len(set(answer.rows)) > 1 else f"{answer.rows[0]}"
     of = _name(answer.targets[0]) if T == 1 else f"{T} targets"
     said = [f"<b>Verdict: {_text(answer.trust.headline)}.</b> {_text(answer.trust.reason)}"]
+    said += [f"<b>Check:</b> {_text(line)}" for line in doubts(answer)]
     if T > 1:
         said += map(_text, of_average(answer, Summary.of(answer)))
     following = (f"{_text(s.words)}{f' <code>{_text(s.command)}</code>' * bool(s.command)}" for s in steps(answer))
     said.append(f"<b>Next:</b> {' '.join(following)}")
     said.append(f"<b>Reading:</b> {_text(answer.reading)}, {_text(answer.words)}; {_text(answer.why)}.")
-    said += [f"<b>Note:</b> {_text(warning)}" for warning in answer.warnings[:3]]
+    noted = [line.removeprefix("Note: ") for line in notes(answer) if line.startswith("Note: ")]
+    said += [f"<b>Note:</b> {_text(line)}" for line in noted[:3]]
     more = "<code>print(answer)</code> shows pairs and evidence, <code>answer.to_frame()</code> all numbers"
     if T > 1:
         more += f", <code>interplay.plots.overview(answer)</code> all {T} targets"

@@ -25,23 +25,33 @@ if TYPE_CHECKING:
 
 LIMIT = 5  # pairs in words
 OPEN = "size open"  # of a pair that is named, where its own interval includes 0
+UNSEEN = "size not seen"  # of one that is named, where the fit is additive
 
 
 def pairs_lines(answer: Attribution, t: int, width: int = 24) -> list[str]:
     """What the runs say of the pairs on one target (column), the surest ones by name, in so many characters each."""
+    if still(answer, t):
+        return [f"Pairs: none, since {plain(answer.targets[t], 60)} never changes."]
     if np.isnan(answer.interactions[:, t]).all():
         read = [f"Pairs: none are read for {answer.reading}."]
     elif np.isnan(answer.interaction_deviation[:, t]).all():
         read = [f"Pairs: {len(answer.interactions)} read without intervals; none is put in words."]
-    elif not np.nanmax(np.abs(answer.interactions[:, t]), initial=0.0) > rounding(answer, t):
+    elif additive(answer, t):
         read = ["Pairs: none; in what was fitted, effects add up."]
     else:
         read = []
     found = answer.discoveries
+    if found is not None and found.withheld(t):
+        unknown = answer.trust.targets[t] == "not supported"
+        why = "that it depends on the tasks is not supported" if unknown else "runs that stand out may make them"
+        return [f"Pairs: none is named of {plain(answer.targets[t], 60)}: {why}."]
     if found is None or np.isnan(found.q[:, t]).all():
         untested = [f"Not tested together: {answer.untested.removesuffix('.')}."] if answer.untested else []
         return [*(read or _alone(answer, t, width)), *untested]
-    return [*_together(answer, found, t, width), *(read or _count(answer, t))]
+    together = _together(answer, found, t, width)
+    if additive(answer, t):  # where pairs are named it is said in their line
+        return together if found.named[:, t].any() else [*together, *read]
+    return [*together, *(read or _count(answer, t))]
 
 
 def _alone(answer: Attribution, t: int, width: int) -> list[str]:
@@ -63,21 +73,23 @@ def _together(answer: Attribution, found: Discoveries, t: int, width: int) -> li
     own = len(answer.interactions) == len(found.pairs) and bool(np.isfinite(answer.interaction_deviation[:, t]).all())
     order = np.lexsort((-np.abs(found.statistic[:, t]), found.q[:, t]))
     order = order[found.named[order, t]]
-    unseen = int(np.isnan(found.q[:, t]).sum())
-    rate, tested = f"at {100 * found.level:.3g} % false discoveries", len(found.pairs) - unseen
-    cannot = f" {unseen} cannot be tested: fewer than {CELL} runs hold one of their four combinations."
-    cannot = cannot if unseen else ""
+    few = int(np.isnan(found.q[:, t]).sum())
+    rate, tested = f"at {100 * found.level:.3g} % false discoveries", len(found.pairs) - few
+    cannot = f" {few} cannot be tested: fewer than {CELL} runs hold one of their four combinations." if few else ""
     if not len(order):
         size = found.resolution[t]
         seen = f"; most of those above {size:.2g} would be" if np.isfinite(size) and size > 0 else ""
         return [f"Pairs: none of {tested} is named {rate}, all tested together{seen}.{cannot}"]
-    lines = []
+    lines, unseen = [], additive(answer, t)
     for n in order[:LIMIT]:
         said = _sized(answer, int(n), t) if own else _tested_size(found, int(n), t)
-        lines.append(f"  {_names(found.tasks, found.pairs[n], width)}: {said}")
+        lines.append(f"  {_names(found.tasks, found.pairs[n], width)}{'' if unseen else f': {said}'}")
     more = [f"  {len(order) - LIMIT} more"] if len(order) > LIMIT else []
     unit = "" if own or not answer.links or answer.links[t] == "y" else f", in {answer.links[t]}"
-    head = f"Pairs: {len(order)} of {tested} named {rate}, all tested together (± half of its own 95 % interval{unit}):"
+    beside = f" (± half of its own 95 % interval{unit})"
+    if unseen:
+        beside = f"; in the fit, which is additive, {'its size is' if len(order) == 1 else 'their sizes are'} not seen"
+    head = f"Pairs: {len(order)} of {tested} named {rate}, all tested together{beside}:"
     return [head, *lines, *more, *([cannot.strip()] if cannot else [])]
 
 
@@ -138,11 +150,24 @@ def sure(answer: Attribution, t: int) -> NDArray[np.bool_]:
 def told(answer: Attribution, t: int) -> tuple[NDArray[np.bool_], str]:
     """Pairs (n,) that are said to interact on one target, and which these are in words; '' where nothing tells."""
     found = answer.discoveries
+    if found is not None and found.withheld(t):
+        return np.zeros(len(answer.interactions), bool), "that are named; too little is known of this target"
     if found is not None and len(found.named) == len(answer.interactions) and np.isfinite(found.q[:, t]).any():
         said = f"named when all are tested together, {100 * found.level:.3g} % of them falsely at most"
         return found.named[:, t], said
     known = np.isfinite(answer.interaction_deviation[:, t]).any()
     return sure(answer, t), "whose 95 % interval excludes 0" if known else ""
+
+
+def additive(answer: Attribution, t: int) -> bool:
+    """Whether the interactions of one target (column) were read and are all 0, but for rounding."""
+    value = answer.interactions[:, t]
+    return bool(np.isfinite(value).any() and not np.nanmax(np.abs(value)) > rounding(answer, t))
+
+
+def still(answer: Attribution, t: int) -> bool:
+    """Whether one target (column) never changes: its effects are 0 for certain."""
+    return bool(((answer.effects[:, t] == 0) & (answer.deviation[:, t] == 0)).all())
 
 
 def rounding(answer: Attribution, target: int) -> float:
@@ -151,17 +176,12 @@ def rounding(answer: Attribution, target: int) -> float:
     return 1e-9 * float(np.max(effects, where=np.isfinite(effects), initial=0.0))
 
 
-def kind_of_interaction(answer: Attribution, pair: int, target: int) -> str:
-    """Synergy, redundancy or antagonism of one pair (row) on one target, see `kind_of_pair`."""
-    first, second = answer.effects[answer.pairs[pair], target]
-    return kind_of_pair(float(answer.interactions[pair, target]), first, second, _share(answer))
-
-
 def kinds_of_interactions(answer: Attribution, places: NDArray[np.int64]) -> list[str]:
     """What is known of each interaction, for places in the interactions laid out row by row.
 
-    Synergy, redundancy or antagonism; where its interval includes 0 'open', or `OPEN` if the test of all pairs names
-    it nevertheless; 'no interval' where there is none, '' where nothing is known.
+    Synergy, redundancy or antagonism, see `kind_of_pair`; where its interval includes 0 'open', or `OPEN` if the test
+    of all pairs names it nevertheless (`UNSEEN` where the fit is additive); 'no interval' where there is none, '' where
+    nothing is known.
     """
     pair, t = np.divmod(places, answer.interactions.shape[1])
     value, half = answer.interactions.ravel()[places], 1.96 * answer.interaction_deviation.ravel()[places]
@@ -173,7 +193,9 @@ def kinds_of_interactions(answer: Attribution, places: NDArray[np.int64]) -> lis
         certain = (np.abs(value) > half) & (np.abs(value) > least[t])
     found = answer.discoveries
     named = np.zeros(len(places), bool) if found is None else found.named.ravel()[places]
-    kind = np.where(certain, kind, np.where(named, OPEN, "open"))
+    flat = np.zeros(len(answer.targets), bool)
+    flat[[target for target in np.unique(t[named]) if additive(answer, int(target))]] = True
+    kind = np.where(certain, kind, np.where(named, np.where(flat[t], UNSEEN, OPEN), "open"))
     kind = np.where(np.isfinite(half), kind, "no interval")
     return np.where(np.isfinite(value), kind, "").tolist()
 

@@ -41,9 +41,8 @@ def text(found: Predictions, targets: Sequence[str] | None = None, top: int = SH
     return "\n".join([*lines, *_footnotes(found, shown), "", *(f"Note: {plain(note, 300)}" for note in notes)]).rstrip()
 
 
-def far_words(found: Predictions, targets: Sequence[int] | None = None) -> list[str]:
+def far_words(found: Predictions, targets: Sequence[int]) -> list[str]:
     """Which candidates lie far from the runs, a sentence for each of the first; and what that means."""
-    targets = range(len(found.targets)) if targets is None else targets
     times = found.remoteness[:, targets].max(axis=1)
     counts = found.far[:, targets].sum(axis=1)
     rows = np.flatnonzero(counts)

@@ -10,7 +10,7 @@ from ..fields import listed
 from ..predictor import Z
 from ..selection import result
 from .columns import table
-from .words import plain
+from .words import plain, sentence
 
 if TYPE_CHECKING:
     from ..selection.result import Candidate, Selection
@@ -19,12 +19,14 @@ WIDTH = 60
 TASKS = 30  # tasks of a mixture that are printed
 ROUNDING = 1e-9  # of an interval: what is less is nothing
 LEFT = 12  # tasks that are left out, that are named
+FRONT = 12  # choices of the front that are printed
 
 
 def text(chosen: Selection, top: int = TASKS) -> str:
     """Render a choice."""
-    lines = [f"Choice to {plain(chosen.objective, 100)}, from {chosen.runs} runs", *_rules(chosen)]
-    lines += [*_holds(chosen, top), "", f"Verdict: {chosen.verdict}. {plain(_sentence(chosen.why), 400)}", ""]
+    lines = [f"Choice to {plain(chosen.objective, 100)}, from {chosen.runs} runs"]
+    lines += [f"Rules: {plain('; '.join(chosen.rules), 300)}."] if chosen.rules else []
+    lines += [*_holds(chosen, top), "", f"Verdict: {chosen.verdict}. {plain(sentence(chosen.why), 400)}", ""]
     lines += [*_table(chosen), *_front(chosen), "", *(plain(line, 400) for line in sentences(chosen))]
     notes = [f"Note: {plain(note, 300)}" for note in chosen.warnings]
     return "\n".join([*lines, *([""] if notes else []), *notes])
@@ -42,7 +44,7 @@ def sentences(chosen: Selection) -> list[str]:
             f"intervals widened {chosen.stretch:.2f} times: what proposals from held-out runs came to."
         )
     if np.isfinite(chosen.rank):
-        said.append(f"Held-out runs are ranked with a correlation of {chosen.rank:.2f}. {_sentence(chosen.surrogate)}")
+        said.append(f"Held-out runs are ranked with a correlation of {chosen.rank:.2f}. {sentence(chosen.surrogate)}")
     for base in chosen.of(result.BASELINE):
         if base.drawn:
             said.append(
@@ -96,15 +98,6 @@ def _verified(chosen: Selection) -> str:
     return said
 
 
-def _sentence(text: str) -> str:
-    text = text.rstrip(".")
-    return text[:1].upper() + text[1:] + "." if text else ""
-
-
-def _rules(chosen: Selection) -> list[str]:
-    return [f"Rules: {plain('; '.join(chosen.rules), 300)}."] if chosen.rules else []
-
-
 def _holds(chosen: Selection, top: int) -> list[str]:
     if chosen.kind == "mask":
         out = [t for t in chosen.tasks if t not in chosen.names]
@@ -151,14 +144,14 @@ def _gain(c: Candidate, j: int) -> list[str]:
     return [f"{c.gain[j]:+.3g}", f"{c.gain[j] - half:+.3g} to {c.gain[j] + half:+.3g}"]
 
 
-def _front(chosen: Selection, most: int = 12) -> list[str]:
+def _front(chosen: Selection) -> list[str]:
     """Choices of which none is better in all targets, predicted."""
     if not chosen.front:
         return []
-    rows = [[plain(c.name, WIDTH), *(f"{value:.4g}" for value in c.predicted)] for c in chosen.front[:most]]
+    rows = [[plain(c.name, WIDTH), *(f"{value:.4g}" for value in c.predicted)] for c in chosen.front[:FRONT]]
     lines = ["", "None of these is predicted to be better in all targets (--out FILE has the intervals)"]
     lines += table(["choice", *(plain(name, 24) for name in chosen.targets)], rows)
-    return lines if len(chosen.front) <= most else [*lines, f"... {len(chosen.front) - most} more"]
+    return lines if len(chosen.front) <= FRONT else [*lines, f"... {len(chosen.front) - FRONT} more"]
 
 
 def _row(c: Candidate, j: int) -> list[str]:

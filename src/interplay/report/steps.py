@@ -95,7 +95,7 @@ def _choice(answer: Attribution, unsure: bool) -> Step:
         average = ", best on average over the targets, each in its own standard deviations"
         words += average if common else ", best on the target that it serves worst"
         words += " (no task is certain to help on average: it may gain nothing, and says so)" * (unsure and common)
-    if mask and not fixed:
+    if mask and not fixed and len(answer.tasks) > 8:
         words += f" (as many tasks as are best; {'size=8' if given is None else '--size 8'} for eight)"
     if given is None:
         aim = ('"mean_z(*)"' if common else 'worst="*"') if several else _text(answer.targets[0])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..directions import GUESSED
+from ..trust.outlying import DECIDES
 from ..units import OWN, meaning
 from . import named, pairs
 from .average import of_average
@@ -37,6 +39,9 @@ def text(answer: Attribution, target: str | None = None, top: int = SHOWN) -> st
         At most this many tasks from each end.
     """
     T = len(answer.targets)
+    if all(pairs.still(answer, t) for t in range(T)):
+        title, _, verdict, *_ = head(answer)
+        return "\n".join([title, verdict, f"Next: {plain(answer.trust.advice, LONG)}"])
     lines = [*head(answer), ""]
     if target is not None or T == 1:
         t = answer.targets.index(target) if target is not None else 0
@@ -65,11 +70,22 @@ def head(answer: Attribution) -> list[str]:
         f"Attribution of {target} to {len(answer.tasks)} task{'s' * (len(answer.tasks) != 1)}, {runs}",
         f"Reading: {answer.reading}, {answer.words}; {answer.why}.",
         f"Verdict: {answer.trust.headline}. {plain(answer.trust.reason, LONG)}",
+        *(f"Check: {line}" for line in doubts(answer)),
     ]
     for i, step in enumerate(steps(answer)):
         lines.append(f"{'      ' if i else 'Next: '}{step.words}{f' {step.command}' * bool(step.command)}")
     said = [] if answer.fidelities is None else [plain(line, 400) for line in answer.fidelities.sentences]
     return [*lines, *said, answer.surrogate, *links(answer)]
+
+
+def doubts(answer: Attribution) -> list[str]:
+    """What a reader must know before the numbers: directions that were guessed, and runs that stand out on few targets.
+
+    Said of runs that stand out on most targets is the verdict itself.
+    """
+    few = [fact for fact in answer.trust.facts if DECIDES in fact]
+    guessed = [f"{warning.removesuffix('.')}." for warning in answer.warnings if GUESSED in warning]
+    return [plain(line, 400) for line in (*few, *guessed)]
 
 
 def links(answer: Attribution) -> list[str]:
@@ -85,6 +101,8 @@ def links(answer: Attribution) -> list[str]:
 
 
 def _one(answer: Attribution, t: int, top: int) -> list[str]:
+    if pairs.still(answer, t):
+        return [f"{plain(answer.targets[t], 60)} never changes: there is nothing to attribute."]
     arrow = "higher is better" if answer.higher_is_better[t] else "lower is better"
     unit = answer.unit[t]
     own = f"{plain(answer.targets[t], 30)}, its own unit"
@@ -103,9 +121,6 @@ def _one(answer: Attribution, t: int, top: int) -> list[str]:
             continue
         if np.isnan(answer.effects[k, t]):
             rows.append([plain(answer.tasks[k]), "not identifiable", *blank])
-            continue
-        if answer.effects[k, t] == answer.deviation[k, t] == 0:  # a target that never changes
-            rows.append([plain(answer.tasks[k]), "none ", *blank])
             continue
         certain = answer.lower[k, t] > 0 or answer.upper[k, t] < 0
         rows.append(
@@ -225,7 +240,7 @@ def truth_line(answer: Attribution) -> str:
 
 def _evidence(answer: Attribution) -> list[str]:
     """What the verdict rests on."""
-    facts = [plain(fact, 400) for fact in answer.trust.facts]
+    facts = [plain(fact, 400) for fact in answer.trust.facts if DECIDES not in fact]
     return ["", "How far to believe it (ranges are 95 % intervals):", *(f"  {fact}" for fact in facts)] if facts else []
 
 
@@ -245,7 +260,7 @@ def _foot(answer: Attribution) -> list[str]:
 
 def notes(answer: Attribution) -> list[str]:
     """What to know: of the runs, of the data that they were trained on, and of the estimator behind estimates."""
-    lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings]
+    lines = [f"Note: {plain(warning, 300)}" for warning in answer.warnings if GUESSED not in warning]
     lines += [f"Data: {plain(str(warning), 300)}" for warning in answer.notes.get("warnings") or ()]
     estimator = answer.notes.get("estimator")
     if isinstance(estimator, dict):

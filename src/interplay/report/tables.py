@@ -12,7 +12,7 @@ from ..figures.predictions import run_name
 from ..trust import COVERED, VERDICTS, of_named
 from .comparison import NAMES
 from .named import over
-from .pairs import OPEN, kinds_of_interactions
+from .pairs import OPEN, UNSEEN, additive, kinds_of_interactions
 from .summary import Summary
 from .words import binary, of_mask, shown
 
@@ -78,9 +78,14 @@ def pairs(answer: Attribution, t: int, most: int) -> Table | None:
     """Pairs of one target by size, at most so many."""
     if not len(answer.interactions) or not np.isfinite(value := answer.interactions[:, t]).any():
         return None
-    half = 1.96 * answer.interaction_deviation[:, t]
-    order = np.argsort(-np.abs(np.nan_to_num(value)), kind="stable")[:most]
+    half, flat, found = 1.96 * answer.interaction_deviation[:, t], additive(answer, t), answer.discoveries
+    if flat and (found is None or not found.named[:, t].any()):
+        return None
+    strength = np.abs(np.nan_to_num(value)) if found is None or not flat else found.named[:, t].astype(float)
+    order = np.argsort(-strength, kind="stable")[:most]
     order = order[np.isfinite(value[order])]
+    if flat:
+        order, value, half = order[strength[order] > 0], value * np.nan, half * np.nan
     rows = []
     for n, kind in zip(order, kinds_of_interactions(answer, order * len(answer.targets) + t), strict=True):
         k, l = answer.pairs[n]
@@ -90,14 +95,16 @@ def pairs(answer: Attribution, t: int, most: int) -> Table | None:
             rows[-1] += ["named" if answer.discoveries.named[n, t] else "", *numbers([answer.discoveries.q[n, t]], 2)]
     columns = [("task", "text"), ("with", "text"), ("interaction", "signed"), ("from", "signed"), ("to", "signed")]
     columns += [("kind", "text")]
-    words = ["From, to: the 95 % interval of one pair by itself; open where it includes 0."]
+    words = [] if flat else ["From, to: the 95 % interval of one pair by itself; open where it includes 0."]
     if answer.discoveries is not None:
         columns += [("tested together", "text"), ("false share", "number")]
         rate = f"{100 * answer.discoveries.level:.3g} %"
         words.append(f"Alone one interval in twenty excludes 0 by chance: act on pairs that are named, {rate} of which")
-        words.append(f"may be false; {OPEN}: named, and its own interval includes 0.")
+        words.append(f"may be false; {OPEN}: named, and its own interval includes 0." if not flat else "may be false.")
         words.append("False share: expected among the pairs that are at least as certain; – where too few runs tell.")
-    if len(rows) < len(answer.pairs):
+    if flat:
+        words.append(f"{UNSEEN[:1].upper()}{UNSEEN[1:]}: the fit is additive, and all of its interactions are 0.")
+    elif len(rows) < len(answer.pairs):
         words.append(f"The strongest of {len(answer.pairs):,} pairs.")
     return table(columns, rows, words)
 

@@ -13,6 +13,7 @@ from ..namesakes import around, without
 
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")  # first characters; the wide ones count in some countries
+TASKS = 12  # of a run, that are named
 NAMES = 60  # texts of up to this many characters are names
 
 
@@ -41,16 +42,22 @@ def shortened(names: Sequence[str]) -> tuple[list[str], str]:
     return without(names, ends), "...".join(ends) if any(ends) else ""
 
 
-def of_mask(tasks: Sequence[str], mask: np.ndarray, most: int = 12) -> str:
-    """At most so many tasks of a run: what it holds, or 'all but' the fewer that it lacks; of weights the largest."""
+def of_mask(tasks: Sequence[str], mask: np.ndarray) -> str:
+    """At most `TASKS` tasks of a run: what it holds, or 'all but' the fewer that it lacks; of weights the largest."""
     if not binary(mask):
         order = [int(k) for k in np.argsort(-np.abs(mask), kind="stable") if mask[k]]
-        return listed([f"{shown(tasks[k], 40)} {mask[k]:.3g}" for k in order], most)
+        return listed([f"{shown(tasks[k], 40)} {mask[k]:.3g}" for k in order], TASKS)
     out, inside = np.flatnonzero(mask == 0).tolist(), np.flatnonzero(mask != 0).tolist()
     if not out or not inside:
         return "all" if inside else "none"
     fewer, start = (out, "all but ") if len(out) <= len(inside) else (inside, "")
-    return start + listed([shown(tasks[k], 40) for k in fewer], most)
+    return start + listed([shown(tasks[k], 40) for k in fewer], TASKS)
+
+
+def sentence(text: str) -> str:
+    """Text with a capital at its beginning and one full stop at its end; '' of ''."""
+    text = text.rstrip(".")
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def binary(masks: np.ndarray) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .evidence import Evidence, gather
 from .judgement import judge
+from .outlying import outlying
 from .verdict import CERTAIN, COMPLETE, COVERED, VERDICTS, Trust, at_most, limited, of_named, of_pairs, weigh
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "limited",
     "of_named",
     "of_pairs",
+    "outlying",
     "trust",
     "weigh",
 ]

@@ -25,7 +25,7 @@ def more_runs(
     found: Evidence,
     runs: int,
     wanted: float,
-    at: str | None = None,
+    at: str | None,
     own: NDArray[np.bool_] | None = None,
     what: str = "it",
 ) -> str:
@@ -102,7 +102,7 @@ def repeats_that_tell(found: Evidence, of: str = " of them") -> str:
 def by_leave_one_out(found: Evidence, asked: Question, single: int) -> str:
     """Whether leave-one-out itself would have been the better buy for this question, in a sentence."""
     rounds = single // (found.players + 1)
-    if asked.name != "leave-one-out" or rounds < 1 or not (found.spread > 0).any():
+    if asked.name != "leave-one-out" or found.table or rounds < 1 or not (found.spread > 0).any():
         return ""
     own = found.spread > 0
     reached = np.sqrt(found.spread[own] / (found.spread + 2.0 * found.noise / rounds)[own])

@@ -18,6 +18,7 @@ calibration share of held-out rows inside their 95 % intervals
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +80,8 @@ class Evidence:
     outside, distance : float
         See `reach`.
     masks, players, tasks : int
+    table : bool
+        Whether the runs are leave-one-out retraining itself: all tasks, and all but one.
     changes : array (T,) of bool
         Targets that are not constant: the others count in no mean.
     curve : LearningCurve or None
@@ -110,6 +113,7 @@ class Evidence:
     masks: int
     players: int
     tasks: int
+    table: bool
     changes: NDArray[np.bool_]
     curve: LearningCurve | None
     noise: Array
@@ -167,7 +171,8 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         largest = np.nanmax(np.where(answer.deviation > 0, np.abs(E) / answer.deviation, 0.0), axis=0, initial=0.0)
         sure = _mean((np.abs(E) > 1.96 * answer.deviation).astype(float))
         differ = np.divide(between, spread, out=np.zeros(T), where=spread > 0)
-    masks = len(np.unique(design.X, axis=0))
+    masks, sizes = len(np.unique(design.X, axis=0)), set(design.X.sum(axis=1).tolist())
+    table = runs.kind == "mask" and sizes == {P, P - 1.0}
     bound = np.sqrt(np.clip(answer.skill, 0.0, 1.0)) if masks < MANY * P and not freedom else 1.0
     agreement = lambda resolved: np.minimum(np.sqrt(resolved) * apart * far, bound)
     same = own(design.players.names, predictor.targets)
@@ -186,7 +191,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         skill=answer.skill,
         ranks=ranks,
         skill_error=error,
-        calibration=inside,
+        calibration=np.full(T, np.nan) if table else inside,  # no other mask lacks the task of a held-out one
         share=share,
         repeats=freedom,
         between=float(differ[predictor.asked].max(initial=0.0)),
@@ -195,6 +200,7 @@ def gather(design: Design, predictor: Predictor, asked: Question, answer: Effect
         masks=masks,
         players=P - len(opposed),
         tasks=K,
+        table=table,
         changes=~predictor.constant,
         curve=curve,
         noise=noise,
@@ -262,8 +268,6 @@ def _between_seeds(
 
 def _of_all(surrogate: GaussianSurrogate, X: Array, averaged: int) -> GaussianSurrogate:
     """The surrogate with single runs as rows: where means over seeds were fitted each is as noisy as all together."""
-    from copy import copy
-
     out = copy(surrogate)
     plain = Rows.of(X)
     out.X_, out.rows_ = X, Rows(plain.groups, np.full(len(X), float(averaged)), plain.basis)

@@ -37,7 +37,8 @@ def numbers(found: Evidence, believed: Array, T: int, estimated: bool) -> str:
         whole, others = (np.mean(known * q[named]) if known.size else 0.0 for q in (found.agreement, found.elsewhere))
         if whole - others > NOTABLE:  # most of what is known may be that a task helps the target of its name
             said.append(f"without those of tasks on the target of their own name {others:.2f}")
-    said.append(f"held-out R^2 {np.median(found.skill):.2f}{', median of targets' * (T > 1)}")
+    skill = found.skill[found.changes] if found.changes.any() else found.skill
+    said.append(f"held-out R^2 {np.median(skill):.2f}{', median of targets' * (T > 1)}")
     return f"({'; '.join(said)})"
 
 

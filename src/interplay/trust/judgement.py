@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..blocks import Effects
 from ..fidelities import estimated
 from ..fields import listed
 from ..fitting import Design
+from ..identifiability import identifiability
 from ..joined import with_table
 from ..kinds import size_of_all
 from ..predictor import Predictor
@@ -17,12 +19,20 @@ from ..readings import Question
 from ..surrogates.choice import JUDGED
 from ..training import training
 from .evidence import Evidence
+from .outlying import Outlying, told
 from .verdict import Trust, at_most, limited, weigh
 
 
-def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence, answer: Effects) -> Trust:
-    """Judge the effects that were read of fitted runs."""
-    runs = design.runs
+def judge(
+    design: Design,
+    predictor: Predictor,
+    asked: Question,
+    found: Evidence,
+    answer: Effects,
+    far: Sequence[Outlying] = (),
+) -> Trust:
+    """Judge the effects that were read of fitted runs, some of which may stand ``far`` out."""
+    runs, names, T = design.runs, design.players.names, len(found.p)
     single = design.given if design.at is None else design.given.where(fidelity=design.at)
     estimates = design.at is None and any(map(estimated, runs.fidelity))
     verdict = weigh(
@@ -31,8 +41,11 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         runs=min(predictor.rows) if design.at is None else len(single),
         at=design.at,
         single=len(single),
-        targets=runs.targets[: len(found.p)],
+        targets=runs.targets[:T],
         unidentified=design.players.unidentified,
+        opposed=[(names[a], names[b]) for a, b in identifiability(design.X).opposed],
+        far=np.isin(np.arange(T), [one.target for one in far]),
+        outliers=told(far, runs.targets[:T], design) if far else ("", ""),
         lost=np.asarray(np.isnan(answer.effects).any(axis=0)),
         training="" if runs.kind == "mixture" else training(runs.notes),
         seeds=set(single.seed.tolist()),
@@ -40,9 +53,10 @@ def judge(design: Design, predictor: Predictor, asked: Question, found: Evidence
         averaged=design.averaged if design.at is None else 1,
     )
     if not predictor.asked.any():
-        which = "The target never" if len(found.p) == 1 else "No target ever"
+        which = "The target never" if T == 1 else "No target ever"
         advice = "Attribute a target that differs between runs."
-        verdict = replace(verdict, reason=f"{which} changes: nothing can be attributed.", advice=advice)
+        verdict = replace(verdict, reason=f"{which} changes: nothing can be attributed.", advice=advice, facts=())
+        return replace(verdict, skill=(np.nan,) * T, ranks=(np.nan,) * T, calibration=(np.nan,) * T)
     if runs.kind == "mask" and asked.name != "swap" and (size := size_of_all(runs.masks)) is not None:
         verdict = at_most(
             verdict,

@@ -7,7 +7,7 @@ verdict is the lowest level, and its doubt is the one that is said.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..readings import Question
 from .advice import beside_solid, by_leave_one_out, more_runs, repeats_that_tell
 from .evidence import Evidence
 from .facts import SILENT, VERDICTS, counted, facts, numbers, overall
+from .outlying import DECIDES
 from .reach import HALF
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 COVERED = 0.9  # posterior sd in units of the prior's, above which nothing is known
 AGREES, HINTS = 0.89, 0.53  # expected correlations with the truth
 CERTAIN, NOTHING = 0.1, 0.3  # p up to which a target is taken to depend on the tasks, and from which it is not
+SOLID = 0.05  # p above which no target is solid: of noise alone so many would be
 TOGETHER = 0.05  # p of all targets together, at which each may be less certain by itself
 NOTICEABLE = 1.5  # deviations of the largest effect
 CHANCE = 0.1  # share of effects that stand out of their intervals, no more than which is nothing
@@ -100,7 +102,7 @@ class Doubt:
     level: int
     reason: str
     advice: str
-    weight: float = field(default=0.0)  # of doubts of one level the heaviest is said
+    weight: float  # of doubts of one level the heaviest is said
 
 
 def weigh(
@@ -111,7 +113,10 @@ def weigh(
     single: int,
     targets: Sequence[str],
     unidentified: Sequence[str] = (),
+    opposed: Sequence[tuple[str, str]] = (),
     lost: NDArray[np.bool_] | None = None,
+    far: NDArray[np.bool_] | None = None,
+    outliers: tuple[str, str] = ("", ""),
     training: str = "",
     seeds: Collection[int] = (),
     estimated: bool = False,
@@ -129,8 +134,14 @@ def weigh(
     targets : sequence of str (T,)
     unidentified : sequence of str
         Tasks that no run tells anything about.
+    opposed : sequence of (str, str)
+        Pairs of tasks of which always one is in.
     lost : array (T,) of bool, optional
         Targets whose own runs never switch some task.
+    far : array (T,) of bool, optional
+        Targets on which runs lie so far from all others that they may decide the answer, see `outlying`.
+    outliers : (str, str)
+        These runs, and their values, in words.
     training : str
         How the runs were trained where tasks were left out, in words.
     seeds : collection of int
@@ -145,11 +156,25 @@ def weigh(
     T, runs = len(targets), runs * averaged
     believed = _believed(found)
     lost = np.zeros(T, bool) if lost is None else lost
-    each = [_level(found, t, float(believed[t]), bool(lost[t]) or bool(unidentified)) for t in range(T)]
-    doubts = _doubts(found, believed, asked, runs, targets, unidentified, each, at)
+    far, few = np.zeros(T, bool) if far is None else far, ()
+    unknown = (lost | far).tolist() if not unidentified else [True] * T
+    each = [_level(found, t, float(believed[t]), unknown[t]) for t in range(T)]
+    doubts = _doubts(found, believed, asked, runs, targets, unidentified, opposed, each, at)
     if lost.all():
         reason = "Some tasks are never switched where the targets were measured; the others are known."
         doubts.append(Doubt(1, reason, "Measure these targets in runs that switch them.", 0.1))
+    if far.any():
+        which, values = outliers
+        several = which.startswith("runs")
+        reason = f"{which[:1].upper()}{which[1:]} {'stand' if several else 'stands'} out ({values}), {DECIDES}."
+        advice = f"Check {which}, repeat {'them' if several else 'it'}, or leave {'them' if several else 'it'} out."
+        if 2 * far.sum() >= found.changes.sum():  # said before all else
+            lowest = min((doubt.level for doubt in doubts), default=1)
+            besides = min((one for one in doubts if one.level == 0), key=lambda one: -one.weight, default=None)
+            reason += f" {besides.reason}" if besides else ""
+            doubts.append(Doubt(min(lowest, 1), reason, advice, 9.0))
+        else:
+            few = (f"{reason} {advice}",)
     worst = min(doubts, key=lambda doubt: (doubt.level, -doubt.weight), default=None)
     if worst is None:
         level, by = 2, "predict runs they have not seen" + ", in part" * (float(np.median(found.skill)) < PART)
@@ -170,7 +195,7 @@ def weigh(
         f"{advice} {better}".strip(),
         tuple(VERDICTS[one] for one in each),
         *(tuple(np.asarray(value, float).tolist()) for value in values),
-        facts=tuple(facts(found, believed, targets, each, training, seeds, estimated, averaged)),
+        facts=(*few, *facts(found, believed, targets, each, training, seeds, estimated, averaged)),
     )
 
 
@@ -191,6 +216,7 @@ def _level(found: Evidence, t: int, believed: float, unknown: bool) -> int:
     if q < HINTS or found.coverage[t] > COVERED:
         return 0
     few = found.masks < found.players or found.calibration[t] < CALIBRATED or not _skilled(found)[t]
+    few |= found.p[t] > SOLID
     return 2 if q >= AGREES and not few and not unknown else 1
 
 
@@ -206,6 +232,7 @@ def _doubts(
     runs: int,
     targets: Sequence[str],
     unidentified: Sequence[str],
+    opposed: Sequence[tuple[str, str]],
     each: Sequence[int],
     at: str | None,
 ) -> list[Doubt]:
@@ -215,7 +242,11 @@ def _doubts(
     further = lambda wanted: more_runs(found, runs, wanted, at)
     faint = (found.p <= CERTAIN) & (believed == 0) & (found.skill >= FAINT) & (found.ridge < found.skill / 2.0)
     seen = [name for name, one in zip(targets, each, strict=True) if one > 0]
-    if level == 0 and faint.mean() >= 0.5:
+    if level == 0 and found.table and not found.repeats:
+        reason = "Leave-one-out was run once: nothing tells what a task does from the noise of a training."
+        advice = f"Repeating {found.masks} of them under another seed would tell."
+        out.append(Doubt(0, reason, advice, 3.0))
+    elif level == 0 and faint.mean() >= 0.5:
         reason = "Runs are predicted, but not by single tasks: none has an effect that differs from 0 on average."
         out.append(Doubt(0, reason, "Read the pairs: tasks act together here.", 3.0))
     elif level == 0 and not believed.any():
@@ -247,12 +278,17 @@ def _doubts(
         out.append(Doubt(0, reason, advice, 1.5 if level == 0 else 2.5))
     if found.players < found.tasks:
         missing = found.tasks - found.players
-        which = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
-        reason = f"{found.players} of {found.tasks} tasks can be told apart{': ' + which if unidentified else ''}"
-        reason += "." if unidentified else ": the effects are those of groups that always switch together."
+        alike = missing > len(unidentified) + len(opposed)
+        never = f"{listed(unidentified, 4)} {'is' if len(unidentified) == 1 else 'are'} never switched"
+        either = [f"{a} and {b}" for a, b in opposed]
+        one = f"always one of {listed(either, 3)} is in, and only their difference is known"
+        why = [never] * bool(unidentified) + [one] * bool(opposed)
+        why += ["the effects are those of groups that always switch together"] * (alike and not unidentified)
+        reason = f"{found.players} of {found.tasks} tasks can be told apart: {'; '.join(why)}."
         itself = "" if len(unidentified) == 1 else ", each switched by itself"
         wanted = [f"with and without {listed(unidentified, 4)}{itself}"] * bool(unidentified)
-        wanted += ["that switch tasks of one group apart"] * (missing > len(unidentified))
+        wanted += [f"with both of {listed(either, 3)}, or neither"] * bool(opposed)
+        wanted += ["that switch tasks of one group apart"] * alike
         advice = f"Add runs {', and runs '.join(wanted)}."
         cap = 1 if unidentified or missing else 2
         apart = np.sqrt(max(found.players - 1, 0) / (found.tasks - 1))
