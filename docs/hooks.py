@@ -1,11 +1,11 @@
 """What MkDocs puts into the site beside the pages written by hand, made from the sources at every build.
 
 examples/, benchmarks/results/   the folders of the checkout, as pages and downloads; and files that pages use
-explanation/measured.md          "What was measured", the section of README.md
 reference/command-line/*.md      the help of every verb, as typer has it
-reference/errors.md              the messages of all pages, each with the page that solves it
+reference/errors.md              the messages of all pages, each with the page that it belongs to
 reference/all-messages.md        every message in the sources
 tables of formats                where a page says ``<!-- formats: imports -->`` or ``exports``
+links to benchmarks/results/     where a page says ``<!-- results -->``
 rows of printed tables           marked, so that they scroll on a narrow screen, where sentences wrap
 """
 
@@ -50,7 +50,6 @@ def on_files(files: Any, config: Any) -> Any:
                 _add(files, config, path.relative_to(ROOT).as_posix(), path)
     for name in sorted({name for page in pages() for name in page.files}):
         _add(files, config, name, ROOT / name)
-    _add(files, config, "explanation/measured.md", measured())
     for name, text in verbs.pages().items():
         _add(files, config, name, text)
     _add(files, config, "reference/errors.md", errors())
@@ -64,7 +63,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         page.meta["search"] = {"exclude": True}  # long tables would stand before every answer
     if page.file.src_uri.startswith(("examples/", "benchmarks/")):
         markdown = _mended(markdown, page.file.src_uri)
-    markdown = formulas.written(markdown)
+    markdown = formulas.written(markdown).replace("<!-- results -->", results())
     return re.sub(r"<!-- formats: (\w+) -->", lambda found: formats.table(found.group(1)), markdown)
 
 
@@ -80,14 +79,10 @@ def on_post_build(config: Any) -> None:
     index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")
 
 
-def measured() -> str:
-    """Return the page made of the README's section about what was measured."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## What was measured\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE)
-    assert section is not None, "README.md has no section 'What was measured'"
+def results() -> str:
+    """Return links to all tables of the benchmarks, from a page one folder below docs/."""
     tables = [path.stem for path in sorted((ROOT / "benchmarks/results").glob("*.md"))]
-    links = ", ".join(f"[{name}](../benchmarks/results/{name}.md)" for name in tables)
-    return f"# What was measured\n{section.group(1).rstrip()}\n\nThe tables behind these figures: {links}.\n"
+    return ", ".join(f"[{name}](../benchmarks/results/{name}.md)" for name in tables)
 
 
 def errors() -> str:
@@ -96,7 +91,7 @@ def errors() -> str:
         "# Errors",
         "",
         "Every message names what is wrong, where, and what to do. Search this page for the fixed words of yours; the",
-        "link leads to the page on which it is explained. Names and numbers in a message are examples. `interplay`",
+        "link leads to the page that it belongs to. Names and numbers in a message are examples. `interplay`",
         "ends with exit code 2 where the input was wrong, with 1 where every evaluation failed, and with 3 where",
         "`--strict` was asked for and the verdict is *not supported*. In Python most are `EvaluationsError`, which is",
         "a `ValueError`. [All messages](all-messages.md), also those that say enough, are on a page too.",
@@ -108,7 +103,7 @@ def errors() -> str:
             title = re.search(r"^# (.*)$", page.text, re.MULTILINE)
             assert title is not None, f"{page.name} has no title"
             link = page.name.removeprefix("reference/") if page.name.startswith("reference/") else f"../{page.name}"
-            lines += [f"## {title.group(1)}", "", f"Explained at [{title.group(1)}]({link}#messages).", ""]
+            lines += [f"## {title.group(1)}", "", f"See also [{title.group(1)}]({link}).", ""]
             lines += [
                 "<ul class=messages>",
                 *(f"<li><code>{html.escape(line)}</code></li>" for line in found),
@@ -127,7 +122,7 @@ def all_messages() -> str:
         "# All messages",
         "",
         "Every message that an error of the package can have, by the room that raises it; … is a name or a number.",
-        "Most need no more than they say. Those that do are [explained](errors.md).",
+        "Most need no more than they say. Those that may are [by page](errors.md).",
         "",
     ]
     for room, texts in messages.raised().items():

@@ -499,7 +499,7 @@ def test_a_target_that_is_named_stays_where_a_glob_ignores_the_others(shell, mas
     assert code == 0
     assert "Attribution of loss_x to 5 tasks" in out
     code, _, err = shell("attribute", "runs.csv", "--target", "loss_x", "--ignore", "loss_x")
-    assert (code, "no target of runs.csv is called 'loss_x'" in err) == (2, True)
+    assert (code, "'loss_x' is to be a target (--target) and to be left out (--ignore)" in err) == (2, True)
 
 
 def test_questions_know_where_they_start():

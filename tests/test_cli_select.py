@@ -13,7 +13,7 @@ import pytest
 from interplay import Evaluations
 from interplay.cli.select import _others
 from interplay.selection import Selection, select
-from tests.command_line import put, refused
+from tests.command_line import put, refused, stored
 from tests.hostile import NAMES
 
 TASKS = ["en", "code", "math", "wiki", "books", "toxic"]
@@ -286,7 +286,9 @@ def test_choices_are_trained_by_a_command(shell):
     assert "the command ended with exit code 1: no)" in out
     with open("train.py", "a") as script:
         script.write("print('changed')\n")
-    refused(shell(*command, "--store", "verified.db", "--command", train), "Name another one with --store, or delete")
+    refusal = shell(*command, "--store", "verified.db", "--command", train)
+    refused(refusal, "now. Name another one with --store, or delete", "go on with --accept-changed.")
+    assert "--tag" not in refusal[2]
     code, out, _ = shell(*command, "--store", "verified.db", "--command", train, "--accept-changed")
     assert (code, "Train on 3 of 6: en, code, math" in out) == (0, True)
 
@@ -409,3 +411,22 @@ def test_choices_of_phases_are_verified_and_keep_the_share_of_each(shell):
         shell(*command, "--tokens", "tokens.csv", "--against", "tokens"), "gives each phase the share of its tokens"
     )
     assert shell(*command, "--tokens", "tokens.csv")[0] == 0
+
+
+def test_a_store_of_other_tasks_is_refused_without_a_tag(shell):
+    put(runs())
+    stored("other.db")
+    command = ("select", "runs.csv", "--target", "loss", "--size", "3", "--verify", "3", "--at", "small")
+    put(runs().assign(fidelity="small"))
+    refusal = shell(*command, "--store", "other.db", "--command", "x {mask_file} {result}")
+    refused(refusal, "other.db holds runs of fidelity 'retrained'", "name another one with --store.")
+    assert "tag=" not in refusal[2]
+
+
+def test_a_store_of_several_tags_is_no_verification(shell):
+    put(runs())
+    for tag in ("a", "b"):
+        stored("my check.db", tag=tag)
+    refusal = shell("select", "runs.csv", "--target", "loss", "--verified", "my check.db")
+    refused(refusal, "--verified: ", "2 tags: 'a', 'b'. Write those of one into a file, and give this: ")
+    assert refusal[2].endswith("interplay runs 'my check.db' --tag NAME --export FILE\n")

@@ -42,6 +42,8 @@ from tests.test_cli_select import PAIR, SOURCES, TASKS, chosen, mixtures, runs
             "--target los",
             ["--target: no target of runs.csv is called 'los'. It has 7 columns that may be one, such as"],
         ),
+        ("--target x=", ["--target x=: 'x' defines nothing. Write NAME=EXPRESSION"]),
+        ("--target avg(loss)", ["--target avg(loss): 'avg' is no function; there are mean"]),
         ("--target loss+los", ["--target: no target of runs.csv is called 'los'"]),
         ("--target mean(loss,los)", ["--target: no target of runs.csv is called 'los'"]),
         ("--within accuracy=0.1", ["--within: no target of runs.csv is called 'accuracy'"]),

@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("mkdocs", reason="mkdocs is not installed")
 
 from docs import blocks, formulas, messages, verbs
-from docs.hooks import measured
 from docs.renew import renew
 
 from tests.browser import chromium, opened
@@ -159,7 +158,8 @@ def test_a_block_that_fails_is_no_success(tmp_path):
 
 def test_the_front_page_answers_the_eight_questions():
     text = PAGES["index.md"].text
-    questions = [name for name in PAGES if name.startswith("how-to/") and name != "how-to/index.md"]
+    others = {"how-to/index.md", "how-to/coming-from.md"}
+    questions = [name for name in PAGES if name.startswith("how-to/") and name not in others]
     assert len(questions) == 8
     for name in questions:
         assert f"]({name})" in text, name
@@ -205,10 +205,28 @@ def test_formulas_that_are_not_understood(formula, said):
         formulas.mathml(formula)
 
 
-def test_figures_are_those_of_the_readme():
-    assert measured().count("\n|") == (blocks.ROOT / "README.md").read_text().split("## What was measured")[1].count(
-        "\n|"
-    )
+def rows(text):
+    return [line for line in text.splitlines() if line.startswith("| ") and line != "| what | figure |"]
+
+
+def test_figures_of_the_readme_are_those_of_the_page():
+    readme = (blocks.ROOT / "README.md").read_text().split("## What was measured")[1].split("\n## ")[0]
+    page = rows(PAGES["explanation/measured.md"].text)
+    assert len(rows(readme)) == 6
+    assert set(rows(readme)) <= set(page)
+    assert f"Six of {len(page)} figures" in readme
+
+
+def test_the_choice_in_the_readme_is_what_is_printed(tmp_path):
+    from interplay.problems.digits import recording
+
+    fences = blocks.fences((blocks.ROOT / "README.md").read_text())
+    command, shown = next(block.text for block in fences if "$ interplay select" in block.text).split("\n", 1)
+    block = blocks.Block(0, "sh", (), None, command.removeprefix("$ "))
+    with blocks.session(blocks.Page("README.md", "", (block,)), tmp_path) as run:
+        recording("p75").where(seed=100).select(["loss"]).write("runs.csv")
+        wrong = blocks.faults(shown, run(block))
+    assert not wrong, wrong
 
 
 class Ids(HTMLParser):

@@ -83,18 +83,37 @@ def test_directions(given, expected):
     ("names", "direction"),
     [
         ("loss val_loss eval/lm.loss perplexity ppl wiki_bpb bits_per_byte test-error MSE reward_loss nll wer", False),
+        ("bpb/mmlu mmlu_loss mmlu_ppl squad_bits_per_byte top1_error cosine_distance neg_log_likelihood", False),
+        ("accuracy_gap reward_hacking win_rate_drop score-forgetting squad_error", False),
         ("acc arc_acc_norm accuracy F1 macro-f1 reward mean_score win_rate winRate bleu rougeL r2 R2 pass@1 em", True),
-        ("hellaswag basic_skills:rc::olmes wikipedia arc ap_news return_policy em_dash", None),
+        ("logprob log_likelihood loglik elbo hits@10 top1 top_5 comet cider kappa cosine solve_rate throughput", True),
+        (
+            "mmlu gsm8k eval/hellaswag arc hellaswag:rc::olmes basic_skills:rc::olmes wikipedia ap_news em_dash",
+            None,
+        ),
     ],
 )
 def test_directions_are_guessed_from_names(names, direction):
     assert {guess_direction(name) for name in names.split()} == {direction}
 
 
+def test_benchmarks_in_per_cent_are_scores():
+    """As bits per byte they are not: names of benchmarks say no more than that."""
+    names = ["mmlu", "MMLU-Pro", "gsm8k", "eval/hellaswag", "HumanEval", "arc", "TriviaQA", "open_book_qa", "aime24"]
+    assert all(guess_direction(name, np.array([12.0, 41.5, np.nan])) for name in names)
+    assert {guess_direction(name, np.array([0.7, 1.9])) for name in names} == {None}
+    assert guess_direction("wikipedia", np.array([12.0, 41.5])) is None
+    assert guess_direction("mmlu_ppl", np.array([12.0, 41.5])) is False
+    table = Evaluations.from_arrays(np.eye(2), [[41.0, 0.9], [43.0, 0.8]], targets=["mmlu", "piqa"])
+    assert table.higher_is_better == (True, False)
+
+
 def test_metric_words():
     assert all(map(metric_word, ["loss", "c4_loss", "metric/x", "eval/x", "acc", "acc_tree", "my accuracy", "f1"]))
     assert not any(
-        map(metric_word, ["wiki", "github", "error_analysis", "chunk1", "stackexchange", "///", "bits_of_code"])
+        map(
+            metric_word, ["wiki", "github", "error_analysis", "chunk1", "stackexchange", "///", "bits_of_code", "gsm8k"]
+        )
     )
 
 

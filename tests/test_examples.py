@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,18 +106,37 @@ def test_the_index_names_it(folder):
     assert f"]({folder})" in (EXAMPLES / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("folder", "name"), [("choose_a_mixture", "mixture.py"), ("text_sources", "leave_out.py")])
-def test_live_says_which_texts_are_missing(folder, name, tmp_path):
-    if folder == "text_sources":
-        pytest.importorskip("torch")
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / folder / name, "--live", "--data", tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode != 0
-    assert "--data FOLDER says where the texts lie" in done.stderr
+def live(script, *options, cwd):
+    """What a script says on standard error that is to train for real, and cannot."""
+    command = [sys.executable, script, "--live", *options]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("folder", ["choose_a_mixture", "text_sources"])
+@pytest.mark.parametrize("given", [("--data", "texts"), ("--data",), ("--data", "--picture"), ()])
+def test_live_says_which_texts_are_missing(folder, given, tmp_path):
+    said = live(EXAMPLES / folder / SCRIPTS[folder][0], *given, cwd=tmp_path)
+    named = [*given[1:], "(none)" if given else "."][0]
+    assert said.startswith(f"--data {named}: no instruct/ there. --data FOLDER says where the texts lie")
+    assert said.count("\n") == 1
+
+
+def test_live_says_that_it_needs_a_checkout(tmp_path):
+    script = tmp_path / "examples" / "choose_a_mixture" / "mixture.py"
+    shutil.copytree(EXAMPLES / "choose_a_mixture", script.parent)
+    (tmp_path / "instruct").mkdir()
+    said = live(script, "--data", tmp_path, cwd=tmp_path)
+    assert said == f"--live: {tmp_path} has no benchmarks/text_mixtures.py; run it in a checkout (git clone).\n"
+
+
+def test_live_says_at_once_what_it_does(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "instruct").mkdir()
+    said = live(EXAMPLES / "text_sources" / "leave_out.py", "--data", tmp_path, cwd=tmp_path)
+    assert said.startswith("estimates.parquet: SmolLM2 loads and trains about 4 minutes\n")
+    assert "amazon_sentiment.jsonl" in said  # the folder holds no texts
 
 
 def test_judges_are_in_no_fit():

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from interplay.gradients import Examples, Network, curvatures, features, loss_named, solve, subspace
 from interplay.gradients.diagnostics import agreement
-from interplay.gradients.subspaces import curvature_product, independent, task_gradients
+from interplay.gradients.subspaces import curvature_product, independent_rows, task_gradients
 
 
 def small_problem(loss="cross_entropy", K=5, n=14, classes=4, seed=0):
@@ -122,9 +122,8 @@ def test_data_subspace_of_fewer_dimensions_than_tasks_and_of_all_parameters():
     np.testing.assert_array_equal(full, np.eye(network.size))
 
 
-def test_independent_drops_repeated_columns():
-    columns = torch.eye(4)[:, [0, 0, 1, 2]]
-    assert independent(columns, 4).shape == (4, 3)
+def test_independent_rows_drop_repeated_ones():
+    assert independent_rows(torch.eye(4)[[0, 0, 1, 2]], 4).shape == (3, 4)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary"])

@@ -10,7 +10,7 @@ from sklearn.base import clone
 import interplay as ip
 from interplay import readings
 from interplay.surrogates import KernelSurrogate, LinearSurrogate
-from interplay.surrogates.links import DELTAS, Link, assemble, candidates
+from interplay.surrogates.links import DELTAS, Link, candidates, picked
 from tests.helpers import brute_average, every_mask, runs, shapley_weight
 
 K, M = 5, 40
@@ -135,7 +135,7 @@ def test_a_far_target_beside_one_with_a_link(data):
 
 def test_links_of_all_targets_from_those_of_some():
     some = Link(np.array([1.0, -1.0]), np.array([0.5, 9.0]), np.array([0.1, 0.2]))
-    link = assemble(4, [(some, np.array([1, 3]))])
+    link = picked([(some, np.array([1, 3]))], np.zeros(4, int))
     assert link.sign.tolist() == [0, 1, 0, -1]
     assert link.bound.tolist() == [0, 0.5, 0, 9]
     assert link.log.tolist() == [False, True, False, True]

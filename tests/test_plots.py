@@ -63,10 +63,10 @@ def text_of(spec):
 
 def test_which_figures_an_answer_has(answers):
     shown = {a: {f for b, f in specs(answers) if b == a} for a in answers}
-    always = {"effects", "interactions", "measured_vs_predicted", "learning_curve", "coverage"}
+    always = {"effects", "measured_vs_predicted", "learning_curve", "coverage"}  # of additive fits no map of pairs
     assert shown["masks"] == always
-    assert shown["hostile"] == always | {"overview", "spectrum"}
-    assert shown["mixture"] == always | {"mixture"}
+    assert shown["hostile"] == always | {"interactions", "overview", "spectrum"}
+    assert shown["mixture"] == always | {"interactions", "mixture"}
     assert shown["many"] == always | {"overview"}
 
 
@@ -107,7 +107,7 @@ def test_of_many_tasks_either_end_is_shown(answers):
     spec = figures.effects(answers["masks"], most=4)
     assert spec["layout"]["yaxis"]["categoryarray"] == ["task_0", "task_1", "task_6", "task_7"]
     assert "the 2 at either end of 8 tasks" in text_of(spec)
-    assert "3 tasks with the strongest pairs of 8" in text_of(figures.interactions(answers["masks"], most=3))
+    assert "3 tasks with the strongest pairs of 9" in text_of(figures.interactions(answers["hostile"], most=3))
 
 
 def test_interactions_are_symmetric_with_an_empty_diagonal(answers):
@@ -224,7 +224,7 @@ def test_plots_are_figures_of_plotly(answers):
 def test_targets_are_chosen_by_name(answers):
     pytest.importorskip("plotly")
     answer = answers["many"]
-    for f in ("effects", "interactions", "coverage", "measured_vs_predicted"):
+    for f in ("effects", "coverage", "measured_vs_predicted"):
         plot = getattr(ip.plots, f)
         assert plot(answer, answer.targets[7]) == plot(answer, target=answer.targets[7])
         assert plot(answer) != plot(answer, answer.targets[7])

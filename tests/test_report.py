@@ -20,7 +20,7 @@ import interplay as ip
 from interplay import figures
 from interplay.predictor import Z
 from interplay.report import document, downloads, frames, page, tables
-from interplay.report.pairs import kind_of_interaction
+from interplay.report.pairs import _share, kind_of_pair
 from interplay.report.steps import steps
 from interplay.report.summary import Summary
 from interplay.report.table import text as terminal
@@ -606,7 +606,8 @@ def test_pairs_have_their_interval_and_kind(answer):
     for place, kind in enumerate(frame["kind"]):
         wanted = "open"
         if abs(value[place]) > half[place]:
-            wanted = kind_of_interaction(answer, place // T, place % T)
+            alone = answer.effects[answer.pairs[place // T], place % T]
+            wanted = kind_of_pair(value[place], *alone, _share(answer))
         elif answer.discoveries is not None and answer.discoveries.named[place // T, place % T]:
             wanted = "size open"
         assert kind == wanted

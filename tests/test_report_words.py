@@ -39,17 +39,17 @@ WORST = "Choose what to train on, best on the target that it serves worst"
     [
         (
             judged("one"),
-            "Choose what to train on (as many tasks as are best; size=8 for eight):",
+            "Choose what to train on:",
             "interplay.select(runs, 'loss')",
         ),
         (
             judged("one", given={"runs": "runs.csv"}),
-            "Choose what to train on (as many tasks as are best; --size 8 for eight):",
+            "Choose what to train on:",
             "interplay select runs.csv",
         ),
         (
             judged("one", given={"runs": "runs.db --tag 'a b'", "target": ["lo*"]}),
-            "Choose what to train on (as many tasks as are best; --size 8 for eight):",
+            "Choose what to train on:",
             "interplay select runs.db --tag 'a b' --target loss",
         ),
         (
@@ -79,12 +79,12 @@ WORST = "Choose what to train on, best on the target that it serves worst"
         ),
         (
             judged("many", given={"runs": "runs.csv"}),  # higher and lower are better
-            f"{WORST} (as many tasks as are best; --size 8 for eight):",
+            f"{WORST}:",
             "interplay select runs.csv --worst '*'",
         ),
         (
             judged("many"),
-            f"{WORST} (as many tasks as are best; size=8 for eight):",
+            f"{WORST}:",
             'interplay.select(runs, worst="*")',
         ),
     ],

@@ -3,7 +3,6 @@
 python mixture.py                          # from the recording beside it: seconds, no torch
 python mixture.py --live --data FOLDER     # trains for real (80 runs of 5 to 10 s), in a checkout
 python mixture.py --picture                # writes picture.png too
-
 FOLDER holds instruct/NAME.jsonl for each source, lines of {"prompt": ..., "answer": ...}.
 """
 
@@ -22,13 +21,15 @@ BUDGET = 409_600  # bytes that one training reads
 def trained(mixtures, seeds, name):
     """One training per mixture and seed: from the recording, or for real."""
     if "--live" in sys.argv:
-        sys.path.append(str(HERE.parent.parent))
+        folder = dict(zip(sys.argv, [*sys.argv[1:], ""], strict=True)).get("--data", ".") or "(none)"
+        if not Path(folder, "instruct").is_dir():
+            sys.exit(f"--data {folder}: no instruct/ there. --data FOLDER says where the texts lie (../texts.md).")
+        if not (HERE.parents[1] / "benchmarks" / "text_mixtures.py").is_file():
+            sys.exit(f"--live: {HERE.parents[1]} has no benchmarks/text_mixtures.py; run it in a checkout (git clone).")
+        sys.path.append(str(HERE.parents[1]))
         from benchmarks.text_mixtures import evaluator
 
-        folder = Path(sys.argv[sys.argv.index("--data") + 1]) if "--data" in sys.argv else Path()
-        if not (folder / "instruct").is_dir():
-            sys.exit(f"{folder / 'instruct'} is no folder: --data FOLDER says where the texts lie.")
-        runs = ip.evaluate(evaluator(folder), mixtures, seeds=seeds, store=HERE / "live.db", tag="pool")
+        runs = ip.evaluate(evaluator(Path(folder)), mixtures, seeds=seeds, store=HERE / "live.db", tag="pool")
         name = f"live-{name}"  # the recording stays
         runs.select(["loss"]).write(HERE / name)
     return ip.Evaluations.read(HERE / name)

@@ -20,13 +20,14 @@ TARGET = "loss/svamp"  # nats per token of the answers; word problems are none o
 def trained(masks, seeds, name, follow=False):
     """Fine-tunings, or one fine-tuning that is followed for all masks: from the recording, or for real."""
     if "--live" in sys.argv:
+        folder = dict(zip(sys.argv, [*sys.argv[1:], ""], strict=True)).get("--data", ".") or "(none)"
+        if not Path(folder, "instruct").is_dir():
+            sys.exit(f"--data {folder}: no instruct/ there. --data FOLDER says where the texts lie (../texts.md).")
+        sys.stderr.write(f"{name}: SmolLM2 loads and trains about {4 if follow else len(masks) * len(seeds)} minutes\n")
         from interplay.problems.instruct import finetuning
 
-        folder = Path(sys.argv[sys.argv.index("--data") + 1]) if "--data" in sys.argv else Path()
-        if not (folder / "instruct").is_dir():
-            sys.exit(f"{folder / 'instruct'} is no folder: --data FOLDER says where the texts lie.")
-        course = finetuning(folder / "instruct", cache=HERE / "live.db-states")
-        way = ip.unrolled.InRun(course, react=2) if follow else course
+        way = finetuning(Path(folder, "instruct"), cache=HERE / "live.db-states")
+        way = ip.unrolled.InRun(way, react=2) if follow else way
         runs = ip.evaluate(way, masks, seeds=seeds, store=HERE / "live.db").select([TARGET])
         runs.write(HERE / (name := f"live-{name}"))  # the recording stays
     return ip.Evaluations.read(HERE / name)
@@ -54,6 +55,5 @@ for name, plan in plans.items():
     gain = own[:, 0] - ours[:, 0]
     told = f"{gain.mean():+.3f} ± {gain.std(ddof=1) / len(gain) ** 0.5:.3f}" if gain.any() else ""
     print(f"  {name:35s} {own.mean():.3f}   {told}".rstrip())
-
 if "--picture" in sys.argv:
     ip.plots.save(ip.plots.selection(chosen), HERE / "picture.png", dpi=110)

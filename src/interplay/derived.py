@@ -35,7 +35,7 @@ from .fields import EvaluationsError, listed, match
 if TYPE_CHECKING:
     from .evaluations import Evaluations
 
-__all__ = ["Definition", "Definitions", "derive", "parse"]
+__all__ = ["Definition", "Definitions", "FormulaError", "derive", "parse"]
 
 Array = NDArray[np.float64]
 Definitions = str | Sequence[str] | Mapping[str, str]
@@ -188,6 +188,25 @@ def parse(definitions: Definitions) -> tuple[Definition, ...]:
         texts = [definitions] if isinstance(definitions, str) else definitions
         return tuple(_definition(*text.partition("=")[::2]) for text in texts)
     return tuple(_definition(head, text) for head, text in definitions.items())
+
+
+class FormulaError(EvaluationsError):
+    """A definition that cannot be read or computed.
+
+    Attributes
+    ----------
+    text : str
+        The definition.
+    reason : str
+        What is wrong with it, and the remedy.
+    """
+
+    def __init__(self, text: str, reason: str):
+        self.text, self.reason = text, reason
+        super().__init__(text, reason)  # what a pickle keeps
+
+    def __str__(self) -> str:
+        return f"{_short(self.text)}: {self.reason}"
 
 
 def _definition(head: str, text: str) -> Definition:
@@ -373,6 +392,6 @@ def _located(text: str) -> Iterator[None]:
     try:
         yield
     except EvaluationsError as error:
-        raise EvaluationsError(f"{_short(text)}: {error}") from None
+        raise FormulaError(text, str(error)) from None
     except RecursionError:
-        raise EvaluationsError(f"{_short(text)}: too long a sum; write sum(...), or define its parts first.") from None
+        raise FormulaError(text, "too long a sum; write sum(...), or define its parts first.") from None

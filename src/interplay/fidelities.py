@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +154,7 @@ def asked_about(runs: Evaluations, at: str | None) -> str | None:
         return max(real, key=lambda name: sizes[name] or (0.0, 0.0))
     raise EvaluationsError(
         f"runs hold several fidelities ({', '.join(names)}), and neither their costs nor their names say which is the "
-        f"dear one. Name the one to answer for with at={names[0]!r} (--at {names[0]}), or take one alone with "
+        f"dear one. Name the one to answer for with at={names[0]!r} (--at {quote(names[0])}), or take one alone with "
         "runs.where(fidelity=...) (--fidelity WORD)."
     )
 

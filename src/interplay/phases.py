@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def scaled(weights: Array, tasks: Sequence[str], shares: Mapping[str, float], ro
         raise EvaluationsError(
             f"{listed([repr(t) for t in lost])} {'is' if len(lost) == 1 else 'are'} of no phase: tasks are called "
             f"PHASE:TASK, and the phases are {listed(phases)}. Correct the phases, or rename the column; if "
-            f"it is no task, name it as a target (--target) or leave it out (--ignore {lost[0]})."
+            f"it is no task, name it as a target (--target) or leave it out (--ignore {quote(lost[0])})."
         )
     for p, phase in enumerate(phases):
         if p not in index:

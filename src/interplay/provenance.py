@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .evaluations import Evaluations
 from .evaluators.digests import UNKNOWN, described, digest
 
-__all__ = ["fingerprint", "provenance"]
+__all__ = ["counted", "fingerprint", "provenance"]
 
 
 def fingerprint(runs: Evaluations) -> str:
@@ -43,6 +45,24 @@ def provenance(runs: Evaluations, truth: Evaluations | None, options: Mapping[st
             given[name] = type(value).__name__ if shown is UNKNOWN else shown
     made: dict[str, Any] = {"interplay": __version__, "options": given}
     made["runs"] = {"rows": len(runs), "fingerprint": fingerprint(runs)}
+    measured = np.isfinite(runs.values).sum(axis=0)
+    if measured.min(initial=len(runs)) < len(runs):
+        made["runs"]["measured"] = [int(measured.min()), int(measured.max())]  # of the targets, least and most
     if truth is not None:
         made["truth"] = {"rows": len(truth), "fingerprint": fingerprint(truth)}
     return made
+
+
+def counted(noted: Mapping[str, Any], target: str) -> str:
+    """Rows of what `provenance` noted of runs, and how many of them have a value of ``target``, in words.
+
+    Examples
+    --------
+    >>> counted({"rows": 40, "measured": [39, 39]}, "loss"), counted({"rows": 40}, "loss")
+    ('40 rows, 39 with a value of loss', '40 rows')
+    """
+    words = f"{noted['rows']} rows"
+    if "measured" not in noted:
+        return words
+    least, most = noted["measured"]
+    return f"{words}, {least if least == most else f'{least} to {most}'} with a value of {target}"

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import design, inputs, rules
+from . import arguments, design, inputs, rules
 from .compare import At, compare
 from .evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from .evaluate import evaluate
@@ -124,7 +124,8 @@ def attribute(
         asked = inputs.asked(runs, tokens, budget, groups, contrast, reference)
         asked["empty"] = rules.shares(empty or (), "--empty", "2.3, or loss=2.3")
         judge = None if judged_by is None else file.read_truth(judged_by, runs)
-    with waiting(f"fitting and reading {len(runs)} runs, {runs.K} tasks, {runs.T} target{'s' * (runs.T != 1)}"):
+    words = f"fitting and reading {len(runs)} runs, {runs.K} tasks, {runs.T} target{'s' * (runs.T != 1)}"
+    with waiting(words), arguments.named(("empty",)):
         answer = attribute_runs(
             whole, judge, reading, target=own, surrogate=surrogate, at=at, pairs=pairs, truth_masks=truth_masks, **asked
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -63,12 +64,13 @@ def design(
     written_whole(out, lambda path: frame.to_csv(path, index=False, lineterminator="\n"))
     size = drawn.sum(axis=1)
     held = f"{size.min():g} to {size.max():g} of {len(names)} tasks each" if question != "mixture" else "mixtures"
+    file = plain(quote(str(out)), 200)
     typer.echo(f"{plain(out.name)}: {len(frame)} runs for {question}, {held}.")
     typer.echo(
         "Train each, with the same seed (initialisation and batch order) for all of them; add a column with "
-        f"the result, then: interplay attribute {plain(out.name)} --target RESULT"
+        f"the result, then: interplay attribute {file} --target RESULT"
     )
-    typer.echo(f"Or let them be trained: interplay evaluate {plain(out.name)} --store runs.db --command '...'")
+    typer.echo(f"Or let them be trained: interplay evaluate {file} --store runs.db --command '...'")
 
 
 def task_names(tasks: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from . import arguments
 from .reading import File, Name, Names, option
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def import_runs(
         others = [other for other in (out, tokens_out, prior_out) if other is not None and other is not path]
         if path is not None:
             check_out(path, suffixes, inputs=(*given, mixtures, *others), name=name)
-    with waiting("reading the runs"):
+    with waiting("reading the runs"), arguments.named(("higher_is_better", "lower_is_better")):
         imported = read(
             format,
             given,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,7 @@ def runs_with_derived(
     read: Callable[[list[str] | None], Evaluations],
     target: Sequence[str] | None,
     derive: Sequence[str] | Mapping[str, str] | None,
+    given: str | None = "--derive",
 ) -> Evaluations:
     """Read what --target names and what --derive uses; keep the named and the derived targets.
 
@@ -109,19 +110,22 @@ def runs_with_derived(
     target : sequence of str or None
     derive : sequence of str, or mapping
         As `Evaluations.derive`; ``notes["derived"]`` of the runs for their truth.
+    given : str, optional
+        The option that gave the formulas, which an error in them names.
     """
     from ..derived import derive as derived
     from ..derived import parse
 
     if not derive:
         return read(list(target) if target else None)
-    with option("--derive"):
+    named = lambda: nullcontext() if given is None else option(given)
+    with named():
         plan = parse(derive)
     made = [one.name for one in plan]
     own = [name for name in target or () if name not in made]
     used = [member for i, one in enumerate(plan) for member in one.members if member not in made[:i]]
     runs = read([*own, *used])
-    with option("--derive"):
+    with named():
         return derived(runs, derive).select([*own, *made])
 
 

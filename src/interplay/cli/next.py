@@ -10,6 +10,7 @@ import typer
 
 from . import inputs
 from .compare import At
+from .errors import without_passwords
 from .reading import File, Name, Names, RunsFiles, option, reads_runs, summary
 
 if TYPE_CHECKING:
@@ -135,11 +136,11 @@ def _following(found: Proposal, out: Path | None, file: RunsFiles, targets: int)
     each = "Train each under its seed" if (found.seeds >= 0).all() else "Train each"  # which the file names
     results = "a column with the result" if targets == 1 else f"a column for each of the {targets} targets"
     if file.metrics:
-        second = f"{out.stem}-metrics.csv"
+        second = out.with_name(f"{out.stem}-metrics.csv")
         options = " ".join(f"--metrics {shlex.quote(str(one))}" for one in (*file.metrics, second))
-        again = f"interplay attribute {shlex.join([*file.runs, out.name])} {options}"
+        again = f"interplay attribute {without_passwords(shlex.join([*file.runs, str(out)]))} {options}"
         return [plain(f"{name}: {len(found)} runs. {each}, write run and {results} into {second}; then: {again}", 1000)]
     return [
         f"{name}: {len(found)} runs. {each} and add {results}; or: "
-        f"interplay evaluate {name} --store runs.db --command '...'"
+        f"interplay evaluate {plain(shlex.quote(str(out)), 200)} --store runs.db --command '...'"
     ]

@@ -65,7 +65,9 @@ def predict(
             predictor = fit(whole, surrogate, at, runs.targets)
     with inputs.option("CANDIDATES"), waiting("predicting"):
         found = predictor.predict(given)
-    targets = match(file.targets, found.targets, "target") if saved and file.target else list(found.targets)
+    targets = list(found.targets)
+    if saved and file.target:
+        targets = match(file.targets, found.targets, "target", argument="--target")
     frame = found.to_frame()
     frame = frame.loc[frame["target"].isin(targets), :]
     if out is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import numpy as np
 import typer
 
-from ..fields import listed
+from ..fields import UnknownName, listed
 from ..formats.several import Source
-from . import inputs
+from . import arguments, inputs
 from .errors import without_passwords
 
 if TYPE_CHECKING:
@@ -195,22 +195,16 @@ class RunsFiles:
             return read_like(source, runs.tasks, targets=names, **how)
 
         try:
-            judge = inputs.runs_with_derived(read, own, made)
+            judge = inputs.runs_with_derived(read, own, made, given=None)
         except ValueError as error:
-            words = str(error).removeprefix("--derive: ").replace("(tag=, --tag)", f"({name}-tag)")
-            absent = [target for target in own if f" is called {target!r}. " in words]
-            if absent and words.startswith(f"no target of {source.title} "):
-                words = (
-                    f"{source.title} has no column {absent[0]!r}, a target of the runs. Add it, with what each row got."
-                )
-            raise ValueError(f"{name}: {words}") from error
+            raise ValueError(f"{name}: {_of_truth(error, source, own, name)}") from error
         held, here = set(map(str, judge.fidelity)), sorted(set(map(str, runs.fidelity)))
         if held == {"retrained"} and {*here} & {one.fidelity for one in self.sources} and "retrained" not in here:
             if len(here) > 1:
+                place = source.path if isinstance(source.path, Path) else source.title
                 raise ValueError(
                     f"{name}: {source.title} does not say of which fidelity it is ({listed(here)}); write "
-                    f"{here[0]}={source.path if isinstance(source.path, Path) else source.title} if it is of "
-                    f"{here[0]} runs."
+                    f"{shlex.quote(f'{here[0]}={place}')} if it is of {here[0]} runs."
                 )
             judge = replace(judge, fidelity=np.array(here[0]))  # the user's word for the runs
         return judge.where(fidelity=self.fidelity) if len(held) > 1 and self.fidelity in held else judge
@@ -223,7 +217,23 @@ class RunsFiles:
         how |= {"higher_is_better": self.higher_is_better, "lower_is_better": self.lower_is_better}
         how |= {"targets": targets, "missing": self.missing, "missing_tasks": self.missing_tasks}
         how |= {"same": self.renamed, "fidelity": self.fidelity}
-        return read_several(self.sources, **how, beside=truth)
+        with arguments.named(("higher_is_better", "lower_is_better")):
+            return read_several(self.sources, **how, beside=truth)
+
+
+def _of_truth(error: ValueError, source: Source, targets: Sequence[str], option: str) -> str:
+    """What is wrong with runs that ``option`` gave, by its own remedies."""
+    from ..store.listing import SeveralTags
+
+    if isinstance(error, UnknownName) and error.of == source.title and error.name in targets:
+        return f"{source.title} has no column {error.name!r}, a target of the runs. Add it, with what each row got."
+    if isinstance(error, SeveralTags) and option == "--truth":
+        return f"{error.statement} Name one with --truth-tag."
+    if isinstance(error, SeveralTags):
+        place = shlex.quote(source.title if isinstance(source.path, str) else str(source.path))
+        alone = f"interplay runs {place} --tag NAME --export FILE"
+        return f"{error.statement} Write those of one into a file, and give this: {alone}"
+    return str(error)
 
 
 def check_truth_masks(way: str, truth: Source | None) -> None:

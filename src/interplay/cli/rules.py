@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fields import UnknownName, listed, unknown
 from . import arguments, inputs
 from .reading import RunsFiles
 
@@ -43,6 +44,12 @@ AGAINST = (
 )
 RISK = "Standard deviations that are taken off every prediction; 0 takes the plain optimum."
 VERIFY = "Propose the choice and its best alternatives, N in all, to be run; with --command the trainings it may take."
+#: What can be done about each clash of --store; --tag is that of RUNS here.
+MISMATCH = {
+    "settings": "Name another one with --store, or delete the old ones (interplay runs STORE --delete). If the change "
+    "touches no value, go on with --accept-changed.",
+    "tag": "Fidelities of one store answer one question here: name another one with --store.",
+}
 WORDS = ("all", "uniform", "tokens", "mean")
 #: Arguments of the library, and those whose option has another name.
 ARGUMENTS = (
@@ -64,18 +71,20 @@ def read(file: RunsFiles, target: str | None, beside: Mapping[str, Sequence[str]
     """
     try:
         return _read(file, target, [name for names in beside.values() for name in names])
-    except ValueError as error:
-        if not (found := re.fullmatch(r"(no target of .+ is called (.+)\. )There are (\d+), (.+)", str(error))):
+    except UnknownName as error:
+        if error.what != "target" or not error.of:
             raise
-        given = [option for option, names in beside.items() if found[2] in map(repr, names)]
-        if not given and target is not None and not file.derive and found[2][1:-1] in target:
+        given = [option for option, names in beside.items() if error.name in names]
+        if not given and target is not None and not file.derive and error.name in target:
             given = ["--target"]
-        words = f"{found[1]}It has {found[3]} columns that may be one, {found[4]}"
+        n = len(error.known)
+        may = f"{n} column{'s' * (n != 1)} that may be one, such as {error.near}" if n else "no column that may be one"
+        words = f"no target of {error.of} is called {error.name!r}. It has {may}."
         raise ValueError(": ".join([*given[:1], words])) from error
 
 
 def _read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluations:
-    from ..derived import parse
+    from ..derived import FormulaError, parse
 
     reading = lambda names: replace(file, target=list(dict.fromkeys([*names, *others])) or None).read()
     if target is None:
@@ -87,12 +96,13 @@ def _read(file: RunsFiles, target: str | None, others: Sequence[str]) -> Evaluat
         others = [*others, *(member for one in plan for member in one.members if member not in own)]
     expression = target.partition("=")[2] if "=" in target else target
     try:
-        members = list(parse({"objective": expression})[0].members)
+        members = list(parse({"objective": expression} if expression.strip() else [target])[0].members)
     except ValueError as error:
         try:
             return reading([target])  # a column may be called like this
         except ValueError:
-            raise ValueError(f"--target {target}: {str(error).split(': ', 1)[-1]}") from error
+            reason = error.reason if isinstance(error, FormulaError) else error
+            raise ValueError(f"--target {target}: {reason}") from error
     try:
         return reading(members)
     except ValueError:
@@ -158,8 +168,6 @@ def at_most(given: Sequence[str], members: Path | None, tasks: Sequence[str]) ->
         if not name or (most := _number(number)) is None:
             raise ValueError(f"--at-most {text}: write N:NAME,NAME, as in 2:en,de,fr; or GROUP=N with --groups.")
         if name not in groups:
-            from ..fields import unknown
-
             if held is None:
                 raise ValueError(f"--at-most {text}: name the file that says who is in {name!r} with --groups.")
             raise ValueError(f"--at-most {text}: {unknown(name, list(groups), 'group')}")
@@ -171,7 +179,6 @@ def costs(path: Path | None, tasks: Sequence[str]) -> dict[str, float] | None:
     """--costs: columns task and cost, a row for each task."""
     import numpy as np
 
-    from ..fields import listed
     from ..formats.columns import as_numbers
     from ..formats.points import sheet, tasks_of
 

@@ -239,11 +239,8 @@ def _trained(
             return verify(
                 runs, evaluator, wanted, trainings=trainings, seeds=which, store=store, workers=workers, **asked
             )
-    except ProblemMismatch as error:  # --tag is that of RUNS here
-        both = "Keep both under tags of their own (tag='...', --tag), name another store"
-        words = str(error).replace(both, "Name another one with --store")
-        words = words.replace("give these a tag of their own (tag='...', --tag)", "name another store with --store")
-        raise ValueError(words) from error
+    except ProblemMismatch as error:
+        raise ValueError(f"{error.statement} {rules.MISMATCH.get(error.clash, error.remedy)}") from error
     except Interrupted as stopped:
         typer.echo(f"interplay: {plain(str(stopped), 600)}", err=True)
         raise typer.Exit(130) from None
@@ -300,7 +297,7 @@ def _kept(out: Path | None) -> Iterator[str]:
     if out is not None:
         yield f"\nWritten: {plain(out.name)}"
         if out.suffix == ".json":
-            name = plain(quote(out.name), 200)
+            name = plain(quote(str(out)), 200)
             yield f"Next: interplay export {name} --to TRAINER --out FILE (interplay export --formats lists them)"
 
 
@@ -322,7 +319,7 @@ def _following(
         return
     results = plain(listed(measured, 6), 300)
     results += f"; where you have them, {plain(listed(parts, 3), 100)} too: it is predicted by these" * bool(parts)
-    name = plain(quote(path.name), 200)
+    name = plain(quote(str(path)), 200)
     yield f"\n{plain(path.name)}: {these}, to verify it."
     yield (
         f"Train each as the runs were trained, add a column for each target that the runs have ({results}), then give "

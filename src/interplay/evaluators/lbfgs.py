@@ -15,6 +15,7 @@ from torch import Tensor
 
 FALL, FLATTEN = 1e-4, 0.9
 TRIALS = 25
+REMEMBERED = 20  # pairs
 
 
 def minimise(
@@ -23,7 +24,6 @@ def minimise(
     *,
     steps: int,
     tolerance: float,
-    history: int = 20,
 ) -> tuple[Tensor, Tensor]:
     """Minimise b functions together.
 
@@ -37,8 +37,6 @@ def minimise(
         Iterations at most.
     tolerance : float
         A row rests when the norm of its gradient is below this.
-    history : int
-        Pairs that are remembered.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def minimise(
         gamma = torch.where(useful, product / change.square().sum(1), gamma)
         # a row whose direction leads nowhere forgets its history and starts again down its gradient
         lost = moving & (t == 0)
-        pairs = [(s, y, torch.where(lost, 0.0, r)) for s, y, r in [*pairs, (step, change, rho)][-history:]]
+        pairs = [(s, y, torch.where(lost, 0.0, r)) for s, y, r in [*pairs, (step, change, rho)][-REMEMBERED:]]
         gamma = torch.where(lost, 1.0 / g.norm(dim=1).clamp(min=1.0), gamma)
         failures = torch.where(lost, failures + 1, 0.0)
         moving &= (g.norm(dim=1) > tolerance) & (failures < 2)

@@ -82,25 +82,21 @@ def stated(found: dict[str, Any] | None) -> dict[str, Any]:
     return {"verdict": found["verdict"], "reason": found["reason"], "retrained": found}
 
 
-def aligned(
-    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
-) -> tuple[np.ndarray, np.ndarray]:
+def aligned(runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Masks (m, K) and values (m, T) of runs, columns in the order of tasks and targets."""
     for what, ours, theirs in (("task", tasks, runs.tasks), ("target", targets, runs.targets)):
         missing = [name for name in ours if name not in theirs]
         if missing or (what == "task" and len(ours) != len(theirs)):
             raise ValueError(
-                f"{argument} has the {what}s {', '.join(theirs)}; the estimator has {', '.join(ours)}. Name them alike."
+                f"retrained has the {what}s {', '.join(theirs)}; the estimator has {', '.join(ours)}. Name them alike."
             )
     masks = np.asarray(runs.masks)[:, [runs.tasks.index(name) for name in tasks]]
     return masks, np.asarray(runs.values)[:, [runs.targets.index(name) for name in targets]]
 
 
-def truth_of(
-    runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...], argument: str = "retrained"
-) -> tuple[np.ndarray, np.ndarray]:
+def truth_of(runs: Evaluations, tasks: tuple[str, ...], targets: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Distinct masks and mean values of retrained runs, columns in the order of tasks and targets."""
-    rows, values = aligned(runs, tasks, targets, argument)
+    rows, values = aligned(runs, tasks, targets)
     masks, group = np.unique(rows, axis=0, return_inverse=True)
     sums, seen = np.zeros((len(masks), len(targets))), np.zeros((len(masks), len(targets)))
     np.add.at(sums, group.reshape(-1), np.nan_to_num(values))

@@ -147,7 +147,7 @@ class TorchRetrain(CoupledRetrain):
         """Train once and return the module, in evaluation mode."""
         return self.with_parameters(self.train(mask, seed), seed)
 
-    def with_parameters(self, W: Tensor, seed: int = 0) -> nn.Module:
+    def with_parameters(self, W: Tensor, seed: int) -> nn.Module:
         """Return the module with parameters W (p,)."""
         network = Network(self.module(seed), self.parameters, device=self.device)
         values = dict(network.model.named_parameters())

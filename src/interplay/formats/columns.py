@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def as_whole(frame: pd.DataFrame, column: str, name: str) -> np.ndarray:
         except (ValueError, OverflowError):
             raise EvaluationsError(
                 f"{name}: column {column!r} holds {text!r} in row {i + 1}; seeds are whole numbers. "
-                f"Number the seeds, or leave the column out with --ignore {column}."
+                f"Number the seeds, or leave the column out with --ignore {quote(column)}."
             ) from None
     return out
 

@@ -36,24 +36,28 @@ def packed(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, unpacked where it is compressed with gzip; what is broken on the way is an error in words."""
+def opened(path: Path, name: str | None = None) -> Iterator[BinaryIO]:
+    """Open a file, unpacked where it is compressed with gzip; what is broken on the way is an error in words.
+
+    These call it by ``name``, or by its own without its folders.
+    """
     try:
         with gzip.open(path) if packed(path) else path.open("rb") as file:
             yield cast(BinaryIO, file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise EvaluationsError(f"{path.name} is compressed with gzip and broken ({error}). Fetch it again.") from None
+        name = name or path.name
+        raise EvaluationsError(f"{name} is compressed with gzip and broken ({error}). Fetch it again.") from None
 
 
-def start_of(path: Path, size: int = _SIZE) -> bytes:
-    """Return the first bytes of what a file holds."""
-    with opened(path) as file:
+def start_of(path: Path, size: int = _SIZE, name: str | None = None) -> bytes:
+    """Return the first bytes of what a file holds; errors call it as in `opened`."""
+    with opened(path, name) as file:
         return file.read(size)
 
 
-def refuse_other(path: Path, start: bytes) -> None:
-    """Raise an error where a file that should be text begins like something else."""
-    name = path.name
+def refuse_other(path: Path, start: bytes, name: str | None = None) -> None:
+    """Raise an error, which calls it as in `opened`, where a file that should be text begins like something else."""
+    name = name or path.name
     if start[:4] == b"PK\x03\x04":
         if b"data.pkl" in start or path.suffix.lower() in PICKLES:
             raise EvaluationsError(f"{name} {_PICKLED}")

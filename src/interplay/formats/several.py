@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..fields import EvaluationsError, listed
@@ -153,7 +154,7 @@ def _of_fidelity(parts: Mapping[str, Evaluations], fidelity: str | None) -> dict
     if not any(map(len, kept.values())):
         held = sorted({word for part in parts.values() for word in part.fidelity.tolist()})
         raise EvaluationsError(
-            f"no run of {listed(list(parts), 3)} is of fidelity {fidelity!r} (--fidelity {fidelity}); theirs: "
+            f"no run of {listed(list(parts), 3)} is of fidelity {fidelity!r} (--fidelity {quote(fidelity)}); theirs: "
             f"{listed(held)}."
         )
     return {name: part for name, part in kept.items() if len(part)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..fields import EvaluationsError
@@ -94,5 +95,5 @@ def left_out(stands: Sequence[Standing], name: str) -> tuple[str, ...]:
         words += [f"{n['queued']} not evaluated yet"] * bool(n["queued"])
         if words:
             of = f" ({one.problem.fidelity})" if len(stands) > 1 else ""
-            said.append(f"not among the runs: {', '.join(words)}{of}; see `interplay runs {name}`")
+            said.append(f"not among the runs: {', '.join(words)}{of}; see `interplay runs {quote(name)}`")
     return tuple(said)

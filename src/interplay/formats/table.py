@@ -12,12 +12,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ..directions import guess_direction
-from ..fields import EvaluationsError, as_names, enough, enough_measured, listed, match
+from ..fields import EvaluationsError, as_names, enough, enough_measured, gaps, guessed, listed, match
 from ..kinds import KINDS, PER_CENT, fault, guess_kind, per_cent
 from .columns import as_numbers, as_text, as_whole, clear_targets, odd_columns, phases, suggested_targets
 
@@ -82,7 +84,7 @@ def build(
         column = list(task_columns.values())[k]
         raise EvaluationsError(
             f"{name}: column {column!r} has {held} in row {i + 1}; tasks need a finite number in every run. "
-            f"Correct it; if it is no task, name it with --target, or leave it out with --ignore {column}."
+            f"Correct it; if it is no task, name it with --target, or leave it out with --ignore {quote(column)}."
         )
     stated = (facts or {}).get("kind")
     if stated is None:
@@ -104,7 +106,7 @@ def build(
     said = _missing(values, labels, name, missing == "skip" or bool((facts or {}).get("missing")), min_runs)
     if facts and facts.get("missing"):
         said = []
-    up, unsure = _directions(target_columns, higher_is_better, lower_is_better)
+    up, unsure = _directions(target_columns, values, higher_is_better, lower_is_better)
     rows = _row_facts(frame, name, fidelity)
     return {
         "masks": masks,
@@ -192,7 +194,7 @@ def _sorted_columns(
     plain = [c for c in columns if c not in marked and c not in forced and not is_metadata(c)]
     titles = [title for _, title in marked.values()]
     ignore, stated = ([n] if isinstance(n, str) else list(n or ()) for n in (ignore, targets))
-    dropped = set(match(ignore, [*columns, *titles, *forced.values()], f"column of {name}"))
+    dropped = set(match(ignore, [*columns, *titles, *forced.values()], "column", of=name))
     dropped -= set(stated) - set(ignore)  # a target that is named stays where others like it are ignored by a glob
     named: dict[str, tuple[str, str | None]] = {title: (c, way) for c, (way, title) in marked.items()}
     if len(named) < len(marked):
@@ -213,7 +215,12 @@ def _sorted_columns(
         exact = {c: (c, None) for c in columns if c not in candidates and c not in dropped}
         wanted = [targets] if isinstance(targets, str) else list(targets)
         candidates |= {t: exact[t] for t in wanted if t in exact}
-        chosen = match(wanted, list(candidates), f"target of {name}")
+        held = lambda names, t: t in names or any(fnmatchcase(c, t) for c in names)
+        if away := [t for t in wanted if held(dropped, t) and not held(candidates, t)]:
+            raise EvaluationsError(
+                f"{name}: {away[0]!r} is to be a target (--target) and to be left out (--ignore). Name it in one only."
+            )
+        chosen = match(wanted, list(candidates), "target", of=name)
     picked = [(t, *candidates[t]) for t in chosen]
     used = {c for _, c, _ in picked}
 
@@ -223,7 +230,7 @@ def _sorted_columns(
     else:
         wanted = [tasks] if isinstance(tasks, str) else list(tasks)
         open_ |= {c: c for c in columns if c in wanted and c not in open_}
-        found = {t: open_[t] for t in match(wanted, list(open_), f"task of {name}")}
+        found = {t: open_[t] for t in match(wanted, list(open_), "task", of=name)}
         if both := [t for t, c in found.items() if c in used]:
             raise EvaluationsError(
                 f"{name}: {both[0]!r} is a target that is also a task. Name it in one of --target and --tasks only."
@@ -242,7 +249,7 @@ def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoRe
     hint = f"These look like results: {listed([repr(c) for c in likely])}. " if likely else ""
     raise EvaluationsError(
         f"{name} does not say which columns are targets. {hint}Name them with --target"
-        + (f" {likely[0]}" if likely else " NAME")
+        + (f" {quote(likely[0])}" if likely else " NAME")
         + " (repeatable, globs such as 'eval/*'; targets=[...] in Python), or give a second file "
         "with --metrics."
     )
@@ -250,7 +257,7 @@ def _ask_for_targets(frame: pd.DataFrame, name: str, columns: list[str]) -> NoRe
 
 def _no_task(column: str) -> str:
     return (
-        f"It is no task: leave it out with --ignore {column}, list the tasks with --tasks, "
+        f"It is no task: leave it out with --ignore {quote(column)}, list the tasks with --tasks, "
         "or name it with --target if it is a result."
     )
 
@@ -265,46 +272,48 @@ def _refuse_odd_columns(masks: np.ndarray, names: Sequence[str], name: str, kind
     raise EvaluationsError(
         f"{name}: column{'s' * several} {listed([repr(c) for c in columns])} cannot be "
         f"{'tasks' if several else 'a task'}: {reason}. Name results with --target, leave other columns out with "
-        f"--ignore {columns[0]}, list the tasks with --tasks"
+        f"--ignore {quote(columns[0])}, list the tasks with --tasks"
         + ("." if kind else f", or say what the numbers are with --kind ({', '.join(KINDS)}).")
     )
 
 
 def _missing(values: np.ndarray, targets: Sequence[str], name: str, skip: bool, least: int) -> list[str]:
-    gaps = np.isnan(values)
+    missing = np.isnan(values)
     if np.isinf(values).any():
         i, t = np.argwhere(np.isinf(values))[0]
         raise EvaluationsError(
             f"{name}: row {i + 1} has {values[i, t]:g} for target {targets[t]!r}; values must be finite. "
             "Leave that run out, or leave the cell empty and say --missing skip."
         )
-    if not gaps.any():
+    if not missing.any():
         return []
-    per_target = gaps.sum(axis=0)
+    per_target = missing.sum(axis=0)
     if not skip:
-        i, t = np.argwhere(gaps)[0]
+        i, t = np.argwhere(missing)[0]
         raise EvaluationsError(
-            f"{name}: {gaps.sum()} of {gaps.size} values are missing, in {int((per_target > 0).sum())} of "
+            f"{name}: {missing.sum()} of {missing.size} values are missing, in {int((per_target > 0).sum())} of "
             f"{len(targets)} targets; the first is target {targets[t]!r} in row {i + 1}. If these "
             "were not measured, say "
             "--missing skip (missing='skip'): each target is then fitted on its own rows."
         )
     enough_measured(values, targets, least, name)
-    m = len(values)
-    short = [f"{targets[t]} on {m - per_target[t]} of {m} runs" for t in np.flatnonzero(per_target).tolist()]
-    return [f"{gaps.sum()} values were not measured; fitted on fewer runs: {listed(short)}"]
+    return [gaps(values, targets)]
 
 
 def _directions(
-    targets: Sequence[tuple[str, str, str | None]], higher: str | Sequence[str], lower: str | Sequence[str]
+    targets: Sequence[tuple[str, str, str | None]],
+    values: np.ndarray,
+    higher: str | Sequence[str],
+    lower: str | Sequence[str],
 ) -> tuple[tuple[bool, ...], list[str]]:
     names = [t for t, _, _ in targets]
-    up, down = set(match(higher, names, "target")), set(match(lower, names, "target"))
+    up = set(match(higher, names, "target", argument="higher_is_better"))
+    down = set(match(lower, names, "target", argument="lower_is_better"))
     if both := sorted(up & down):
         raise EvaluationsError(f"target {both[0]!r} is named as higher and as lower is better; name it in one only.")
     out, unsure = [], []
-    for name, _, way in targets:
-        guess = guess_direction(name)
+    for (name, _, way), column in zip(targets, values.T, strict=True):
+        guess = guess_direction(name, column)
         if name in up or name in down:
             out.append(name in up)
         elif way is not None:
@@ -315,9 +324,7 @@ def _directions(
                 unsure.append(name)
     if not unsure:
         return tuple(out), []
-    return tuple(out), [
-        f"lower is taken as better for {listed(unsure)}: the name does not say. Otherwise use --higher-is-better NAME"
-    ]
+    return tuple(out), [guessed(unsure)]
 
 
 def _row_facts(frame: pd.DataFrame, name: str, fidelity: str | None) -> dict[str, np.ndarray]:

@@ -18,6 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+EACH = 5  # masks of a kind that tell a dimension
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -117,11 +119,10 @@ def choose_dim(
     return Curve(tried, tuple(change), tuple(error), tried[chosen], tolerance, len(found[0]))
 
 
-def probing_masks(tasks: int, rng: np.random.Generator, most: int = 16) -> np.ndarray:
-    """Few masks of all kinds: full, leave-one-out, nine in ten, one in two. Shape (m, K)."""
-    each = max(1, (most - 1) // 3)
-    left_out = 1.0 - np.eye(tasks)[rng.permutation(tasks)[:each]]
-    near, half = (1.0 * (rng.random((each, tasks)) < p) for p in (0.9, 0.5))
+def probing_masks(tasks: int, rng: np.random.Generator) -> np.ndarray:
+    """Few masks of all kinds: full, and `EACH` of leave-one-out, nine in ten, one in two. Shape (m, K)."""
+    left_out = 1.0 - np.eye(tasks)[rng.permutation(tasks)[:EACH]]
+    near, half = (1.0 * (rng.random((EACH, tasks)) < p) for p in (0.9, 0.5))
     masks = np.unique(np.concatenate([np.ones((1, tasks)), left_out, near, half]), axis=0)
     return masks[masks.any(1)]
 

@@ -151,7 +151,7 @@ def chosen_mode(network: Network, basis: Basis, outputs: int, mode: str = "auto"
     return "forward" if forward <= reverse else "reverse"
 
 
-def blocks_of(network: Network, basis: Basis, outputs: int, mode: str = "auto") -> list[tuple[int, int]]:
+def blocks_of(network: Network, basis: Basis, outputs: int, mode: str) -> list[tuple[int, int]]:
     """Ranges of columns that are in memory together."""
     if chosen_mode(network, basis, outputs, mode) == "reverse" or (basis.held and basis.kind != "sparse"):
         return [(0, basis.dim)]

@@ -32,6 +32,7 @@ from .random_bases import Drawn, Hashed
 
 SUBSPACES = ("data", "gauss-newton", "gaussian", "rademacher", "sparse")
 RANDOM = SUBSPACES[2:]
+COLUMNS = 65536  # of rows that are multiplied at once
 
 
 def basis(
@@ -218,11 +219,11 @@ def _transposed_root(loss: Loss, offset: Tensor, labels: Tensor) -> tuple[Callab
     return lambda v: torch.func.vmap(lambda one: back(one.unsqueeze(-1))[0].squeeze(-1))(v), root.shape[1]
 
 
-def _gram(rows: Tensor, block: int = 65536) -> Tensor:
+def _gram(rows: Tensor) -> Tensor:
     """Rows times their transpose in float64, without a copy of them in float64."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    for start in range(0, rows.shape[1], block):
-        part = rows[:, start : start + block].double()
+    for columns in rows.split(COLUMNS, dim=1):
+        part = columns.double()
         total += part @ part.T
     return total
 
@@ -275,11 +276,6 @@ def _responses(
         direction = turned + new / inner.clamp_min(1e-30) * direction
         inner = new
     return found
-
-
-def independent(columns: Tensor, dim: int) -> Tensor:
-    """First `dim` linearly independent directions of the columns, orthonormal, in order."""
-    return independent_rows(columns.T, dim).T
 
 
 def independent_rows(rows: Tensor, dim: int) -> Tensor:

@@ -13,9 +13,7 @@ from .labels import Labels
 __all__ = ["cuts", "overlaps", "read_sets"]
 
 
-def read_sets(
-    data: Mapping[str, Any], argument: str, columns: Mapping[str, str], labels: Labels | None = None
-) -> list[Rows]:
+def read_sets(data: Mapping[str, Any], argument: str, columns: Mapping[str, str], labels: Labels | None) -> list[Rows]:
     """Read a mapping of names to data sets, for a classifier with its labels; `argument` names it in messages."""
     if not isinstance(data, Mapping):
         raise TypeError(f"{argument} is a {type(data).__name__}; pass a mapping of names to data sets.")

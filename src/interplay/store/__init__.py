@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -153,7 +154,7 @@ class Store:
         n = {status: sum(count[status] for count in counted) for status in schema.STATUS}
         if n["done"] and which is not None:
             return f"{self.where}: none of {n['done']} runs that are evaluated is among those asked for."
-        see = f"; `interplay runs {self.where} --status failed` says why" if n["failed"] else ""
+        see = f"; `interplay runs {quote(self.where)} --status failed` says why" if n["failed"] else ""
         return (
             f"{self.where}: none of {sum(n.values())} runs is evaluated yet ({n['failed']} failed{see}). Run the "
             "evaluation (again): it goes on where it stopped."

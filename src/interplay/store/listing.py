@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Filter",
+    "SeveralTags",
     "counts",
     "delete",
     "evaluations_of",
@@ -33,6 +34,29 @@ __all__ = [
 ]
 
 _CHUNK, _MANY = 500, 20_000
+
+
+class SeveralTags(EvaluationsError):
+    """A store that holds runs under several tags, of which none was named.
+
+    Attributes
+    ----------
+    where : str
+        The store.
+    tags : tuple of str
+    """
+
+    def __init__(self, where: str, tags: Sequence[str]):
+        self.where, self.tags = where, tuple(tags)
+        super().__init__(where, self.tags)  # what a pickle keeps
+
+    def __str__(self) -> str:
+        return f"{self.statement} Name one (tag=, --tag)."
+
+    @property
+    def statement(self) -> str:
+        """What it holds, as a sentence."""
+        return f"{self.where} holds runs under {len(self.tags)} tags: {listed([repr(t) for t in self.tags])}."
 
 
 @dataclass(frozen=True)
@@ -226,9 +250,7 @@ def chosen(found: Sequence[Problem], tag: str | None, fidelity: str | None, wher
         raise EvaluationsError(f"{where} holds no runs yet.")
     tags = list(dict.fromkeys(problem.tag for problem in found))
     if tag is None and len(tags) > 1:
-        raise EvaluationsError(
-            f"{where} holds runs under {len(tags)} tags: {listed([repr(t) for t in tags])}. Name one (tag=, --tag)."
-        )
+        raise SeveralTags(where, tags)
     if tag is not None and tag not in tags:
         raise unknown(tag, tags, "tag")
     found = [problem for problem in found if tag in (None, problem.tag)]

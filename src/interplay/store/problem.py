@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -21,8 +21,35 @@ from . import schema
 __all__ = ["Problem", "ProblemMismatch", "find", "given", "learnt", "noted", "problem_of", "settled", "still_there"]
 
 
+#: What can be done about each clash by who can name a tag.
+_REMEDIES = {
+    "settings": "Keep both under tags of their own (tag='...', --tag), name another store, or delete the old ones "
+    "(interplay runs STORE --delete). If the change touches no value, go on with accept_changed=True "
+    "(--accept-changed).",
+    "tag": "Fidelities of one tag answer one question: give these a tag of their own (tag='...', --tag).",
+    "deleted": "Run the same again.",
+}
+
+
 class ProblemMismatch(EvaluationsError):
-    """A store that holds another problem under the same tag and fidelity."""
+    """A store that holds another problem under the same tag and fidelity.
+
+    Attributes
+    ----------
+    statement : str
+        What the store holds, and what it was asked to hold.
+    clash : 'settings', 'tag' or 'deleted'
+        Another problem of this tag and fidelity; other tasks or targets under this tag; none any more.
+    remedy : str
+        What can be done, where a tag can be named.
+    """
+
+    def __init__(self, statement: str, clash: Literal["settings", "tag", "deleted"]):
+        self.statement, self.clash, self.remedy = statement, clash, _REMEDIES[clash]
+        super().__init__(statement, clash)  # what a pickle keeps
+
+    def __str__(self) -> str:
+        return f"{self.statement} {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -90,9 +117,8 @@ class Problem:
         if not said:
             return
         raise ProblemMismatch(
-            f"{where} holds other runs ({self.label}): {'; '.join(said[:6])}{'; ...' if len(said) > 6 else ''}. Keep "
-            "both under tags of their own (tag='...', --tag), name another store, or delete the old ones (interplay "
-            "runs STORE --delete). If the change touches no value, go on with accept_changed=True (--accept-changed)."
+            f"{where} holds other runs ({self.label}): {'; '.join(said[:6])}{'; ...' if len(said) > 6 else ''}.",
+            "settings",
         )
 
 
@@ -185,8 +211,8 @@ def settled(connection: Connection, problem: Problem, where: str, accept: bool =
             if mine is not None and theirs is not None and not same:
                 raise ProblemMismatch(
                     f"{where} holds runs of fidelity {other.fidelity!r} under this tag whose {what} are "
-                    f"{listed(theirs, 4)}, not {listed(mine, 4)}. Fidelities of one tag answer one question: give "
-                    "these a tag of their own (tag='...', --tag)."
+                    f"{listed(theirs, 4)}, not {listed(mine, 4)}.",
+                    "tag",
                 )
     put = sa.insert(schema.problems).values(
         tag=problem.tag,
@@ -208,7 +234,7 @@ def still_there(connection: Connection, problem: Problem, *, lock: bool = False)
     """Raise an error where somebody deleted a problem meanwhile; with `lock`, hold it to the end of the transaction."""
     query = sa.select(schema.problems.c.created).where(schema.problems.c.id == problem.id)
     if connection.execute(query.with_for_update() if lock else query).scalar_one_or_none() != problem.created:
-        raise ProblemMismatch(f"the runs of {problem.label} were deleted from the store meanwhile. Run the same again.")
+        raise ProblemMismatch(f"the runs of {problem.label} were deleted from the store meanwhile.", "deleted")
 
 
 def learnt(connection: Connection, problem: Problem, targets: Sequence[str]) -> Problem:

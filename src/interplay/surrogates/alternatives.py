@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import GaussianSurrogate
+from .features import choices
 from .kernel import KernelSurrogate
-from .links import LINKS, Link, assemble
-from .links import candidates as links_for
+from .links import LINKS, families, picked
 from .recipes import coarse, stack
 from .stacking import fit_members
 
@@ -51,41 +51,27 @@ def extra_variance(surrogate: GaussianSurrogate, Y: Array, ask: Callable[[Gaussi
 def _others(surrogate: GaussianSurrogate, Y: Array) -> Iterator[tuple[GaussianSurrogate, Array]]:
     """The members under the best link of each family, with weights (T,); 0 where a kernel surrogate has that link."""
     X, rows, T = surrogate.X_, surrogate.rows_, Y.shape[1]
-    auto = KernelSurrogate(higher_is_better=surrogate.higher_is_better)
-    auto.kind_ = surrogate.kind_
-    maps, kernels = auto._maps, coarse(auto._maps[0])
-    own = surrogate if isinstance(surrogate, KernelSurrogate) and hasattr(surrogate, "held_out_") else None
-    families, errors = [], []
-    for some in _families(links_for(LINKS, Y, surrogate.higher_is_better)):
-        able = np.unique(np.concatenate([targets for _, targets in some]))
-        place = [(link, np.searchsorted(able, targets)) for link, targets in some]
-        found = kernels.search(X, Y[:, able], rows, place)
-        error = np.full(T, np.inf)
-        error[able] = found.cv.error
-        families.append(assemble(T, [(found.link, able)]))
-        errors.append(error)
+    maps, recipes = choices(surrogate.kind_), stack(surrogate.kind_, T)
+    stacked = isinstance(surrogate, KernelSurrogate) and hasattr(surrogate, "held_out_")
+    starts = surrogate.members_ if stacked and len(surrogate.members_) == len(recipes) else None
+    best, errors = [], []
+    for family in families(LINKS, Y, surrogate.higher_is_better):
+        able = family[0][1]
+        found = coarse(maps[0]).search(X, Y[:, able], rows, [(link, np.arange(len(able))) for link, _ in family])
+        best.append(picked([(found.link, able)], np.zeros(T, np.int64)))
+        errors.append(np.full(T, np.inf))
+        errors[-1][able] = found.cv.error
     error = np.array(errors)
     ratio = (error.min(axis=0) / np.maximum(error, 1e-300)) ** POWER
     ratio /= np.maximum(ratio.sum(axis=0), 1e-300)  # all are 0 for a target that never changes
-    recipes = stack(surrogate.kind_, T)
-    for link, weight in zip(families, ratio, strict=True):
-        same = (link.sign == surrogate.link_.sign) & (link.bound == surrogate.link_.bound) & (own is not None)
+    for link, weight in zip(best, ratio, strict=True):
+        same = (link.sign == surrogate.link_.sign) & (link.bound == surrogate.link_.bound) & stacked
         weight = np.where(same | (weight < LEAST), 0.0, weight)
         if not weight.any():
             continue
-        starts = None if own is None or len(own.members_) != len(recipes) else own.members_
-        other = copy(surrogate if own is None else own)
+        other = copy(surrogate)
         fitted = fit_members(X, Y, rows, recipes, [(link, np.arange(T))], maps, starts)
         other.link_, other.members_ = fitted.link, fitted.members
-        if own is None:
+        if not stacked:
             other.weights_ = np.full((len(recipes), T), 1.0 / len(recipes))
         yield other, weight
-
-
-def _families(found: list[tuple[Link, NDArray]]) -> list[list[tuple[Link, NDArray]]]:
-    """Links of one family together: identity, logarithms, bounded ones."""
-    held: dict[str, list[tuple[Link, NDArray]]] = {}
-    for link, targets in found:
-        name = "identity" if not link.log.any() else "log" if (link.bound == 0).all() and len(held) < 2 else "floor"
-        held.setdefault(name, []).append((link, targets))
-    return list(held.values())

@@ -16,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 from . import features, links
 from .links import Link
 from .members import Fit, Member, mixed
+from .noise import Noise
 from .rows import Rows
 from .search import CrossValidation
 from .sums import Sum, written
@@ -65,6 +66,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
     weights_: Array
     link_: Link
     cv_: CrossValidation
+    noise_: Noise | None = None
     sums_: tuple[Sum, ...] = ()
 
     def _fit(self, X: Array, Y: Array, rows: Rows) -> None:
@@ -164,8 +166,7 @@ class GaussianSurrogate(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = np.asarray(validate_data(self, X, reset=False, dtype=np.float64))  # pyright: ignore[reportArgumentType]
-        T, depends = self.n_targets_, getattr(self, "noise_", None)
-        relative = 1.0 if depends is None else depends.at(X)[:, None]
+        T, relative = self.n_targets_, 1.0 if self.noise_ is None else self.noise_.at(X)[:, None]
 
         def moments(member: Member) -> tuple[Array, Array]:
             z, v = member.at(X, self.X_, self.level_, T)

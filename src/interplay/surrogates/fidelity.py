@@ -21,12 +21,12 @@ from .coupling import Beside, Coupling, condition, couple
 from .features import sizes_tell
 from .gaussian import Posterior, Spectrum
 from .kernel import LARGE
-from .links import Link, assemble
+from .links import Link, picked
 from .members import Fit, Member
 from .recipes import MANY_TARGETS, ClosedForm, Recipe, coarse, linear, stack
 from .rows import Groups, Rows
 from .search import WIDEST, CrossValidation
-from .stacking import Fitted, HeldOut, fit_members, folds
+from .stacking import Fitted, fit_members, folds, weights
 from .sums import better, sums
 
 Array = NDArray[np.float64]
@@ -67,7 +67,6 @@ class FidelitySurrogate(GaussianSurrogate):
         Which rows those are.
     """
 
-    noise_: Any = None
     given_up_ = ""
 
     def __init__(
@@ -140,7 +139,7 @@ class FidelitySurrogate(GaussianSurrogate):
         self.gap_ = self.weights_[len(self.weights_) // 2 :].sum(axis=0)
         own, index = Y[self.own_], rows.groups.index[self.own_]
         self.sums_ = better(sums(Y), own, mean, variance, folds(Groups.of(index).index))
-        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), index)
+        self.cv_ = CrossValidation.of(mean, variance, own, index)
 
     @property
     def affordable(self) -> bool:
@@ -253,11 +252,7 @@ class _Plan:
         for name in self.maps[1:]:  # see `stacking.fit_members`
             error, other = self._swept(linear(name), X, Y, rows, share)
             chosen[~self.links[0][0].log.any() & (other == 0) & (error < least)] = 0
-        parts = []
-        for c, (link, own) in enumerate(self.links):
-            taken = chosen[own] == c
-            parts.append((link[taken], own[taken]))
-        return assemble(Y.shape[1], parts)
+        return picked(self.links, chosen)
 
     def _swept(
         self, recipe: ClosedForm, X: Array, Y: Array, rows: Rows, share: Array
@@ -272,8 +267,8 @@ class _Plan:
                 known = np.maximum(v - nu * rows.noise, 0.0)[:, None] * amplitude
                 with np.errstate(over="ignore"):
                     error = share @ (link.backward(z, known) - Y[:, own]) ** 2
-                better = error < least[own] * (1.0 - 1e-9)
-                least[own[better]], chosen[own[better]] = error[better], c
+                less = error < least[own] * (1.0 - 1e-9)
+                least[own[less]], chosen[own[less]] = error[less], c
         return least, chosen
 
     def members(self, X: Array, Y: Array, rows: Rows, found: _Found) -> list[Member]:
@@ -327,13 +322,13 @@ class _Plan:
                 z, v = member.at(X[left & base], again.X, 1.0, T)
                 z += _shift(rows, base, left, Z, X, member, again.X)
                 own[f, left & base] = link.backward(z, v)
-        members = HeldOut((), own, own, np.empty(0), fold).weights(Y, base)
+        members = weights(own[:, base], Y[base])
         by_gap = (members[:, None] * mean.reshape(2, F, len(X), T)).sum(axis=1)
-        gaps = HeldOut((), by_gap, by_gap, np.empty(0), fold).weights(Y, asked)
-        weights = (gaps[:, None] * members).reshape(2 * F, T)
-        stacked = (weights[:, None] * mean[:, asked]).sum(axis=0)
-        spread = (weights[:, None] * (variance[:, asked] + (mean[:, asked] - stacked) ** 2)).sum(axis=0)
-        return weights, stacked, spread
+        gaps = weights(by_gap[:, asked], Y[asked])
+        both = (gaps[:, None] * members).reshape(2 * F, T)
+        stacked = (both[:, None] * mean[:, asked]).sum(axis=0)
+        spread = (both[:, None] * (variance[:, asked] + (mean[:, asked] - stacked) ** 2)).sum(axis=0)
+        return both, stacked, spread
 
 
 def _shift(rows: Rows, of: NDArray, left: NDArray, Z: Array, X: Array, member: Member, fitted: Array) -> Array | float:

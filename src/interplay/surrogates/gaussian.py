@@ -66,29 +66,24 @@ class Spectrum:
     def _squares(self) -> Array:
         return self.vectors**2
 
-    def held_out(self, y: Array, noise: float, groups: Groups | None = None) -> tuple[Array, Array]:
-        """Predictions of every row from the other rows, the constant refitted too.
+    def sweep(
+        self, y: Array, noises: Iterable[float], groups: Groups | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """Predict every row from the other rows, the constant refitted too, at one noise level after the other.
 
         Parameters
         ----------
         y : array (m, T)
-        noise : float
-            Variance of the noise in units of the amplitude.
+        noises : iterable of float
+            Variances of the noise in units of the amplitude.
         groups : Groups, optional
             Rows that are left out together (seeds of one mask, folds). Each row by itself if not given.
 
-        Returns
-        -------
-        mean, variance : array (m, T), array (m,)
-            Held-out means and variances in units of the amplitude, noise included.
+        Yields
+        ------
+        mean, variance, amplitude : array (m, T), array (m,), array (T,)
+            Held-out means and variances in units of the amplitude, noise included; and the `amplitude`.
         """
-        mean, variance, _ = next(self.sweep(y, [noise], groups))
-        return mean, variance
-
-    def sweep(
-        self, y: Array, noises: Iterable[float], groups: Groups | None = None
-    ) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield `held_out` means and variances and the `amplitude` for one noise level after the other."""
         projected = self.vectors.T @ y
         squares = projected**2
         for noise in noises:

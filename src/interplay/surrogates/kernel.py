@@ -23,7 +23,7 @@ from .members import Member
 from .recipes import GAMMAS, NOISES, SHARES, stack
 from .rows import Rows
 from .search import CrossValidation, search
-from .stacking import fit_members, held_out
+from .stacking import fit_members, held_out, weights
 from .sums import better, sums
 
 Array = NDArray[np.float64]
@@ -155,10 +155,10 @@ class KernelSurrogate(GaussianSurrogate):
         fitted = fit_members(X[kept], own, some, recipes, self._links(Y), self._maps)
         self.link_, self.members_, self.noise_ = fitted.link, fitted.members, fitted.noise
         self.held_out_ = held_out(X[kept], own, some, recipes, self._links, self._maps, self.members_)
-        self.weights_ = self.held_out_.weights(own)
+        self.weights_ = weights(self.held_out_.mean, own)
         mean, variance = self.held_out_.stacked(own)
         self.sums_ = better(sums(own), own, mean, variance, self.held_out_.fold)
-        self.cv_ = CrossValidation(mean, np.sqrt(variance), ((mean - own) ** 2).mean(axis=0), some.groups.index)
+        self.cv_ = CrossValidation.of(mean, variance, own, some.groups.index)
         self.kept_ = kept
         if self.noise_ is not None:
             rows = self.rows_ = replace(rows, noise=self.noise_.at(X))
@@ -181,11 +181,10 @@ class KernelSurrogate(GaussianSurrogate):
         of = lambda gamma, rbf, linear: Kernel(np.full(D, gamma), rbf, linear, self.features_, self.features_)
         if isinstance(self.gamma, str) and self.gamma == "published":
             return [of(1.0 / D, 1.0, 0.0)]
-        weights = grid(self.linear, SHARES, "linear")
+        rates, shares = grid(self.gamma, GAMMAS, "gamma"), grid(self.linear, SHARES, "linear")
         if isinstance(self.gamma, str):
-            if (weights > 1).any():
+            if (shares > 1).any():
                 raise ValueError(f"linear={self.linear!r}; with gamma='cv' it is a share between 0 and 1.")
-            return candidates(X, self.features_, grid(self.gamma, GAMMAS, "gamma"), weights)
-        rates = grid(self.gamma, GAMMAS, "gamma")
-        weights = np.zeros(1) if isinstance(self.linear, str) else weights
-        return [of(rate, 1.0, weight) for rate in rates for weight in weights]
+            return candidates(X, self.features_, rates, shares)
+        beside = np.zeros(1) if isinstance(self.linear, str) else shares
+        return [of(rate, 1.0, weight) for rate in rates for weight in beside]

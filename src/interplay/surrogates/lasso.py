@@ -86,8 +86,7 @@ def fit_lasso(U: Array, Y: Array, rows: Rows, link: Link, features: str) -> tupl
                 mean[left, t] = predicted[left] + rows.shift(~left, left, (z - predicted)[~left, None])[:, 0]
             variance[:, t] = ((z - mean[:, t]) ** 2).mean()
     predicted = link.backward(mean, np.zeros_like(mean))
-    deviation = np.sqrt(link.backward_variance(mean, variance))
-    cv = CrossValidation(predicted, deviation, ((predicted - Y) ** 2).mean(axis=0), rows.groups.index)
+    cv = CrossValidation.of(predicted, link.backward_variance(mean, variance), Y, rows.groups.index)
     return Member("lasso", tuple(fits), anchors=units), cv
 
 

@@ -113,7 +113,12 @@ class Link:
 
 
 def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = False) -> list[tuple[Link, NDArray]]:
-    """Links to choose from, each with the targets that can take it, simplest first.
+    """Links to choose from, each with the targets that can take it, simplest first; parameters as of `families`."""
+    return [one for family in families(names, Y, higher_is_better) for one in family]
+
+
+def families(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = False) -> list[list[tuple[Link, NDArray]]]:
+    """The `candidates` of every name together, which the same targets can take.
 
     Parameters
     ----------
@@ -136,7 +141,7 @@ def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = Fal
     up = np.broadcast_to(up, (T,))
     found = []
     if "identity" in names:
-        found.append((Link.identity(T), np.arange(T)))
+        found.append([(Link.identity(T), np.arange(T))])
     if "log" in names:
         own = np.flatnonzero(low > 0)
         if "identity" not in names and "floor" not in names and len(own) < T:
@@ -145,21 +150,22 @@ def candidates(names: Sequence[str], Y: Array, higher_is_better: ArrayLike = Fal
                 f"links={names!r}, but target {t} has the value {low[t]:g} and a logarithm needs values > 0. "
                 "Add 'identity'."
             )
-        found.append((Link.logarithm(np.ones(len(own)), np.zeros(len(own)), Y[:, own]), own))
+        found.append([(Link.logarithm(np.ones(len(own)), np.zeros(len(own)), Y[:, own]), own)])
     if "floor" in names:
         own = np.flatnonzero(high - low > 1e-9 * np.maximum(np.abs(low), np.abs(high)))
         if len(own) < T and "identity" not in names:
             raise ValueError(f"links={names!r}, but target {np.argmin(high - low)} never changes. Add 'identity'.")
         sign = np.where(up[own], -1.0, 1.0)
-        for delta in DELTAS:
-            bound = np.where(up, high + delta * (high - low), low - delta * (high - low))[own]
-            found.append((Link.logarithm(sign, bound, Y[:, own]), own))
-    return [(link, own) for link, own in found if len(own)]
+        bounds = [np.where(up, high + delta * (high - low), low - delta * (high - low))[own] for delta in DELTAS]
+        found.append([(Link.logarithm(sign, bound, Y[:, own]), own) for bound in bounds])
+    return [family for family in found if len(family[0][1])]
 
 
-def assemble(T: int, chosen: Sequence[tuple[Link, NDArray]]) -> Link:
-    """One `Link` for T targets from links of some of them; identity where there is none."""
-    out = Link.identity(T)
-    for link, targets in chosen:
-        out.sign[targets], out.bound[targets], out.most[targets] = link.sign, link.bound, link.most
+def picked(found: Sequence[tuple[Link, NDArray]], chosen: NDArray[np.int64]) -> Link:
+    """The links of all targets, ``chosen`` (T,) being the number of each one's among `candidates`."""
+    out = Link.identity(len(chosen))
+    for c, (link, own) in enumerate(found):
+        taken = chosen[own] == c
+        some, at = link[taken], own[taken]
+        out.sign[at], out.bound[at], out.most[at] = some.sign, some.bound, some.most
     return out

@@ -11,17 +11,16 @@ two standard errors; otherwise all rows are equally noisy, and the likelihood po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from .kernels import Kernel, candidates
 from .links import Link
 from .members import Member
+from .recipes import linear
 from .rows import Rows
-from .search import search
 
 Array = NDArray[np.float64]
 FEWEST = 12  # masks with repeats below which no dependence is looked for
@@ -52,10 +51,8 @@ class Noise:
         first, log_variance = repeats(X, Z, rows)
         if len(first) < FEWEST:
             return None
-        masks = X[first]
-        kernels: list[Kernel] = candidates(masks, features, np.ones(1), np.ones(1))
-        plain = Rows.of(masks)
-        found = search(masks, log_variance[:, None], plain, kernels, RIDGES, [(Link.identity(1), np.arange(1))])
+        masks, ridge = X[first], replace(linear(features), noises=RIDGES)
+        found = ridge.search(masks, log_variance[:, None], Rows.of(masks), [(Link.identity(1), np.arange(1))])
         n = len(first)
         constant = ((log_variance - log_variance.mean()) * n / (n - 1)) ** 2  # left out of its own mean
         gain = constant - (log_variance - found.cv.mean[:, 0]) ** 2
@@ -71,7 +68,7 @@ class Noise:
 
 def repeats(X: Array, Z: Array, rows: Rows) -> tuple[NDArray[np.int64], Array]:
     """First rows (g,) of the masks with repeats, and their log variances (g,), free of the bias of few repeats."""
-    index, first = Rows.of(X).groups.index, []
+    index = Rows.of(X).groups.index
     counts = np.bincount(index)
     mean = np.zeros((len(counts), Z.shape[1]))
     R = rows.without_levels(Z)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .gaussian import Posterior, Spectrum
 from .kernels import Kernel, matrices
-from .links import Link, assemble
+from .links import Link, picked
 from .members import Fit
 from .rows import Rows
 
@@ -44,6 +44,11 @@ class CrossValidation:
     deviation: Array
     error: Array
     groups: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, mean: Array, variance: Array, Y: Array, groups: NDArray[np.int64]) -> CrossValidation:
+        """Predictions of rows Y (m, T) that were held out."""
+        return cls(mean, np.sqrt(variance), ((mean - Y) ** 2).mean(axis=0), groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +133,7 @@ class Search:
 
     def link(self, links: Sequence[tuple[Link, NDArray]]) -> Link:
         """The links chosen, of all targets."""
-        chosen = [(c, targets) for (_, _, c), targets in self.winners()]
-        pick = lambda c, targets: links[c][0][np.searchsorted(links[c][1], targets)]
-        return assemble(self.Y.shape[1], [(pick(c, targets), targets) for c, targets in chosen])
+        return picked(links, self.chosen[:, 2])
 
 
 @dataclass(frozen=True, eq=False)

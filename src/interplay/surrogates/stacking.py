@@ -47,22 +47,23 @@ class HeldOut:
     error: Array
     fold: NDArray[np.int64]
 
-    def weights(self, Y: Array, rows: NDArray | slice = slice(None)) -> Array:
-        """Weights of the members by their errors on ``rows``, array (F, T)."""
-        error = ((self.mean[:, rows] - Y[rows]) ** 2).mean(axis=1)
-        best = error.min(axis=0)
-        ratio = np.where(best > 0, best / np.maximum(error, 1e-300), error <= best) ** POWER
-        return ratio / ratio.sum(axis=0)
-
     def stacked(self, Y: Array) -> tuple[Array, Array]:
         """Mean and variance (m, T) of the stack, each fold with the weights that the others give."""
         mean, variance = np.empty_like(Y), np.empty_like(Y)
         for k in range(int(self.fold.max()) + 1):
             left = self.fold == k
-            w = self.weights(Y, ~left)[:, None]
+            w = weights(self.mean[:, ~left], Y[~left])[:, None]
             mean[left] = (w * self.mean[:, left]).sum(axis=0)
             variance[left] = (w * (self.variance[:, left] + (self.mean[:, left] - mean[left]) ** 2)).sum(axis=0)
         return mean, variance
+
+
+def weights(mean: Array, Y: Array) -> Array:
+    """Weights (F, T) of members by the errors of their predictions (F, n, T) of held-out rows Y (n, T)."""
+    error = ((mean - Y) ** 2).mean(axis=1)
+    best = error.min(axis=0)
+    ratio = np.where(best > 0, best / np.maximum(error, 1e-300), error <= best) ** POWER
+    return ratio / ratio.sum(axis=0)
 
 
 def folds(groups: NDArray) -> NDArray[np.int64]:
@@ -119,9 +120,7 @@ def fit_members(
 
     ``starts`` are members to ascend from.
     """
-    link = links[0][0]
-    if len(links) > 1:
-        link = chosen_link(X, Y, rows, links, maps)
+    link = links[0][0] if len(links) == 1 else chosen_link(X, Y, rows, links, maps)
     noise = Noise.of(X, link.forward(Y), rows, maps[0]) if rows.uniform else None
     if noise is not None:
         rows = replace(rows, noise=noise.at(X))

@@ -72,13 +72,10 @@ def is_table(text: str) -> bool:
 def _text(path: Path) -> str:
     """What a file holds, which the whole path names in every complaint: hundreds may have one name."""
     name = str(path)
-    try:
-        start = start_of(path)
-        refuse_other(path, b"" if start.startswith(b"PAR1") else start)
-        with opened(path) as file:
-            held = file.read(_MOST + 1)
-    except EvaluationsError as error:
-        raise EvaluationsError(str(error).replace(path.name, name, 1)) from None
+    start = start_of(path, name=name)
+    refuse_other(path, b"" if start.startswith(b"PAR1") else start, name)
+    with opened(path, name) as file:
+        held = file.read(_MOST + 1)
     if start.startswith(b"PAR1"):
         raise EvaluationsError(f"{name} is a table in Parquet, and no YAML or JSON.")
     if len(held) > _MOST:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -235,7 +236,7 @@ class _Sorting:
                 if (why := odd_number(cell)) is not None:
                     raise EvaluationsError(
                         f"{self.log.name}: {name!r} holds {cell[:40]!r} in run {run!r}, and {why}. Write numbers as "
-                        f"0.25, or leave it out with --ignore {name}."
+                        f"0.25, or leave it out with --ignore {quote(name)}."
                     )
 
     def _refuse_gaps(self, held: np.ndarray) -> None:
@@ -244,7 +245,7 @@ class _Sorting:
             if lacking := [run for run, value in zip(self.names, held[:, k], strict=True) if np.isnan(value)]:
                 raise EvaluationsError(
                     f"{self.log.name}: {name!r} is not stated in {counted(len(lacking), 'run', lacking)}. Write 0 "
-                    f"where it was out, take the runs out of the file, or leave it out with --ignore {name}."
+                    f"where it was out, take the runs out of the file, or leave it out with --ignore {quote(name)}."
                 )
 
     def account(self) -> None:

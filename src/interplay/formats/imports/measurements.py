@@ -6,6 +6,7 @@ Rows without a value are no measurements. Of several steps the last one counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ def measured(part: Part, options: Options) -> tuple[pd.DataFrame, dict[str, Targ
     steps = _steps(part, None if step in options.where else step)
     kept = _last(part, [(*pair, metric) for pair, metric in zip(pairs, metrics, strict=True)], steps)
     if (earlier := len(frame) - len(kept)) > 0:
-        why = f"the last {step} of each counts; --where {step}=N takes another"
+        why = f"the last {step} of each counts; --where {quote(f'{step}=N')} takes another"
         left.append(Left(f"{counted(earlier, 'value')} of earlier {step}s", why))
     ends = {float(steps[i]) for i in kept.values()}
     warnings = [f"runs and metrics end at different {step}s ({min(ends):g} to {max(ends):g})"] if len(ends) > 1 else []

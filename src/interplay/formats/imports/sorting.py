@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -203,7 +204,7 @@ def _refuse_gaps(frame: pd.DataFrame, name: str, columns: Sequence[str], run: st
             raise EvaluationsError(
                 f"{name}: column {column!r} has no value in {where}, {counted(int(empty.sum()), 'row')} in all; tasks "
                 "need a number in every run. Write 0 where it was out, take the rows out (--where), or leave it out "
-                f"with --ignore {column}."
+                f"with --ignore {quote(column)}."
             )
 
 
@@ -247,6 +248,6 @@ def _refuse_odd_numbers(frame: pd.DataFrame, column: str, name: str) -> None:
         if isinstance(cell, str) and (why := odd_number(cell)) is not None:
             raise EvaluationsError(
                 f"{name}: column {column!r} holds {cell[:40]!r} in row {i + 1}, and {why}. Write numbers as 1234.5, "
-                f"or leave the column out with --ignore {column}."
+                f"or leave the column out with --ignore {quote(column)}."
             )
-    as_numbers(frame, column, name, f"Correct it, or leave the column out with --ignore {column}.")
+    as_numbers(frame, column, name, f"Correct it, or leave the column out with --ignore {quote(column)}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ def ask(
 ) -> EvaluationsError:
     """Return the error that asks for --tasks and lists what could be meant."""
     if found:
-        could = listed([f"--tasks '{g.glob}' ({g.why})" for g in found], 4)
+        could = listed([f"--tasks {quote(g.glob)} ({g.why})" for g in found], 4)
         return EvaluationsError(f"{name}: several groups of settings could be the sources. Choose one: {could}.")
     varying = [n for n, held in numbers.items() if len(np.unique(held)) > 1]
     hint = f"Numbers that vary between runs: {listed(varying, 12)}." if varying else ""
@@ -114,7 +115,7 @@ def _near(numbers: Mapping[str, np.ndarray], runs: Sequence[str]) -> list[str]:
         i = int(np.flatnonzero(off)[0])
         lacking = [name for name, gap in zip(names, np.isnan(held[i]), strict=True) if gap]
         lack = f", where {listed(lacking, 3)} {'is' if len(lacking) == 1 else 'are'} not stated" if lacking else ""
-        otherwise = "" if lacking else f", or take them as they are with --tasks '{prefix}*'"
+        otherwise = "" if lacking else f", or take them as they are with --tasks {quote(f'{prefix}*')}"
         said.append(
             f"'{prefix}*' sum to one in {int((~off).sum())} of {len(held)} runs, but to {np.nansum(held[i]):.3g} in "
             f"run {runs[i]!r}{lack}: correct that run or take it out of the file{otherwise}."

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -175,7 +176,7 @@ def _refuse_unmeasured(picked: Sequence[tuple[Run, float]], chosen: Sequence[str
         raise EvaluationsError(
             f"{run.file}: {name} is {run.evaluations[step][name]:g}{at}{others}: the training may have diverged. Take "
             "the folder out, take another evaluation with --where step=N, or leave the result out with --ignore "
-            f"{name}; --missing skip leaves out values that are nan."
+            f"{quote(name)}; --missing skip leaves out values that are nan."
         )
 
 

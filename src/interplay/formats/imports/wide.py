@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,7 +109,7 @@ def _targets(
         hint = f"These look like results: {listed([repr(c) for c in likely])}. " if likely else ""
         raise EvaluationsError(
             f"{name} does not say which columns are targets.{other or f' {hint}'.rstrip()} Name them with --target"
-            f"{' ' + likely[0] if likely and not other else ' NAME'} (repeatable, globs such as 'eval/*')."
+            f"{' ' + quote(likely[0]) if likely and not other else ' NAME'} (repeatable, globs such as 'eval/*')."
         )
     return {c: Target(c) for c in found}
 
@@ -130,13 +131,13 @@ def _of_one_kind(frame: pd.DataFrame, name: str, columns: list[str], others: int
             odd = next(v for v in cells if odd_number(v))
             raise EvaluationsError(
                 f"{name}: column {column!r} holds {str(odd)[:40]!r}, and {odd_number(odd)}. Write numbers as 1234.5, "
-                f"or leave the column out with --ignore {column}."
+                f"or leave the column out with --ignore {quote(column)}."
             )
         strange = [i for i, v in enumerate(frame[column]) if str(v) in map(str, cells) and not _number(v)]
         if len(strange) <= len(cells) / 2 and not is_setting(column):
             raise EvaluationsError(
                 f"{name}: column {column!r} holds {str(frame[column].iloc[strange[0]])[:40]!r} in row {strange[0] + 1} "
-                f"among numbers. Correct it, or leave the column out with --ignore {column}."
+                f"among numbers. Correct it, or leave the column out with --ignore {quote(column)}."
             )
     left = [c for c, yes in numeric.items() if yes and bool(frame[c].notna().to_numpy().any())]
     while len(left) > 1:
