@@ -191,7 +191,7 @@ def test_the_pool_holds_what_may_be_best_beside_what_is_predicted_best():
         return near, points[:, 0]
 
     region = Region(tuple("abcd"), "mixture")
-    points, mean = best.pool(X, "mixture", score, region, rng())
+    points, mean = best.pool(X, "mixture", score, region, rng(), best.WIDE)
     assert best.POOL < len(points) == len(distinct(points)) <= best.POOL + best.WIDE
     assert among_rows(np.eye(4), points).all()
     assert points[:, 0].max() > 0.99

@@ -72,7 +72,7 @@ def test_saved_trials_of_optuna(tmp_path, suffix):
     assert found.runs.cost.tolist() == [60.0 + k for k in TAKEN]
     guessed = import_runs("optuna", path, tasks="params_w_*").runs
     assert guessed.higher_is_better == (False,)
-    assert any("lower is taken as better for value" in w for w in guessed.warnings)
+    assert any("value is taken as lower is better" in w for w in guessed.warnings)
     with pytest.raises(EvaluationsError, match="does not say which settings are sources"):
         import_runs("optuna", path)
     with pytest.raises(

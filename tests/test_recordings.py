@@ -32,7 +32,7 @@ def test_olmix(shell):
     assert set(frame.target) == {"mbpp:3shot::none", "hellaswag:rc::olmes"}
     assert frame.task.nunique() == 24
     assert set(frame.reading) == {"move"}
-    assert "lower is taken as better" in err
+    assert "taken as lower is better" in err
     coding = frame[frame.target == "mbpp:3shot::none"].set_index("task").benefit
     assert coding.idxmax() == "software_development"
 

@@ -27,7 +27,7 @@ from .beliefs import Arms, Belief
 from .candidates import Region, among_rows, distinct
 
 Array = NDArray[np.float64]
-POOL = 200
+POOL = 240
 WIDE = 100
 DRAWN = 3000
 ROUNDS = 6
@@ -195,7 +195,12 @@ def worth(belief: Beliefs, picks: Sequence[int], rng: np.random.Generator) -> fl
 
 
 def pool(
-    start: Array, kind: str, score: Callable[[Array], tuple[Array, Array]], region: Region, rng: np.random.Generator
+    start: Array,
+    kind: str,
+    score: Callable[[Array], tuple[Array, Array]],
+    region: Region,
+    rng: np.random.Generator,
+    everywhere: int = 0,
 ) -> tuple[Array, Array]:
     """Good masks or mixtures: the best of many, and their neighbours round after round.
 
@@ -211,12 +216,14 @@ def pool(
         Points (n, K) -> means of U, and what it may well be at most, (n,) each.
     region : Region
     rng : numpy.random.Generator
+    everywhere : int
+        Points of all kinds beside the leading ones.
 
     Returns
     -------
     points, mean : array (N, K), (N,)
-        Half of `POOL` of the highest mean, half of the highest that U may well be, and `WIDE` of everywhere: what leads
-        is alike, and what may be best elsewhere is not seen beside it.
+        Half of `POOL` of the highest mean, half of the highest that U may well be, and ``everywhere`` of all kinds:
+        what leads is alike, and what may be best elsewhere is not seen beside it.
     """
     K, whole = start.shape[1], 1.0 if kind == "mask" else 1.0 / start.shape[1]
     wide = np.vstack([np.eye(K), _drawn(start, kind, rng)])
@@ -225,7 +232,7 @@ def pool(
     points, wide = points[region.holds(points)], wide[region.holds(wide)]
     if not len(points):
         return points, np.zeros(0)
-    wide = np.vstack([wide[:K], rng.permutation(wide[K:])])[:WIDE]
+    wide = np.vstack([wide[:K], rng.permutation(wide[K:])])[:everywhere]
     mean, upper = score(points)
     for _ in range(ROUNDS):
         leaders = np.union1d(np.argsort(-mean)[:FROM], np.argsort(-upper)[:FROM])

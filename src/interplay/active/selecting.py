@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 
 from . import best, words
 from .beliefs import Arms
-from .candidates import filled
+from .candidates import among_rows, filled
 from .costs import costs
-from .opinions import TAKEN, left, noise, opinions
+from .opinions import TAKEN, Opinion, left, noise, opinions
 from .proposal import Proposal
 from .runnable import Runnable
 from .situation import Situation, proposal, short, with_pending
 
 Array = NDArray[np.float64]
 AT_ONCE = 1000
+MOST = 340  # points among which it is asked what is left
 
 
 def selection(here: Situation, batch: int, how: str, own: Array | None) -> Proposal:
@@ -36,7 +38,7 @@ def selection(here: Situation, batch: int, how: str, own: Array | None) -> Propo
     word = here.design.at or str(runs.fidelity[0])
     places = lambda X: Arms(X, np.full(len(X), -2, np.int64), np.full(len(X), word))
 
-    def score(X: Array) -> tuple[Array, Array]:
+    def score(X: Array, beside: Sequence[Opinion] = ()) -> tuple[Array, Array]:
         mean, upper = np.empty((2, len(X)))
         for start in range(0, len(X), AT_ONCE):
             part = slice(start, start + AT_ONCE)
@@ -44,7 +46,7 @@ def selection(here: Situation, batch: int, how: str, own: Array | None) -> Propo
             mean[part], moving = predictor.benefit(mu), predictor.asked
             deviation = np.sqrt(((sd[:, moving] / predictor.spread[moving]) ** 2).sum(axis=1)) / T
             most = [mean[part] + best.DEVIATIONS * deviation]
-            most += [one.upper(places(X[part]), best.DEVIATIONS) for one in dict.fromkeys(held)]
+            most += [one.upper(places(X[part]), best.DEVIATIONS) for one in dict.fromkeys(beside)]
             upper[part] = np.max(most, axis=0)
         return mean, upper
 
@@ -63,8 +65,16 @@ def selection(here: Situation, batch: int, how: str, own: Array | None) -> Propo
     top, (unit, scale) = int(np.argmax(mean)), words.unit(predictor)
     rng = np.random.default_rng(0)
     if held:
-        some = best.leading(mean, score(points)[1], best.POOL, best.WIDE, rng)
-        gain = left(held, places(points[some]), int(np.argmax(mean[some])), rng)
+        among, believed = points, mean
+        if not every:  # what leads by the fits is alike: what may be best elsewhere is looked for beside it
+            hopeful = lambda X: score(X, held)
+            more, their = best.pool(runs.masks, runs.kind, hopeful, here.region, rng, best.WIDE)
+            new = ~among_rows(more, points)
+            among, believed = np.vstack([points, more[new]]), np.append(mean, their[new])
+        if len(among) > MOST:
+            some = best.leading(believed, score(among, held)[1], MOST - best.WIDE, best.WIDE, rng)
+            among, believed = among[some], believed[some]
+        gain = left(held, places(among), int(np.argmax(believed)), rng)
     else:
         gain = belief.left(rng)[:, None]
     expected, most = scale * float(gain.mean()), scale * float(np.quantile(gain, TAKEN[runs.kind], axis=0).max())
