@@ -214,6 +214,25 @@ def test_levels_of_coupled_seeds_are_no_effects():
     np.testing.assert_allclose(answer.effects[:, 0], EFFECTS, atol=0.02)
 
 
+def test_seeds_that_share_no_mask_tell_no_differences():
+    runs = table(1, levels=1.0)
+    apart = replace(runs, seed=np.arange(len(runs)), notes={"coupled": True})
+    design = Design.of(checked(apart))
+    predictor = fit_design(design, "ridge")
+    read = read_effects(predictor, question(design.X, "mask", "leave-one-out"), False)
+    assert left_out(read, design, predictor) is read
+
+
+def test_a_target_that_was_measured_in_some_runs_is_read_of_these():
+    runs = table(3)
+    values = np.column_stack([runs.values[:, 0], runs.values[:, 0]])
+    values[3::6, 1] = np.nan  # the mask without the third task
+    some = ip.Evaluations.from_arrays(runs.masks, values, targets=["all", "some"], kind="mask", seed=runs.seed)
+    effects = ip.attribute(some).effects
+    np.testing.assert_allclose(effects[:, 0], EFFECTS, atol=0.02)
+    np.testing.assert_allclose(np.delete(effects[:, 1], 2), np.delete(EFFECTS, 2), atol=0.02)
+
+
 def test_of_pairs_and_groups_a_leave_one_out_table_says_nothing():
     """A fit to a logarithm bends, and would have tasks act together."""
     X = np.tile(ip.masks.leave_one_out(3), (3, 1))

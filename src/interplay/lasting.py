@@ -144,10 +144,12 @@ def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
     (full,), (one,) = np.nonzero(lacking == 0), np.nonzero(lacking == 1)
     if not np.isin(masks, (0.0, 1.0)).all() or not len(full) or not len(one) or (lacking > 1).sum() >= X.shape[1]:
         return effects
-    found, deviation, own = (np.full(effects.effects.shape, np.nan) for _ in range(3))
+    found, deviation = (np.full(effects.effects.shape, np.nan) for _ in range(2))
     task = np.argmin(masks[one], axis=1)
     found[task] = measured[full] - measured[one]
     known = (count[full] > 0) & (count[one] > 0)
+    if not known.any():
+        return effects
     runs_of_both = np.where(known, 1.0 / np.maximum(count[full], 1) + 1.0 / np.maximum(count[one], 1), np.nan)
     for j in range(y.shape[1]):
         noise, freedom = noise_of_repeats(X, y[:, [j]], runs.seed)
@@ -155,10 +157,10 @@ def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
             deviation[task, j] = 0.0 * runs_of_both[:, j]
         elif freedom >= TOLD:
             deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student.ppf(0.975, freedom) / Z
-        else:
+        elif known[:, j].any():
             deviation[task, j] = np.sqrt(measured[count[:, j] > 0, j].var(ddof=1) * runs_of_both[:, j])
     own = np.isfinite(deviation) & ~predictor.constant
-    size = np.sqrt(np.nanmean(np.where(own, found**2, np.nan), axis=0)) if own.any() else np.zeros(1)
+    size = np.sqrt(np.where(own, found**2, 0.0).sum(axis=0) / np.maximum(own.sum(axis=0), 1))
     return replace(
         effects,
         effects=np.where(own, predictor.sign * found, effects.effects),
