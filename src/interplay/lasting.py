@@ -37,6 +37,7 @@ from .units import OWN
 
 Array = NDArray[np.float64]
 Empty = float | Mapping[str, float] | None
+OTHERS = 2
 
 __all__ = ["completed", "left_out", "shapley_weights", "value_of_none", "without_none"]
 
@@ -132,17 +133,22 @@ def without_none(predictor: Predictor, none: Array) -> list[str]:
 
 
 def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
-    """Leave-one-out effects as they were measured, where there are fewer masks beside such masks than tasks.
+    """Leave-one-out effects as they were measured, where every task was left out and there are few other masks.
 
-    Every task is out in one mask alone then: no held-out mask can be predicted, and the best g by held-out error is
-    flat. With more of other masks these tell how far to believe g.
+    Every task is out in hardly more than one mask then: no held-out mask can be predicted, and the best g by held-out
+    error is flat. With more of other masks, as many as tasks, these tell how far to believe g; with `OTHERS` where no
+    repeats tell the noise.
     """
     runs = design.given if design.at is None else design.given.where(fidelity=design.at)
     X, y = predictor.players.columns(runs.masks), runs.values
     masks, count, measured = _without_levels(X, y, None if design.seeds is None else runs.seed)
     lacking = X.shape[1] - masks.sum(axis=1)
     (full,), (one,) = np.nonzero(lacking == 0), np.nonzero(lacking == 1)
-    if not np.isin(masks, (0.0, 1.0)).all() or not len(full) or not len(one) or (lacking > 1).sum() >= X.shape[1]:
+    if not np.isin(masks, (0.0, 1.0)).all() or not len(full) or len(one) < X.shape[1]:
+        return effects
+    freedom = [noise_of_repeats(X, y[:, [j]], runs.seed)[1] for j in range(y.shape[1])]
+    certain = runs.notes.get("deterministic") is True or max(freedom) >= TOLD
+    if (lacking > 1).sum() >= (X.shape[1] if certain else OTHERS):
         return effects
     found, deviation = (np.full(effects.effects.shape, np.nan) for _ in range(2))
     task = np.argmin(masks[one], axis=1)
@@ -152,11 +158,11 @@ def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
         return effects
     runs_of_both = np.where(known, 1.0 / np.maximum(count[full], 1) + 1.0 / np.maximum(count[one], 1), np.nan)
     for j in range(y.shape[1]):
-        noise, freedom = noise_of_repeats(X, y[:, [j]], runs.seed)
+        noise = noise_of_repeats(X, y[:, [j]], runs.seed)[0]
         if runs.notes.get("deterministic") is True:
             deviation[task, j] = 0.0 * runs_of_both[:, j]
-        elif freedom >= TOLD:
-            deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student.ppf(0.975, freedom) / Z
+        elif freedom[j] >= TOLD:
+            deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student.ppf(0.975, freedom[j]) / Z
         elif known[:, j].any():
             deviation[task, j] = np.sqrt(measured[count[:, j] > 0, j].var(ddof=1) * runs_of_both[:, j])
     own = np.isfinite(deviation) & ~predictor.constant
