@@ -60,6 +60,11 @@ class Design:
     given: Evaluations
     at: str | None = None
 
+    @property
+    def single(self) -> Evaluations:
+        """The runs as they were given, of the fidelity that is asked about."""
+        return self.given if self.at is None else self.given.where(fidelity=self.at)
+
     @classmethod
     def of(cls, runs: Evaluations, at: str | None = None) -> Design:
         """Prepare runs that `checked` let through.

@@ -24,20 +24,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
-from scipy.stats import t as student
 
-from .blocks import Effects
+from .blocks import Effects, student
 from .evaluations import MIN_RUNS, Evaluations, EvaluationsError
 from .fields import listed, match
 from .fitting import Design
 from .players import Players
-from .predictor import Predictor, Z
+from .predictor import Predictor
 from .repeats import TOLD, averaged, noise_of_repeats, reproduced, share_shown, sides_of
 from .units import OWN
 
 Array = NDArray[np.float64]
 Empty = float | Mapping[str, float] | None
-OTHERS = 2
+OTHERS = 2  # masks beside a leave-one-out table that tell something, where no repeats tell the noise
 
 __all__ = ["completed", "left_out", "shapley_weights", "value_of_none", "without_none"]
 
@@ -94,7 +93,7 @@ def completed(effects: Effects, design: Design, predictor: Predictor, none: Arra
     none : array (T,)
         Value of no task; NaN where it is not known.
     """
-    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    runs = design.single
     X, y = predictor.players.columns(runs.masks), runs.values
     if not np.isin(X, (0.0, 1.0)).all():
         return effects
@@ -139,16 +138,17 @@ def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
     error is flat. With more of other masks, as many as tasks, these tell how far to believe g; with `OTHERS` where no
     repeats tell the noise.
     """
-    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    runs = design.single
     X, y = predictor.players.columns(runs.masks), runs.values
     masks, count, measured = _without_levels(X, y, None if design.seeds is None else runs.seed)
     lacking = X.shape[1] - masks.sum(axis=1)
     (full,), (one,) = np.nonzero(lacking == 0), np.nonzero(lacking == 1)
     if not np.isin(masks, (0.0, 1.0)).all() or not len(full) or len(one) < X.shape[1]:
         return effects
-    freedom = [noise_of_repeats(X, y[:, [j]], runs.seed)[1] for j in range(y.shape[1])]
-    certain = runs.notes.get("deterministic") is True or max(freedom) >= TOLD
-    if (lacking > 1).sum() >= (X.shape[1] if certain else OTHERS):
+    exact = runs.notes.get("deterministic") is True
+    repeats = [noise_of_repeats(X, y[:, [j]], runs.seed) for j in range(y.shape[1])]
+    told = exact or max(freedom for _, freedom in repeats) >= TOLD
+    if (lacking > 1).sum() >= (X.shape[1] if told else OTHERS):
         return effects
     found, deviation = (np.full(effects.effects.shape, np.nan) for _ in range(2))
     task = np.argmin(masks[one], axis=1)
@@ -157,12 +157,11 @@ def left_out(effects: Effects, design: Design, predictor: Predictor) -> Effects:
     if not known.any():
         return effects
     runs_of_both = np.where(known, 1.0 / np.maximum(count[full], 1) + 1.0 / np.maximum(count[one], 1), np.nan)
-    for j in range(y.shape[1]):
-        noise = noise_of_repeats(X, y[:, [j]], runs.seed)[0]
-        if runs.notes.get("deterministic") is True:
+    for j, (noise, freedom) in enumerate(repeats):
+        if exact:
             deviation[task, j] = 0.0 * runs_of_both[:, j]
-        elif freedom[j] >= TOLD:
-            deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student.ppf(0.975, freedom[j]) / Z
+        elif freedom >= TOLD:
+            deviation[task, j] = np.sqrt(noise * runs_of_both[:, j]) * student(np.array(freedom))
         elif known[:, j].any():
             deviation[task, j] = np.sqrt(measured[count[:, j] > 0, j].var(ddof=1) * runs_of_both[:, j])
     own = np.isfinite(deviation) & ~predictor.constant

@@ -104,7 +104,7 @@ def opinions(design: Design, predictor: Predictor) -> list[Opinion]:
     predictor : Predictor
         Whose benefit U is.
     """
-    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    runs = design.single
     runs = runs.filter(np.isfinite(runs.values[:, predictor.asked]).all(axis=1))
     if len(runs) > MOST:
         runs = runs.filter(np.sort(np.random.default_rng(0).permutation(len(runs))[:MOST]))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..draws import LISTED, draw_distinct, draw_listed, excluded, generator, keys_of, say_fewer, sizes_of, subsets
+from ..repeats import key, keys
 
 
 def bernoulli(
@@ -244,10 +245,7 @@ def dirichlet(
         raise ValueError(f"alpha is {alpha!r}; give one positive number, or {K} of them, one for each task.")
     a = np.broadcast_to(a, (K,))
 
-    def key(w: np.ndarray) -> bytes:
-        return (np.round(w, 9) + 0.0).tobytes()
-
-    taken = set() if exclude is None else {key(w) for w in np.atleast_2d(np.asarray(exclude, dtype=float))}
+    taken = set() if exclude is None else set(keys(np.atleast_2d(np.asarray(exclude, dtype=float))))
     found: list[np.ndarray] = []
     for _ in range(100):
         for w in rng.dirichlet(a, size=m - len(found)):

@@ -233,7 +233,7 @@ def _stronger(
 
 def _repeats_of(design: Design, predictor: Predictor, targets: NDArray[np.int64]) -> signal.Signal:
     """What repeats say of single runs, as they were given: seeds that were averaged are repeats too."""
-    runs = design.given if design.at is None else design.given.where(fidelity=design.at)
+    runs = design.single
     measured = np.isfinite(runs.values[:, targets]).all(axis=1)
     X, Y = predictor.players.columns(runs.masks[measured]), runs.values[np.ix_(measured, targets)]
     seeds = runs.seed[measured]

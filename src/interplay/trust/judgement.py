@@ -33,7 +33,7 @@ def judge(
 ) -> Trust:
     """Judge the effects that were read of fitted runs, some of which may stand ``far`` out."""
     runs, names, T = design.runs, design.players.names, len(found.p)
-    single = design.given if design.at is None else design.given.where(fidelity=design.at)
+    single = design.single
     estimates = design.at is None and any(map(estimated, runs.fidelity))
     verdict = weigh(
         found,
